@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENT_PREFIX = "MUSICFS_"
 # Variables of the command line itself; they are not settings.
-_NOT_SETTINGS = frozenset({"MUSICFS_CONFIG", "MUSICFS_ENDPOINT"})
+_NOT_SETTINGS = frozenset({"MUSICFS_CONFIG", "MUSICFS_ENDPOINT", "MUSICFS_TRACEBACK"})
 _FLAG_NAMES = {"mount_point": "MOUNTPOINT", "origins": "--origin", "logging.level": "--level"}
 _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 _ID_LENGTH = 64
