@@ -65,6 +65,11 @@ def current() -> Invocation:
 
 
 def _check_template(text: str) -> Problem | None:
-    from musicfs.daemon.preview import check_template
+    from musicfs.errors import Problem, TemplateError
+    from musicfs.vfs.templates import parse
 
-    return check_template(text)
+    try:
+        parse(text)
+    except TemplateError as error:
+        return Problem("", str(error), error.remedy)
+    return None
