@@ -26,31 +26,40 @@ class Invocation:
     json: bool = False
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
-    def load(self, flags: Mapping[str, object] | None = None, *, check_templates: bool = True) -> Loaded:
-        """The effective settings, checked with all that a mount needs. Raises ConfigError."""
-        from musicfs.config.load import load_with_sources
+    def read(self, flags: Mapping[str, object] | None = None) -> Loaded:
+        """The effective settings and all that is wrong with them, looked at as closely as a mount does."""
+        from musicfs.config.load import read
 
-        return load_with_sources(
+        return read(
             self.config_file,
             environment=self.environment,
             flags={"logging.level": self.level, **(flags or {})},
-            check_template=_check_template if check_templates else None,
+            check_template=_check_template,
         )
 
-    def socket_paths(self) -> tuple[str, ...]:
-        """Where the daemon's socket may be. Settings that only matter to a mount are not judged. Raises ConfigError."""
-        from musicfs.api.paths import socket_candidates
-        from musicfs.config.load import load
+    def glance(self) -> Loaded:
+        """The effective settings without a look at any folder: enough to find the daemon, or to show them."""
+        from musicfs.config.load import read
 
-        settings = load(self.config_file, environment=self.environment, flags={}, on_disk=False)
-        return socket_candidates(settings.instance, settings.state_dir, self.environment)
+        return read(self.config_file, environment=self.environment, flags={"logging.level": self.level}, on_disk=False)
 
     def client(self) -> Client:
-        """A connection to the running daemon. Raises NoDaemonError."""
+        """A connection to the running daemon. Raises NoDaemonError, or ConfigError if that may be the reason."""
         from musicfs.api.client import Client, find_socket, socket_of
+        from musicfs.api.paths import socket_candidates
+        from musicfs.errors import NoDaemonError
 
-        paths = (socket_of(self.endpoint),) if self.endpoint else self.socket_paths()
-        return Client(find_socket(paths))
+        if self.endpoint:
+            return Client(find_socket((socket_of(self.endpoint),)))
+        loaded = self.glance()
+        settings = loaded.settings
+        try:
+            path = find_socket(socket_candidates(settings.instance, settings.state_dir, self.environment))
+        except NoDaemonError:
+            if loaded.problems:
+                raise loaded.error() from None
+            raise
+        return Client(path)
 
     def output(self) -> Output:
         """Where results go."""

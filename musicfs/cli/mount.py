@@ -69,7 +69,9 @@ def mount(
 
 
 def _settings(invocation: Invocation, flags: dict[str, object]) -> Settings:
-    loaded = invocation.load(flags)
+    loaded = invocation.read(flags)
+    if loaded.problems:
+        raise loaded.error()
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
     if not loaded.settings.mount_point:
