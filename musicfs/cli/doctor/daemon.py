@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from musicfs.cli.doctor.finding import Examination, Finding, fail, ok, warn
-from musicfs.errors import MusicFSError, NoDaemonError
+from musicfs.errors import ConfigError, MusicFSError, NoDaemonError
 
 _LISTED = 100
 
@@ -19,6 +19,11 @@ def daemon(examination: Examination) -> Iterator[Finding]:
             page = client.problems("", 0, _LISTED)
     except NoDaemonError:
         yield ok("daemon", "none is running")
+        return
+    except ConfigError:
+        yield warn(
+            "daemon", "none was found", "correct the configuration, which says where to look, and run this again"
+        )
         return
     except MusicFSError as error:
         yield fail("daemon", str(error), error.remedy or "look at its log")
@@ -47,10 +52,7 @@ def _unreadable(total: int, files: list[str]) -> Iterator[Finding]:
     for file in files:
         yield warn("files", file, "it is shown and can be played as it is; its tags are not known")
     if total > len(files):
-        yield warn(
-            "files",
-            f"{total - len(files)} more files could not be read",
-            "repair or remove those listed, and run this again",
-        )
+        more = f"{total - len(files)} more files could not be read"
+        yield warn("files", more, "repair or remove those listed, and run this again")
     if not total:
         yield ok("files", "all could be read")
