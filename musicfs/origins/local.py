@@ -149,7 +149,8 @@ class LocalOrigin:
         watch = LocalWatch(
             self._root,
             on_change,
-            enters=self._enters_folder,
+            serves_file=self._serves_name,
+            enters_folder=self._enters_folder,
             watch_limit=self._watch_limit,
             debounce_s=self._debounce_s,
         )
@@ -180,8 +181,11 @@ class LocalOrigin:
         return os.path.normpath(os.path.join(os.path.realpath(self._root), encode_path(os.path.dirname(path))))
 
     def _serves(self, path: str) -> bool:
-        folder, _, name = path.rpartition("/")
-        return not is_junk(name) and self._selection.serves_file(path) and (not folder or self._enters(folder))
+        folder = path.rpartition("/")[0]
+        return self._serves_name(path) and (not folder or self._enters(folder))
+
+    def _serves_name(self, path: str) -> bool:
+        return not is_junk(path.rpartition("/")[2]) and self._selection.serves_file(path)
 
     def _enters(self, folder: str) -> bool:
         """Whether a listing from the root would come to ``folder``."""
