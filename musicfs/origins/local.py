@@ -19,7 +19,7 @@ from musicfs.model import Entry
 from musicfs.origins.anchor import Anchor, encode_path
 from musicfs.origins.contract import Caps, Change, Folder, RangeCost, Watch
 from musicfs.origins.local_listing import LocalListing, make_entry, make_version, resolve_link
-from musicfs.origins.oserrors import is_absent, origin_error, printable
+from musicfs.origins.oserrors import names_nothing, origin_error, printable
 from musicfs.origins.selection import Selection, is_junk
 
 # O_NONBLOCK: a FIFO that took a file's place must not hold the reader until somebody writes to it.
@@ -83,7 +83,7 @@ class LocalOrigin:
             if os.path.realpath(self._parent(path)) != self._real_parent(path):
                 return None  # a folder on the way is a link: nothing below it is served
         except OSError as error:
-            if not is_absent(error):
+            if not names_nothing(error):
                 raise origin_error(error, self._id, path) from error
             self._anchor.prove(path)
             return None
@@ -126,7 +126,7 @@ class LocalOrigin:
                 raise self._gone(path)
             descriptor = os.open(full, _OPEN_FLAGS)
         except OSError as error:
-            if not is_absent(error):
+            if not names_nothing(error):
                 raise origin_error(error, self._id, path) from error
             self._anchor.prove(path)
             raise self._gone(path) from error

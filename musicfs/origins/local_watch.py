@@ -87,7 +87,7 @@ class LocalWatch:
 
     def close(self) -> None:
         with self._lock:
-            self._closing = True
+            self._closing = self._ended = True
             if self._source is not None:
                 self._source.wake()
         self._thread.join()
