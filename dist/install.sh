@@ -97,17 +97,17 @@ install_packages() {
     step "installing ${missing[*]}"
     case "$manager" in
         apt)
-            as_root apt-get update -q=2 || say "apt-get update failed: going on with the package lists at hand"
+            quietly as_root apt-get update || say "apt-get update failed: going on with the package lists at hand"
             # --no-remove: fuse and fuse3 replace each other, and either serves; what is there stays.
-            as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q=2 -y --no-remove --no-install-recommends \
-                "${missing[@]}" >&2 || fail "apt-get could not install: ${missing[*]}" "its messages are above"
+            quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-remove --no-install-recommends \
+                "${missing[@]}" || fail "apt-get could not install: ${missing[*]}" "its messages are above"
             ;;
         dnf)
-            as_root dnf install -y --setopt=install_weak_deps=False "${missing[@]}" >&2 ||
+            quietly as_root dnf install -y --setopt=install_weak_deps=False "${missing[@]}" ||
                 fail "dnf could not install: ${missing[*]}" "its messages are above"
             ;;
         pacman)
-            as_root pacman -S --needed --noconfirm "${missing[@]}" >&2 ||
+            quietly as_root pacman -S --needed --noconfirm "${missing[@]}" ||
                 fail "pacman could not install: ${missing[*]}" "bring the system up to date first: pacman -Syu"
             ;;
         none)
@@ -115,6 +115,15 @@ install_packages() {
                 "install them the way of your system (these are Debian's names), then run this again"
             ;;
     esac
+}
+
+# quietly COMMAND...: shows what it said only if it fails. A question (of sudo for a password) still reaches the terminal.
+quietly() {
+    local log code=0
+    log=$(mktemp)
+    "$@" >"$log" 2>&1 || { code=$?; tail -n 40 "$log" >&2; }
+    rm -f "$log"
+    return "$code"
 }
 
 # The FUSE helper: fusermount comes from fuse or from fuse3. Whichever is installed is kept.
