@@ -67,7 +67,7 @@ class Publisher:
         tree: Tree,
         clock: Clock,
         priorities: Callable[[], Mapping[int, int]],
-        on_commit: Callable[[], None],
+        on_commit: Callable[[], object],
     ) -> None:
         self.catalog = catalog
         self._tree = tree

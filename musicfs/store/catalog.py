@@ -145,6 +145,32 @@ class Catalog:
         self.tables = Tables(self.env, generation, create=False)
         return True
 
+    def tree_fingerprint(self) -> bytes:
+        """What the served tree was derived by; empty before the first."""
+        with self.env.begin() as txn:
+            raw = txn.get(b"tree", db=self.tables.meta)
+        return b"" if raw is None else _decode(raw, type=bytes)
+
+    def generation_beside(self) -> Tables:
+        """Tables for a tree to be built beside the served one; what an interrupted build left in them is dropped."""
+        generation = self.tables.generation + 1
+        tables = Tables(self.env, generation, create=True)
+        with self.env.begin(write=True) as txn:
+            for name in TREE_TABLES:
+                txn.drop(getattr(tables, name), delete=False)
+        return tables
+
+    def drop_old_trees(self) -> None:
+        """Give back the space of generations before the served one. No reader may be left in them."""
+        with self.env.begin() as txn, txn.cursor() as cursor:
+            names = [bytes(key) for key in cursor.iternext(values=False)]
+        for name in names:
+            table, dot, number = name.partition(b".")
+            if dot and table.decode() in TREE_TABLES and int(number) < self.tables.generation:
+                handle = self.env.open_db(name, create=False)
+                with self.env.begin(write=True) as txn:
+                    txn.drop(handle, delete=True)
+
     @contextmanager
     def snapshot(self) -> Iterator[lmdb.Transaction[bytes]]:
         """A read transaction for a short, multi-step look; never keep it across a wait."""

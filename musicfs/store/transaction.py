@@ -14,7 +14,7 @@ import lmdb
 import msgspec
 
 from musicfs.errors import DiskFullError, StoreError
-from musicfs.store.catalog import Catalog, Totals, folder_key, iterate_folders, read_files
+from musicfs.store.catalog import Catalog, Tables, Totals, folder_key, iterate_folders, read_files
 from musicfs.store.records import (
     DISCS,
     ENTRY,
@@ -43,9 +43,11 @@ _encode = msgspec.msgpack.encode
 class WriteTransaction:
     """A batch in the making. Use as a context manager: commits at the end, aborts on an exception."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, tables: Tables | None = None) -> None:
+        """``tables`` are those of a generation that is built beside the served one."""
         self._catalog = catalog
-        self.tables = catalog.tables
+        self._quiet = tables is not None  # nobody sees that tree yet: nothing to forget
+        self.tables = tables if tables is not None else catalog.tables
         self.txn = catalog.env.begin(write=True)
         self._changes: list[tuple[int, int, bytes, int]] = []
         raw = self.txn.get(b"totals", db=self.tables.meta)
@@ -93,7 +95,18 @@ class WriteTransaction:
 
     def note(self, op: ChangeOp, parent: int, name: bytes, inode: int) -> None:
         """Append to the change log."""
-        self._changes.append((op, parent, name, inode))
+        if not self._quiet:
+            self._changes.append((op, parent, name, inode))
+
+    def serve(self, tables: Tables, fingerprint: bytes) -> None:
+        """Swap the tree: from this commit on the generation of ``tables`` is the served one."""
+        self.txn.put(b"generation", _encode(tables.generation), db=self.tables.meta)
+        self.set_fingerprint(fingerprint)
+        self.note(ChangeOp.SWAP, 0, b"", 0)
+
+    def set_fingerprint(self, fingerprint: bytes) -> None:
+        """Note what the served tree is derived by."""
+        self.txn.put(b"tree", _encode(fingerprint), db=self.tables.meta)
 
     def trim_changes(self, upto: int) -> None:
         """Drop the batches up to and including ``upto``: the mount has seen them."""
