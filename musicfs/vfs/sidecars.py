@@ -16,6 +16,7 @@ from musicfs.vfs.names import split_suffix
 from musicfs.vfs.placing import Item, Placer
 from musicfs.vfs.views import View, Wish
 
+
 class Sidecars:
     """Places the sidecars of origin folders in one view."""
 
