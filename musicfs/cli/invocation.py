@@ -6,8 +6,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import click
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from musicfs.api.client import Client
@@ -66,11 +64,6 @@ class Invocation:
         from musicfs.cli.output import Output
 
         return Output(json=self.json)
-
-
-def current() -> Invocation:
-    """The invocation of the command that runs."""
-    return click.get_current_context().ensure_object(Invocation)
 
 
 def _check_template(text: str) -> Problem | None:

@@ -14,7 +14,7 @@ from musicfs.cli.invocation import Invocation
 from musicfs.errors import ConfigError, MusicFSError
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
-_BROKEN_PIPE = 141  # 128 + SIGPIPE
+_BROKEN_PIPE = 1  # as click has it, which meets most of them first
 
 _COMMANDS = {
     "mount": ("musicfs.cli.mount:mount", "Mount the library."),
@@ -41,7 +41,7 @@ def cli(context: click.Context) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; the exit code. Never raises but for an interrupted interpreter."""
+    """Run a command; the exit code. Raises nothing but the SystemExit of click."""
     for stream in (sys.stdout, sys.stderr):
         # Names may hold bytes that are not UTF-8: shown escaped, never a reason to fail.
         reconfigure = getattr(stream, "reconfigure", None)

@@ -56,9 +56,9 @@ def mount(
     }
     if foreground:
         return _foreground(invocation, flags, ready_fd)
+    settings = _settings(invocation, flags)
     from musicfs.cli.background import start_in_background
 
-    settings = _settings(invocation, flags)
     pid = start_in_background(settings, _arguments(invocation, flags))
     output = invocation.output()
     if output.is_json:

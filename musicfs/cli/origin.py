@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from musicfs.cli.command import Group
-from musicfs.cli.invocation import Invocation, current
+from musicfs.cli.invocation import Invocation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from musicfs.api.backend import OriginHealth
 
 
-def _complete_id(_context: click.Context, _parameter: click.Parameter, start: str) -> list[CompletionItem]:
+def _complete_id(context: click.Context, _parameter: click.Parameter, start: str) -> list[CompletionItem]:
     """The configured ids. What is wrong with the configuration is of no interest here."""
     from click.shell_completion import CompletionItem
 
-    settings = current().glance().settings
+    settings = context.ensure_object(Invocation).glance().settings
     return [CompletionItem(origin.id, help=origin.path) for origin in settings.origins if origin.id.startswith(start)]
 
 

@@ -21,7 +21,9 @@ _MARGIN_S = 15.0  # for what follows the draining: unmount, closing the stores
               help="How long they may take [default: as configured].")  # fmt: skip
 @click.pass_obj
 def shutdown(invocation: Invocation, graceful: bool, timeout_s: int) -> int:
-    """Unmount and stop the daemon; returns when it is gone.
+    """Unmount and stop the daemon.
+
+    Returns when it is gone.
 
     With --json, prints {"mount_point": str, "pid": int}.
 

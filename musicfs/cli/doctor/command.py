@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @click.pass_obj
 def doctor(invocation: Invocation) -> int:
-    """Look for anything that keeps MusicFS from working, and say what to do about it.
+    """Look for anything that keeps MusicFS from working.
 
-    Works with and without a running daemon. The exit code is 1 when something fails; warnings do not count.
+    Each finding comes with what to do about it. Works with and without a running daemon. The exit code is 1 when something
+    fails; warnings do not count.
 
     With --json, prints an array of {check, level (ok, warn, fail), message, remedy}.
 
