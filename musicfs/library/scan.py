@@ -137,7 +137,7 @@ class _Run:
         self._queue: deque[_Pending] = deque()
         self._pending_files = 0
         self._last_publish = self._clock.monotonic()
-        self._seen: set[int] = set()
+        self._seen: set[int] = set()  # hashes of listed folders' paths
         self._uncertain: list[bytes] = []  # folders that did not show everything: no deletion at or below them
         self._gone: list[int] = []
         self._moved: set[int] = set()
@@ -179,6 +179,7 @@ class _Run:
 
     def _take(self, folder: Folder) -> None:
         path = os.fsencode(folder.path)
+        self._seen.add(hash(path))
         self.progress.listed += len(folder.files)
         self.progress.current_path = folder.path
         for name, reason in folder.skipped:
@@ -202,7 +203,6 @@ class _Run:
         if found is None:
             return plan_folder(folder, {}) if folder.files else None
         folder_id, known_digest = found
-        self._seen.add(folder_id)
         if known_digest == folder_digest:
             return None
         return plan_folder(folder, catalog.files_of(folder_id))
@@ -255,9 +255,7 @@ class _Run:
     def _read_remote(self, learned: Learned) -> ReadResult:
         entry = learned.entry
         self.progress.read += 1
-        source = formats.OriginSource(
-            entry.size, lambda start, stop: self._origin.read(entry.path, start, stop, entry.version)
-        )
+        source = _OriginFile(self._origin, entry)
         try:
             return ReadResult(facts=pack_facts(formats.read(source, os.fsdecode(learned.name))))
         except FormatError as error:
@@ -308,7 +306,7 @@ class _Run:
         folders = []
         below = self._catalog.folders_under(self._record.number, os.fsencode(self._prefix)) if self._recursive else ()
         for folder_id, path in below:
-            if folder_id not in self._seen and not self._is_uncertain(path):
+            if hash(path) not in self._seen and not self._is_uncertain(path):
                 folders.append(folder_id)
                 self._gone += (object_id for object_id, _ in self._catalog.files_of(folder_id).values())
         vanished = [object_id for object_id in self._gone if object_id not in self._moved]
