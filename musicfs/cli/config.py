@@ -108,7 +108,7 @@ def _preview(loaded: Loaded) -> tuple[list[tuple[str, str]], str]:
         pairs = preview(loaded.settings, _PREVIEW_LIMIT)
     except MusicFSError as error:
         return [], f"no preview: {error}"
-    return pairs, "" if pairs else "no tracks are known yet; `musicfs mount` finds them"
+    return pairs, "" if pairs else "no tracks were found" if loaded.settings.origins else "no origins: nothing to show"
 
 
 def _print_warnings(output: Output, loaded: Loaded) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from musicfs.cli.output import Output
     from musicfs.config.load import Loaded
     from musicfs.errors import Problem
+
+_RESTART_S = 5.0
 
 
 @dataclass(slots=True)
@@ -45,25 +48,44 @@ class Invocation:
         """A connection to the running daemon. Raises NoDaemonError, or ConfigError if that may be the reason."""
         from musicfs.api.client import Client, find_socket, socket_of
         from musicfs.api.paths import socket_candidates
+        from musicfs.api.unix_socket import wait_for_listener
         from musicfs.errors import NoDaemonError
 
         if self.endpoint:
             return Client(find_socket((socket_of(self.endpoint),)))
         loaded = self.glance()
         settings = loaded.settings
+        paths = socket_candidates(settings.instance, settings.state_dir, self.environment)
         try:
-            path = find_socket(socket_candidates(settings.instance, settings.state_dir, self.environment))
+            return Client(find_socket(paths))
         except NoDaemonError:
             if loaded.problems:
                 raise loaded.error() from None
-            raise
-        return Client(path)
+            if not _is_alive(settings.cache_dir):
+                raise
+        # It is mounted: the process that answers is just being started, or started again.
+        wait_for_listener(paths, _RESTART_S)
+        return Client(find_socket(paths))
 
     def output(self) -> Output:
         """Where results go."""
         from musicfs.cli.output import Output
 
         return Output(json=self.json)
+
+
+def _is_alive(cache_dir: str) -> bool:
+    """Whether the process that last mounted with this cache lives, as far as its pid tells."""
+    try:
+        with open(os.path.join(cache_dir, "musicfs.pid"), encoding="ascii") as stream:
+            process = os.pidfd_open(int(stream.read()))
+    except (OSError, ValueError, OverflowError):
+        return False
+    try:
+        ended, _, _ = select.select([process], [], [], 0)  # readable as soon as it has ended, reaped or not
+    finally:
+        os.close(process)
+    return not ended
 
 
 def _check_template(text: str) -> Problem | None:

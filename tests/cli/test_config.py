@@ -35,7 +35,7 @@ def test_check_shows_what_templates_make_of_files(run: Run, preview: list[tuple[
     file.write_text("")
     done = run("--config", str(file), "config", "check")
     assert done.code == 0
-    assert done.out == f"{file}: no problems\nno tracks are known yet; `musicfs mount` finds them\n"
+    assert done.out == f"{file}: no problems\nno origins: nothing to show\n"
     preview += [(f"a/{number}.mp3", f"A/B/{number}.mp3") for number in range(20)]
     lines = run("--config", str(file), "config", "check").out.splitlines()
     assert lines[2:5] == ["what the templates make of your files:", "  a/0.mp3", "    A/B/0.mp3"]

@@ -50,7 +50,7 @@ def test_status(run: Run, backend: FakeBackend) -> None:
         "cache        3.0 GiB\n"
         "open files   5\n"
         "uptime       1h 2m\n"
-        "process      0 (keeper 4321, restarted 2 times)\n"
+        "process      0 (keeper 4321, 2 restarts)\n"
         "version      1.2.3\n"
         "problems     1 files could not be read; `musicfs doctor` lists them\n"
         "\n"

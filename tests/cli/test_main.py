@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 
 from musicfs import __version__
 from musicfs.cli.main import cli, main
-from tests.api.backend import FakeBackend
+from tests.api.backend import FakeBackend, serving
 from tests.cli.conftest import REPOSITORY, Run, command, run_process
 
 
@@ -82,6 +84,38 @@ def test_without_a_daemon_it_is_3(run: Run, arguments: tuple[str, ...]) -> None:
     assert done.code == 3
     assert done.err.startswith("error: no MusicFS is running")
     assert "\n  start it with `musicfs mount`" in done.err
+
+
+def test_a_daemon_that_is_about_to_answer_is_waited_for(run: Run, socket: Path, user: Path) -> None:
+    cache = user / ".cache" / "musicfs"
+    cache.mkdir(parents=True)
+    (cache / "musicfs.pid").write_text(f"{os.getpid()}\n")
+    backend = FakeBackend()
+    served = threading.Event()
+    asked = threading.Event()
+
+    def serve() -> None:
+        with serving(backend, socket):
+            served.set()
+            assert asked.wait(30)
+
+    late = threading.Timer(0.3, serve)
+    late.start()
+    assert run("status").code == 0
+    asked.set()
+    late.join()
+    assert served.is_set()
+
+
+@pytest.mark.parametrize("pid", ["", "x", "999999999", "99999999999999999999999"])
+def test_a_pid_that_is_nobodys_is_not_waited_for(
+    run: Run, user: Path, pid: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("musicfs.cli.invocation._RESTART_S", 3600.0)
+    cache = user / ".cache" / "musicfs"
+    cache.mkdir(parents=True)
+    (cache / "musicfs.pid").write_text(pid)
+    assert run("status").code == 3
 
 
 def test_an_unknown_origin_is_4(run: Run, backend: FakeBackend) -> None:

@@ -66,6 +66,12 @@ def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder / "notes.json"
 
 
+@pytest.fixture(autouse=True)
+def no_control(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The daemon of these tests never listens."""
+    monkeypatch.setattr("musicfs.cli.mount._CONTROL_S", 0.0)
+
+
 @pytest.fixture
 def music(tmp_path: Path) -> Path:
     folder = tmp_path / "music"
