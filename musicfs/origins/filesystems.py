@@ -66,12 +66,14 @@ def find_mount(real_path: bytes, mounts: Iterable[Mount]) -> Mount | None:
 
 
 def is_network_filesystem(path: str | bytes) -> bool:
-    """Whether ``path`` lies on another machine's filesystem. Resolves links, so it may block on a server that is down.
+    """Whether ``path`` lies on another machine's filesystem.
 
-    A path on an automounter's trigger that nothing has mounted yet counts as local.
+    Does not touch the server when the path as written tells; else links are resolved, which may block. A path on an
+    automounter's trigger that nothing has mounted yet counts as local.
     """
-    mount = find_mount(os.path.realpath(os.fsencode(path)), read_mounts())
-    return mount is not None and mount.fs_type in NETWORK_TYPES
+    mounts = read_mounts()
+    absolute = os.path.abspath(os.fsencode(path))
+    return _is_remote(find_mount(absolute, mounts)) or _is_remote(find_mount(os.path.realpath(absolute), mounts))
 
 
 def filesystem_identity(real_path: bytes, status: os.stat_result, mounts: Iterable[Mount]) -> str:
@@ -89,6 +91,10 @@ def filesystem_identity(real_path: bytes, status: os.stat_result, mounts: Iterab
         return f"{mount.fs_type}:{mount.source}:{mount.root}:{below}"
     disk = _disk_uuid(status.st_dev) or f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
     return f"disk:{disk}:{status.st_ino}"
+
+
+def _is_remote(mount: Mount | None) -> bool:
+    return mount is not None and mount.fs_type in NETWORK_TYPES
 
 
 def _disk_uuid(device: int) -> str:
