@@ -40,6 +40,15 @@ def test_a_recursive_change_covers_what_is_below() -> None:
     assert debouncer.take_due(2.0) == [Change("a", recursive=True), Change("ab")]
 
 
+def test_a_tree_that_is_deleted_from_its_leaves_up_is_one_report() -> None:
+    debouncer = Debouncer(quiet_s=0.3, latency_s=1.0)
+    for tick, folder in enumerate(("a/b/c", "a/b", "a")):
+        debouncer.add(folder, 1 + tick / 10, recursive=True)
+    debouncer.add("", 1.25)
+    assert debouncer.take_due(1.3) == [Change("a", recursive=True)]
+    assert debouncer.take_due(2.0) == [Change("")]
+
+
 @given(st.lists(st.tuples(st.sampled_from(FOLDERS), st.booleans(), st.floats(0, 0.4)), max_size=40))
 def test_every_report_is_covered_in_time(reports: list[tuple[str, bool, float]]) -> None:
     """Oracle: whatever is added is taken, by a change that covers it, 1 s later at most."""
