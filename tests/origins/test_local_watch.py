@@ -55,15 +55,23 @@ class Watched:
         return self.changes.get(timeout=TIMEOUT_S)
 
     def until(self, *wanted: Change) -> list[Change]:
-        """Everything reported until all of ``wanted`` have been."""
+        """Everything reported until all of ``wanted`` have been, each by itself or as part of a recursive change."""
         seen: list[Change] = []
-        while not set(wanted) <= set(seen):
-            seen.append(self.next())
+        while not all(any(_covers(change, one) for change in seen) for one in wanted):
+            try:
+                seen.append(self.next())
+            except queue.Empty:
+                raise AssertionError(f"waited for {wanted}, but there came only {seen}") from None
         return seen
 
     def write(self, path: str, data: bytes = b"1") -> None:
         (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
         (self.folder / path).write_bytes(data)
+
+
+def _covers(change: Change, wanted: Change) -> bool:
+    below = not change.folder or f"{wanted.folder}/".startswith(f"{change.folder}/")
+    return change == wanted or (change.recursive and below)
 
 
 @pytest.fixture
