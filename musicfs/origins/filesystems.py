@@ -81,14 +81,15 @@ def filesystem_identity(real_path: bytes, status: os.stat_result, mounts: Iterab
 
     The filesystem: its UUID where it has one, else its type and source if it has no disk (server and export, say; device
     numbers with major 0 are handed out anew at every mount), else the device number. The folder: its inode, but its path
-    where inodes are made up by the client (network and FUSE filesystems).
+    where inodes may be made up by the client (network and FUSE filesystems).
     """
     mount = find_mount(real_path, mounts)
     if mount is not None and mount.fs_type in UUID_TYPES and (fsid := os.statvfs(real_path).f_fsid):
         return f"{mount.fs_type}:{fsid:x}:{status.st_ino}"
     if mount is not None and os.major(status.st_dev) == 0:
-        below = os.fsdecode(real_path[len(mount.point) :].strip(b"/"))
-        return f"{mount.fs_type}:{mount.source}:{mount.root}:{below}"
+        made_up = mount.fs_type in NETWORK_TYPES or mount.fs_type.startswith("fuse")
+        folder = os.fsdecode(real_path[len(mount.point) :].strip(b"/")) if made_up else str(status.st_ino)
+        return f"{mount.fs_type}:{mount.source}:{mount.root}:{folder}"
     disk = _disk_uuid(status.st_dev) or f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
     return f"disk:{disk}:{status.st_ino}"
 

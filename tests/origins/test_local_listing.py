@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -346,6 +347,57 @@ def test_a_file_that_shrinks_is_changed(music: Path) -> None:
         origin.read("file.flac", 0, 100, entry.version)
     with pytest.raises(ChangedError):
         origin.read("file.flac", 0, 100, "")
+
+
+def test_a_file_that_is_changed_while_it_is_read(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (music / "file.flac").write_bytes(b"x" * 100)
+    origin = _open(music)
+    real_pread = os.pread
+
+    def pread_then_change(descriptor: int, size: int, start: int) -> bytes:
+        data = real_pread(descriptor, size, start)
+        with open(music / "file.flac", "ab") as file:
+            file.write(b"y")
+        return data
+
+    monkeypatch.setattr(os, "pread", pread_then_change)
+    with pytest.raises(ChangedError, match="while it was read"):
+        origin.read("file.flac", 0, 100, "")
+
+
+def test_a_file_that_is_cut_while_it_is_read(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (music / "file.flac").write_bytes(b"x" * 100)
+    monkeypatch.setattr(os, "pread", lambda *_: b"")
+    with pytest.raises(ChangedError):
+        _open(music).read("file.flac", 0, 100, "")
+
+
+@pytest.mark.parametrize(
+    "number", [errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EMFILE]
+)
+def test_a_filesystem_that_fails_is_unreachable(music: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    (music / "a").mkdir()
+    (music / "a" / "file.flac").write_bytes(b"1")
+    origin = _open(music)
+    real_open = os.open
+
+    def fail(path: object, *arguments: object, **options: object) -> int:
+        if path in {bytes(music / "a"), bytes(music / "a" / "file.flac")}:
+            raise OSError(number, os.strerror(number))
+        return real_open(path, *arguments, **options)  # type: ignore[arg-type]  # passed on as it came
+
+    monkeypatch.setattr(os, "open", fail)
+    with pytest.raises(UnreachableError, match=os.strerror(number)):
+        list(origin.list())
+    with pytest.raises(UnreachableError, match=r"a/file\.flac"):
+        origin.read("a/file.flac", 0, 1, "")
+
+
+def test_messages_show_stray_bytes(music: Path) -> None:
+    with pytest.raises(GoneError) as raised:
+        _open(music).read("stray \udcff byte", 0, 0, "")
+    assert "stray \\udcff byte" in str(raised.value)
+    str(raised.value).encode()
 
 
 def test_offsets_beyond_four_gigabytes(music: Path) -> None:

@@ -304,6 +304,12 @@ def test_the_limit_of_the_system(watched: Watched) -> None:
     assert list(watch.unwatched) == ["b", "c"]
 
 
+def test_a_network_filesystem_is_polled(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """inotify works there, and stays silent about what other machines do."""
+    monkeypatch.setattr("musicfs.origins.local_watch.is_network_filesystem", lambda _path: True)
+    assert watched.watch().unwatched == ("",)
+
+
 def test_without_inotify(watched: Watched) -> None:
     def refuse() -> Inotify:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))

@@ -9,8 +9,12 @@ import pytest
 
 from musicfs.config.settings import OriginSettings
 from musicfs.errors import ConfigError
+from musicfs.origins.compose import REMOTE_MANNERS
 from musicfs.origins.contract import Anchored, LocalPaths, Origin, Watchable
 from musicfs.origins.registry import KINDS, Kind, open_origin
+from musicfs.origins.wrappers.breaker import Breaker
+from musicfs.origins.wrappers.trace import Tally
+from musicfs.origins.wrappers.wrapper import Operation
 
 
 def test_open_local(tmp_path: Path) -> None:
@@ -26,6 +30,21 @@ def test_open_local(tmp_path: Path) -> None:
     assert watch.wait_armed(10)
     assert watch.unwatched == ("",)  # watch = false
     watch.close()
+
+
+def test_an_origin_is_traced_on_request(tmp_path: Path) -> None:
+    tally = Tally()
+    origin = open_origin(OriginSettings(id="disk", path=str(tmp_path)), tally=tally)
+    assert isinstance(origin, LocalPaths)
+    list(origin.list())
+    assert tally.snapshot()[Operation.LIST].calls == 1
+
+
+def test_the_manners_of_a_kind_are_kept(tmp_path: Path) -> None:
+    remote = Kind(KINDS["local"].module, KINDS["local"].factory, manners=REMOTE_MANNERS)
+    origin = open_origin(OriginSettings(id="disk", path=str(tmp_path)), kinds={"local": remote})
+    assert isinstance(origin, Breaker)
+    assert isinstance(origin, Watchable)
 
 
 def test_an_origin_that_is_down_opens(tmp_path: Path) -> None:
