@@ -12,11 +12,10 @@ from collections.abc import Callable
 import msgspec
 import xxhash
 
-from musicfs.model import Facts, Picture, first
-from musicfs.store.records import Node, NodeKind, ObjectKind, ObjectRecord, unpack_facts
+from musicfs.model import FIELDS, Picture
+from musicfs.store.records import Node, NodeKind, ObjectKind, ObjectRecord, StoredFacts, tag, unpack_stored
 from musicfs.store.transaction import WriteTransaction
 from musicfs.vfs.directories import Directories
-from musicfs.vfs.inodes import file_inode
 from musicfs.vfs.names import fit
 
 COVER_NAME = b"cover.jpg"
@@ -26,8 +25,8 @@ _FRONT_COVER, _OTHER_PICTURE = 3, 0  # ID3v2 APIC picture types, used by FLAC an
 _RANK_FRONT, _RANK_OTHER = 100, 150
 EMBEDDED_RANKS = (_RANK_FRONT, _RANK_OTHER)
 
-# Image bytes of an object, or of one of its pictures, as a JPEG; None if they cannot be had or are no image. May block.
-CoverMaker = Callable[[int, ObjectRecord, Picture | None], bytes | None]
+# (origin number, path there, size, picture or None for the file itself) -> a JPEG, empty if there can be none. May block.
+CoverMaker = Callable[[int, bytes, int, Picture | None], bytes]
 
 
 def folder_image_rank(name: bytes) -> int | None:
@@ -38,14 +37,14 @@ def folder_image_rank(name: bytes) -> int | None:
     return _IMAGE_STEMS.index(stem) * len(_IMAGE_SUFFIXES) + _IMAGE_SUFFIXES.index(suffix)
 
 
-def picture_rank(facts: Facts | None) -> int | None:
+def picture_rank(facts: StoredFacts | None) -> int | None:
     """How good a track's embedded pictures are as a cover; None if it has none."""
     if facts is None or not facts.pictures:
         return None
     return _RANK_FRONT if any(picture.kind == _FRONT_COVER for picture in facts.pictures) else _RANK_OTHER
 
 
-def best_picture(facts: Facts) -> Picture | None:
+def best_picture(facts: StoredFacts) -> Picture | None:
     """The front cover among a track's pictures, else its first picture."""
     fronts = [picture for picture in facts.pictures if picture.kind == _FRONT_COVER]
     return next(iter(fronts or facts.pictures), None)
@@ -96,11 +95,10 @@ class Artwork:
             if current is not None:
                 self._drop(current)
             return
-        path = (*self._directories.path_of(directory), COVER_NAME)
         version = b"%d\0%d\0%d\0%d" % (choice.ref, choice.start, choice.size, choice.mtime_ns)
         if choice.kind == NodeKind.OBJECT:  # not the object's id: it differs between machines
             version = b"%d\0%d\0%d" % (choice.start, choice.size, choice.mtime_ns)
-        inode = file_inode(self._view, path, version)
+        inode = self._directories.inode_for(directory, COVER_NAME, version)
         if current is not None:
             if current.inode == inode and current.ref == choice.ref:
                 return
@@ -135,25 +133,25 @@ class Artwork:
             if record.name.lower().endswith((b".jpg", b".jpeg")) and record.size:
                 return _Choice(NodeKind.OBJECT, object_id, 0, record.size, record.mtime_ns)
         else:
-            facts = unpack_facts(record.facts)
+            facts = unpack_stored(record.facts)
             picture = best_picture(facts) if facts is not None else None
             if picture is None:
                 return None
             if picture.coding == "raw" and picture.mime in ("image/jpeg", "image/jpg"):
                 return _Choice(NodeKind.OBJECT, object_id, picture.start, picture.stop - picture.start, record.mtime_ns)
-        blob_id, size = self._converted(directory, object_id, record, picture)
+        blob_id, size = self._converted(directory, record, picture)
         return _Choice(NodeKind.BLOB, blob_id, 0, size, record.mtime_ns) if size else None
 
-    def _converted(
-        self, directory: int, object_id: int, record: ObjectRecord, picture: Picture | None
-    ) -> tuple[int, int]:
+    def _converted(self, directory: int, record: ObjectRecord, picture: Picture | None) -> tuple[int, int]:
         where = (picture.start, picture.stop) if picture is not None else (0, record.size)
         # The folder is part of the id, so that a blob has one holder and goes with it.
         identity = b"%d\0%d\0%d\0%s\0%d\0%d" % (directory, record.size, record.mtime_ns, record.version, *where)
         blob_id = xxhash.xxh3_64_intdigest(b"cover\0" + identity)
         data = self._tx.blob(blob_id)
         if data is None:
-            data = self._make_cover(object_id, record, picture) or b""
+            folder = self._tx.folder(record.folder)
+            path = (folder.path + b"/" if folder.path else b"") + record.name
+            data = self._make_cover(folder.origin, path, record.size, picture)
             self._tx.put_blob(blob_id, data)  # an empty one remembers that it cannot be done
         return blob_id, len(data)
 
@@ -173,7 +171,7 @@ class Artwork:
             return
         data = "\n".join(("#EXTM3U", *lines, "")).encode("utf-8", "surrogateescape")
         blob_id = xxhash.xxh3_64_intdigest(b"m3u8\0" + b"/".join(path) + b"\0" + data)
-        inode = file_inode(self._view, (*path, name), b"%d" % blob_id)
+        inode = self._directories.inode_for(directory, name, b"%d" % blob_id)
         if current is not None:
             if current.inode == inode:
                 return
@@ -189,10 +187,10 @@ class Artwork:
             record = self._tx.object(node.ref) if node is not None else None
             if node is None or record is None or record.kind != ObjectKind.AUDIO:
                 continue
-            facts = unpack_facts(record.facts)
+            facts = unpack_stored(record.facts)
             newest = max(newest, node.mtime_ns)
             if facts is not None:
-                label = " - ".join(filter(None, (first(facts.tags, "artist"), first(facts.tags, "title"))))
+                label = " - ".join(filter(None, (tag(facts.tags, FIELDS["artist"]), tag(facts.tags, FIELDS["title"]))))
                 seconds = round(facts.technical.duration_ms / 1000) or -1
                 lines.append(f"#EXTINF:{seconds},{' '.join(label.split())}")
             lines.append(name.decode("utf-8", "surrogateescape"))
