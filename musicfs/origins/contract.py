@@ -127,7 +127,10 @@ class Anchored(Protocol):
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
-    """A folder in which something changed. ``recursive`` means everything below it must be listed again."""
+    """A folder in which something changed: its files, or with ``recursive`` everything below it too.
+
+    It may be gone: when listing it raises GoneError, all that was at and below it is gone.
+    """
 
     folder: str
     recursive: bool = False
@@ -140,8 +143,7 @@ class Watchable(Protocol):
     def watch(self, on_change: Callable[[Change], None]) -> Watch:
         """Begin to report changes, from a thread of the watcher, until the returned watch is closed. Does not block.
 
-        ``on_change`` may block: changes are collected meanwhile. What it raises ends the watch. A reported folder may be
-        gone again when it is listed (GoneError): list its parent then.
+        ``on_change`` may block: changes are collected meanwhile. What it raises ends the watch.
         """
         ...
 

@@ -28,18 +28,20 @@ UNMOUNT = 0x2000
 OVERFLOW = 0x4000
 IGNORED = 0x8000
 ISDIR = 0x40000000
-_MODIFY, _ATTRIB, _CLOSE_WRITE = 0x2, 0x4, 0x8
+ATTRIB = 0x4
+MOUNTS = 0x10000000  # not the kernel's: something was mounted or unmounted somewhere
+_MODIFY, _CLOSE_WRITE = 0x2, 0x8
 _ONLYDIR, _DONT_FOLLOW, _EXCL_UNLINK = 0x01000000, 0x02000000, 0x04000000
 
 # CREATE beside CLOSE_WRITE: a hard link or a symbolic link is never closed. MODIFY: a file that stays open for writing.
 FOLDER_MASK = (
-    CREATE | DELETE | MOVED_FROM | MOVED_TO | DELETE_SELF | MOVE_SELF | _MODIFY | _ATTRIB | _CLOSE_WRITE
+    CREATE | DELETE | MOVED_FROM | MOVED_TO | DELETE_SELF | MOVE_SELF | _MODIFY | ATTRIB | _CLOSE_WRITE
     | _ONLYDIR | _DONT_FOLLOW | _EXCL_UNLINK
 )  # fmt: skip
 
 
 class InotifyEvent(msgspec.Struct, frozen=True, gc=False):
-    """One event. ``watch`` is -1 for an overflow; ``name`` is empty for what happened to the watched folder itself."""
+    """One event. ``watch`` is -1 for OVERFLOW and MOUNTS; ``name`` is empty for the watched folder itself."""
 
     watch: int
     mask: int
@@ -85,6 +87,9 @@ class Inotify:
         self._poll = select.poll()
         self._poll.register(self._queue, select.POLLIN)
         self._poll.register(self._wake_read, select.POLLIN)
+        # The kernel marks this file with POLLPRI at every change of the mount table (proc(5)): inotify sees no mount.
+        self._mounts = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+        self._poll.register(self._mounts, select.POLLPRI)
 
     def add(self, path: bytes) -> int:
         watch = int(inotify_c.inotify_add_watch(self._queue, path, FOLDER_MASK))
@@ -99,9 +104,10 @@ class Inotify:
         ready = {descriptor for descriptor, _ in self._poll.poll(None if timeout_s is None else timeout_s * 1000)}
         if self._wake_read in ready:
             os.read(self._wake_read, 4096)
-        if self._queue not in ready:
-            return []
-        return parse_events(os.read(self._queue, _BUFFER_BYTES))
+        events = parse_events(os.read(self._queue, _BUFFER_BYTES)) if self._queue in ready else []
+        if self._mounts in ready:
+            events.append(InotifyEvent(-1, MOUNTS))
+        return events
 
     def wake(self) -> None:
         try:
@@ -110,7 +116,7 @@ class Inotify:
             return  # the pipe is full of wakes
 
     def close(self) -> None:
-        for descriptor in (self._queue, self._wake_read, self._wake_write):
+        for descriptor in (self._queue, self._wake_read, self._wake_write, self._mounts):
             os.close(descriptor)
 
 

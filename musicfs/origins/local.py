@@ -19,7 +19,7 @@ from musicfs.model import Entry
 from musicfs.origins.anchor import Anchor, encode_path
 from musicfs.origins.contract import Caps, Change, Folder, RangeCost, Watch
 from musicfs.origins.local_listing import LocalListing, make_entry, make_version, resolve_link
-from musicfs.origins.oserrors import is_absent, origin_error, printable
+from musicfs.origins.oserrors import names_nothing, origin_error, printable
 from musicfs.origins.selection import Selection, is_junk
 
 # O_NONBLOCK: a FIFO that took a file's place must not hold the reader until somebody writes to it.
@@ -83,7 +83,7 @@ class LocalOrigin:
             if os.path.realpath(self._parent(path)) != self._real_parent(path):
                 return None  # a folder on the way is a link: nothing below it is served
         except OSError as error:
-            if not is_absent(error):
+            if not names_nothing(error):
                 raise origin_error(error, self._id, path) from error
             self._anchor.prove(path)
             return None
@@ -126,7 +126,7 @@ class LocalOrigin:
                 raise self._gone(path)
             descriptor = os.open(full, _OPEN_FLAGS)
         except OSError as error:
-            if not is_absent(error):
+            if not names_nothing(error):
                 raise origin_error(error, self._id, path) from error
             self._anchor.prove(path)
             raise self._gone(path) from error
@@ -149,7 +149,8 @@ class LocalOrigin:
         watch = LocalWatch(
             self._root,
             on_change,
-            enters=self._enters_folder,
+            serves_file=self._serves_name,
+            enters_folder=self._enters_folder,
             watch_limit=self._watch_limit,
             debounce_s=self._debounce_s,
         )
@@ -180,8 +181,11 @@ class LocalOrigin:
         return os.path.normpath(os.path.join(os.path.realpath(self._root), encode_path(os.path.dirname(path))))
 
     def _serves(self, path: str) -> bool:
-        folder, _, name = path.rpartition("/")
-        return not is_junk(name) and self._selection.serves_file(path) and (not folder or self._enters(folder))
+        folder = path.rpartition("/")[0]
+        return self._serves_name(path) and (not folder or self._enters(folder))
+
+    def _serves_name(self, path: str) -> bool:
+        return not is_junk(path.rpartition("/")[2]) and self._selection.serves_file(path)
 
     def _enters(self, folder: str) -> bool:
         """Whether a listing from the root would come to ``folder``."""

@@ -18,7 +18,7 @@ from musicfs.errors import GoneError
 from musicfs.model import Entry
 from musicfs.origins.anchor import Anchor, encode_path
 from musicfs.origins.contract import Folder
-from musicfs.origins.oserrors import is_absent, is_denied, origin_error, printable
+from musicfs.origins.oserrors import is_absent, is_denied, names_nothing, origin_error, printable
 from musicfs.origins.selection import JUNK_NAMES, JUNK_PREFIXES, Selection
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -70,7 +70,7 @@ class LocalListing:
         try:
             return os.stat(self._full(prefix.rpartition("/")[0])).st_dev
         except OSError as error:
-            if is_absent(error):
+            if names_nothing(error):
                 raise self._gone(prefix) from error
             raise origin_error(error, self._origin_id, prefix) from error
 
@@ -91,7 +91,8 @@ class LocalListing:
 
     def _explain(self, error: OSError, path: str, device: int, *, required: bool) -> Folder | None:
         """What a folder that cannot be read means for the listing."""
-        if is_absent(error) or error.errno == errno.ELOOP:  # ELOOP, ENOTDIR: a link or a file took its place
+        if is_absent(error) or error.errno == errno.ELOOP or (required and path and error.errno == errno.ENAMETOOLONG):
+            # ENOTDIR or ELOOP: a file or a link took its place.
             self._anchor.prove(path)
             if required:
                 raise self._gone(path) from error

@@ -16,6 +16,11 @@ def is_absent(error: OSError) -> bool:
     return error.errno in ABSENT
 
 
+def names_nothing(error: OSError) -> bool:
+    """No file can have this path: it is absent, or a loop of links, or longer than the system allows."""
+    return error.errno in ABSENT or error.errno in {errno.ELOOP, errno.ENAMETOOLONG}
+
+
 def is_denied(error: OSError) -> bool:
     """The filesystem refuses this user."""
     return error.errno in DENIED

@@ -13,12 +13,14 @@ from contextlib import contextmanager
 
 import lmdb
 import msgspec
+import xxhash
 
 from musicfs.errors import SchemaError, StoreError
 from musicfs.store import environment
 from musicfs.store.records import (
     ENTRY,
     U16,
+    U32,
     U64,
     U64_U64,
     Node,
@@ -33,6 +35,7 @@ from musicfs.store.schema import FACT_TABLES, ROOT_INODE, SCHEMA, TREE_TABLES
 
 log = logging.getLogger(__name__)
 
+_MAX_PLAIN_PATH = 500  # LMDB keys are at most 511 bytes
 _decode = msgspec.msgpack.decode
 _encode = msgspec.msgpack.encode
 _change_decoder = msgspec.msgpack.Decoder(list[tuple[int, int, bytes, int]])
@@ -142,6 +145,32 @@ class Catalog:
         self.tables = Tables(self.env, generation, create=False)
         return True
 
+    def tree_fingerprint(self) -> bytes:
+        """What the served tree was derived by; empty before the first."""
+        with self.env.begin() as txn:
+            raw = txn.get(b"tree", db=self.tables.meta)
+        return b"" if raw is None else _decode(raw, type=bytes)
+
+    def generation_beside(self) -> Tables:
+        """Tables for a tree to be built beside the served one; what an interrupted build left in them is dropped."""
+        generation = self.tables.generation + 1
+        tables = Tables(self.env, generation, create=True)
+        with self.env.begin(write=True) as txn:
+            for name in TREE_TABLES:
+                txn.drop(getattr(tables, name), delete=False)
+        return tables
+
+    def drop_old_trees(self) -> None:
+        """Give back the space of generations before the served one. No reader may be left in them."""
+        with self.env.begin() as txn, txn.cursor() as cursor:
+            names = [bytes(key) for key in cursor.iternext(values=False)]
+        for name in names:
+            table, dot, number = name.partition(b".")
+            if dot and table.decode() in TREE_TABLES and int(number) < self.tables.generation:
+                handle = self.env.open_db(name, create=False)
+                with self.env.begin(write=True) as txn:
+                    txn.drop(handle, delete=True)
+
     @contextmanager
     def snapshot(self) -> Iterator[lmdb.Transaction[bytes]]:
         """A read transaction for a short, multi-step look; never keep it across a wait."""
@@ -220,6 +249,37 @@ class Catalog:
         with self.env.begin() as txn, txn.cursor(self.tables.origins) as cursor:
             return {key.decode(): decode_origin(value) for key, value in cursor}
 
+    def folder(self, origin: int, path: bytes) -> tuple[int, bytes] | None:
+        """(id, digest of the last published listing) of an origin's folder, or None."""
+        with self.env.begin() as txn:
+            raw = txn.get(folder_key(origin, path), db=self.tables.folder_ids)
+            if raw is None:
+                return None
+            value = txn.get(raw, db=self.tables.folders)
+        return None if value is None else (U32.unpack(raw)[0], decode_folder(value).digest)
+
+    def folders_under(self, origin: int, path: bytes) -> list[tuple[int, bytes]]:
+        """(id, path) of the folder ``path`` and every folder below it, in listing order."""
+        with self.env.begin() as txn:
+            return list(iterate_folders(txn, self.tables, origin, path))
+
+    def files_of(self, folder_id: int) -> dict[bytes, tuple[int, int]]:
+        """Name -> (object id, fingerprint) of a folder's files, in byte order."""
+        with self.env.begin() as txn:
+            return read_files(txn, self.tables, folder_id)
+
+    def objects_with_identity(self, identity: int) -> list[int]:
+        """Ids of the objects that had this identity when they were last seen."""
+        prefix = U64.pack(identity)
+        found: list[int] = []
+        with self.env.begin() as txn, txn.cursor(self.tables.identities) as cursor:
+            if cursor.set_range(prefix):
+                for key in cursor.iternext(values=False):
+                    if key[:8] != prefix:
+                        break
+                    found.append(U64.unpack(key[8:])[0])
+        return found
+
     def blob(self, blob_id: int) -> bytes | None:
         """Bytes that were made once, or None."""
         with self.env.begin() as txn:
@@ -266,4 +326,43 @@ class Catalog:
         return batches
 
 
-__all__ = ["U16", "U64_U64", "Catalog", "Tables", "Totals", "check_schema", "create", "prepare"]
+def folder_key(origin: int, path: bytes) -> bytes:
+    """Key of a folder: parents sort directly before their children, siblings in byte order.
+
+    Beyond 500 bytes the path is cut and a hash of the whole appended, which keeps keys unique though not their order.
+    """
+    plain = path.replace(b"/", b"\0")
+    if len(plain) > _MAX_PLAIN_PATH:
+        plain = plain[: _MAX_PLAIN_PATH - 8] + xxhash.xxh64_digest(path)
+    return U16.pack(origin) + plain
+
+
+def iterate_folders(
+    txn: lmdb.Transaction[bytes], tables: Tables, origin: int, path: bytes
+) -> Iterator[tuple[int, bytes]]:
+    """(id, path) of the folder ``path`` and every folder below it, in listing order."""
+    start = folder_key(origin, path)[: _MAX_PLAIN_PATH - 8]
+    below = path + b"/" if path else b""
+    with txn.cursor(tables.folder_ids) as cursor:
+        if not cursor.set_range(start):
+            return
+        for key, value in cursor:
+            if not key.startswith(start):
+                return
+            raw = txn.get(value, db=tables.folders)
+            found = decode_folder(raw).path if raw is not None else b""
+            if found == path or found.startswith(below):
+                yield U32.unpack(value)[0], found
+
+
+def read_files(txn: lmdb.Transaction[bytes], tables: Tables, folder_id: int) -> dict[bytes, tuple[int, int]]:
+    """Name -> (object id, fingerprint) of a folder's files, in byte order."""
+    prefix = U32.pack(folder_id)
+    found: dict[bytes, tuple[int, int]] = {}
+    with txn.cursor(tables.object_ids) as cursor:
+        if cursor.set_range(prefix):
+            for key, value in cursor:
+                if key[:4] != prefix:
+                    break
+                found[key[4:]] = U64_U64.unpack(value)
+    return found

@@ -109,7 +109,7 @@ class OriginRecord(msgspec.Struct, frozen=True, array_like=True):
 
 
 _facts_encoder = msgspec.msgpack.Encoder()
-_facts_decoder = msgspec.msgpack.Decoder(StoredFacts)
+_facts_decoder = msgspec.msgpack.Decoder(StoredFacts | None)
 encode_record = msgspec.msgpack.Encoder().encode
 decode_object = msgspec.msgpack.Decoder(ObjectRecord).decode
 decode_folder = msgspec.msgpack.Decoder(FolderRecord).decode
@@ -128,9 +128,9 @@ def pack_facts(facts: Facts) -> bytes:
 
 def unpack_facts(raw: bytes | msgspec.Raw) -> Facts | None:
     """Undo :func:`pack_facts`; None for nil."""
-    if raw == b"\xc0":
-        return None
     stored = _facts_decoder.decode(raw)
+    if stored is None:
+        return None
     tags = {
         (FIELD_NAMES[key] if isinstance(key, int) else key): ((value,) if isinstance(value, str) else tuple(value))
         for key, value in stored.tags.items()

@@ -45,6 +45,8 @@ views the generation was built for), ``next_object``, ``next_folder``, ``next_or
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 # Raised whenever a key or value changes its form. A catalog of another schema is put aside and rebuilt.
 SCHEMA = 1
 
@@ -54,3 +56,12 @@ FACT_TABLES = (
 TREE_TABLES = ("nodes", "entries", "places", "anchors", "albums", "art", "made")
 
 ROOT_INODE = 1
+
+
+class ChangeOp(IntEnum):
+    """What the mount must tell the kernel."""
+
+    ENTRY = 1  # the entry (parent, name) is gone or leads elsewhere
+    INODE = 2  # attributes of the inode changed
+    CONTENT = 3  # the inode is gone: drop its pages
+    SWAP = 4  # another generation of the tree is served

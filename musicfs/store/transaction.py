@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from enum import IntEnum
 from types import TracebackType
 
 import lmdb
 import msgspec
-import xxhash
 
 from musicfs.errors import DiskFullError, StoreError
-from musicfs.store.catalog import Catalog, Totals
+from musicfs.store.catalog import Catalog, Tables, Totals, folder_key, iterate_folders, read_files
 from musicfs.store.records import (
     DISCS,
     ENTRY,
-    U16,
     U32,
     U64,
     U64_U64,
@@ -37,38 +34,20 @@ from musicfs.store.records import (
     pack_node,
     unpack_node,
 )
+from musicfs.store.schema import ChangeOp
 
 _decode = msgspec.msgpack.decode
 _encode = msgspec.msgpack.encode
-_MAX_PLAIN_PATH = 500  # LMDB keys are at most 511 bytes
-
-
-class ChangeOp(IntEnum):
-    """What the mount must tell the kernel."""
-
-    ENTRY = 1  # the entry (parent, name) is gone or leads elsewhere
-    INODE = 2  # attributes of the inode changed
-    CONTENT = 3  # the inode is gone: drop its pages
-    SWAP = 4  # another generation of the tree is served
-
-
-def folder_key(origin: int, path: bytes) -> bytes:
-    """Key of a folder: parents sort directly before their children, siblings in byte order.
-
-    Beyond 500 bytes the path is cut and a hash of the whole appended, which keeps keys unique though not their order.
-    """
-    plain = path.replace(b"/", b"\0")
-    if len(plain) > _MAX_PLAIN_PATH:
-        plain = plain[: _MAX_PLAIN_PATH - 8] + xxhash.xxh64_digest(path)
-    return U16.pack(origin) + plain
 
 
 class WriteTransaction:
     """A batch in the making. Use as a context manager: commits at the end, aborts on an exception."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, tables: Tables | None = None) -> None:
+        """``tables`` are those of a generation that is built beside the served one."""
         self._catalog = catalog
-        self.tables = catalog.tables
+        self._quiet = tables is not None  # nobody sees that tree yet: nothing to forget
+        self.tables = tables if tables is not None else catalog.tables
         self.txn = catalog.env.begin(write=True)
         self._changes: list[tuple[int, int, bytes, int]] = []
         raw = self.txn.get(b"totals", db=self.tables.meta)
@@ -116,7 +95,18 @@ class WriteTransaction:
 
     def note(self, op: ChangeOp, parent: int, name: bytes, inode: int) -> None:
         """Append to the change log."""
-        self._changes.append((op, parent, name, inode))
+        if not self._quiet:
+            self._changes.append((op, parent, name, inode))
+
+    def serve(self, tables: Tables, fingerprint: bytes) -> None:
+        """Swap the tree: from this commit on the generation of ``tables`` is the served one."""
+        self.txn.put(b"generation", _encode(tables.generation), db=self.tables.meta)
+        self.set_fingerprint(fingerprint)
+        self.note(ChangeOp.SWAP, 0, b"", 0)
+
+    def set_fingerprint(self, fingerprint: bytes) -> None:
+        """Note what the served tree is derived by."""
+        self.txn.put(b"tree", _encode(fingerprint), db=self.tables.meta)
 
     def trim_changes(self, upto: int) -> None:
         """Drop the batches up to and including ``upto``: the mount has seen them."""
@@ -188,32 +178,13 @@ class WriteTransaction:
 
     def folders_under(self, origin: int, path: bytes) -> Iterator[tuple[int, bytes]]:
         """(id, path) of the folder ``path`` and every folder below it, in listing order."""
-        start = folder_key(origin, path)
-        below = path + b"/" if path else b""
-        with self.txn.cursor(self.tables.folder_ids) as cursor:
-            if not cursor.set_range(start):
-                return
-            for key, value in cursor:
-                if not key.startswith(start):
-                    return
-                folder_id = U32.unpack(value)[0]
-                found = self.folder(folder_id).path
-                if found == path or found.startswith(below):
-                    yield folder_id, found
+        return iterate_folders(self.txn, self.tables, origin, path)
 
     # Facts: files.
 
     def files_of(self, folder_id: int) -> dict[bytes, tuple[int, int]]:
         """Name -> (object id, fingerprint) of a folder's files, in byte order."""
-        prefix = U32.pack(folder_id)
-        found = {}
-        with self.txn.cursor(self.tables.object_ids) as cursor:
-            if cursor.set_range(prefix):
-                for key, value in cursor:
-                    if key[:4] != prefix:
-                        break
-                    found[key[4:]] = U64_U64.unpack(value)
-        return found
+        return read_files(self.txn, self.tables, folder_id)
 
     def object(self, object_id: int) -> ObjectRecord | None:
         """An object's record, or None."""
@@ -258,18 +229,6 @@ class WriteTransaction:
         self._files -= 1
         self._bytes -= old.size
         self._tracks -= old.kind != ObjectKind.SIDECAR
-
-    def objects_with_identity(self, identity: int) -> list[int]:
-        """Ids of the objects that had this identity when they were last seen."""
-        prefix = U64.pack(identity)
-        found = []
-        with self.txn.cursor(self.tables.identities) as cursor:
-            if cursor.set_range(prefix):
-                for key in cursor.iternext(values=False):
-                    if key[:8] != prefix:
-                        break
-                    found.append(U64.unpack(key[8:])[0])
-        return found
 
     # Tree.
 

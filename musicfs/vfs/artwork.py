@@ -26,8 +26,8 @@ _FRONT_COVER, _OTHER_PICTURE = 3, 0  # ID3v2 APIC picture types, used by FLAC an
 _RANK_FRONT, _RANK_OTHER = 100, 150
 EMBEDDED_RANKS = (_RANK_FRONT, _RANK_OTHER)
 
-# Image bytes of an object, or of one of its pictures, as a JPEG; None if they cannot be had or are no image. May block.
-CoverMaker = Callable[[int, ObjectRecord, Picture | None], bytes | None]
+# (origin number, path there, size, picture or None for the file itself) -> a JPEG, empty if there can be none. May block.
+CoverMaker = Callable[[int, bytes, int, Picture | None], bytes]
 
 
 def folder_image_rank(name: bytes) -> int | None:
@@ -141,19 +141,19 @@ class Artwork:
                 return None
             if picture.coding == "raw" and picture.mime in ("image/jpeg", "image/jpg"):
                 return _Choice(NodeKind.OBJECT, object_id, picture.start, picture.stop - picture.start, record.mtime_ns)
-        blob_id, size = self._converted(directory, object_id, record, picture)
+        blob_id, size = self._converted(directory, record, picture)
         return _Choice(NodeKind.BLOB, blob_id, 0, size, record.mtime_ns) if size else None
 
-    def _converted(
-        self, directory: int, object_id: int, record: ObjectRecord, picture: Picture | None
-    ) -> tuple[int, int]:
+    def _converted(self, directory: int, record: ObjectRecord, picture: Picture | None) -> tuple[int, int]:
         where = (picture.start, picture.stop) if picture is not None else (0, record.size)
         # The folder is part of the id, so that a blob has one holder and goes with it.
         identity = b"%d\0%d\0%d\0%s\0%d\0%d" % (directory, record.size, record.mtime_ns, record.version, *where)
         blob_id = xxhash.xxh3_64_intdigest(b"cover\0" + identity)
         data = self._tx.blob(blob_id)
         if data is None:
-            data = self._make_cover(object_id, record, picture) or b""
+            folder = self._tx.folder(record.folder)
+            path = (folder.path + b"/" if folder.path else b"") + record.name
+            data = self._make_cover(folder.origin, path, record.size, picture)
             self._tx.put_blob(blob_id, data)  # an empty one remembers that it cannot be done
         return blob_id, len(data)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from musicfs.store.records import Node, NodeKind
-from musicfs.store.schema import ROOT_INODE
-from musicfs.store.transaction import ChangeOp, WriteTransaction
+from musicfs.store.schema import ROOT_INODE, ChangeOp
+from musicfs.store.transaction import WriteTransaction
 from musicfs.vfs.inodes import file_inode, folder_inode
 from musicfs.vfs.names import fold, numbered
 

@@ -25,7 +25,7 @@ class Item(msgspec.Struct, frozen=True, gc=False):
 
 def content_version(record: ObjectRecord) -> bytes:
     """What distinguishes one content of a file from another, without saying where it lies."""
-    return b"%d\0%d\0%s" % (record.size, record.mtime_ns, record.version)
+    return b"%d\0%s" % (record.size, record.version or b"%d" % record.mtime_ns)
 
 
 class Placer:

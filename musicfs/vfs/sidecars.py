@@ -1,12 +1,14 @@
 """Where files that are not audio go: they follow the tracks of their origin folder.
 
-An origin folder's *home* is the directory in which most of its tracks lie. A folder without tracks whose disc folders
-(``CD1``, ``Disc 2``) share one home has that home; any other folder without tracks below one with a home
+An origin folder's *home* is the directory in which most of its tracks lie. A folder without tracks that has disc folders
+(``CD1``, ``Disc 2``) has the home of most of them; any other folder without tracks below one with a home
 (``Scans``, ``Artwork``) appears as a sub-folder of it. What has no home is not shown. A ``.lrc`` named like a track takes
 the track's folder and name.
 """
 
 from __future__ import annotations
+
+from collections import Counter
 
 from musicfs.library.classify import is_audio_name, is_disc_folder, parent_of
 from musicfs.store.records import ObjectKind
@@ -15,6 +17,7 @@ from musicfs.vfs.directories import Directories, Path
 from musicfs.vfs.names import split_suffix
 from musicfs.vfs.placing import Item, Placer
 from musicfs.vfs.views import View, Wish
+
 
 class Sidecars:
     """Places the sidecars of origin folders in one view."""
@@ -50,14 +53,18 @@ class Sidecars:
         return None if above is None else (*above, self._view.origin_folders(path)[-1])
 
     def _home_of_discs(self, origin: int, path: bytes) -> int:
+        """The directory where most disc folders of ``path`` have their home, 0 if there is none."""
         if not path:
             return 0
-        homes = {
+        homes = Counter(
             self.own_home(folder_id)
             for folder_id, below in self._tx.folders_under(origin, path)
             if parent_of(below) == path and below != path and is_disc_folder(below)
-        } - {0}
-        return homes.pop() if len(homes) == 1 else 0
+        )
+        del homes[0]
+        if not homes:
+            return 0
+        return min(homes, key=lambda home: (-homes[home], self._directories.path_of(home)))
 
     def dependents(self, folder_id: int) -> set[int]:
         """Folders whose home may follow this one's: those without tracks below it, or beside it for a disc."""

@@ -13,9 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from musicfs.clock import Clock
+from musicfs.library.publish import Change
 from musicfs.model import Facts
+from musicfs.store.catalog import folder_key
 from musicfs.store.records import ObjectKind, ObjectRecord, unpack_facts
-from musicfs.store.transaction import WriteTransaction, folder_key
+from musicfs.store.transaction import WriteTransaction
 from musicfs.vfs.artwork import Artwork, CoverMaker
 from musicfs.vfs.directories import Directories
 from musicfs.vfs.names import split_suffix
@@ -26,14 +28,6 @@ from musicfs.vfs.views import View, Wish, album_key, discs, names_several_discs
 
 # Raised when the same facts and templates would give another tree: a new generation is then built.
 TREE_RULES = 1
-
-
-class Change(msgspec.Struct, frozen=True, gc=False):
-    """One object before and after; ``old`` is None for a new one, ``new`` for one that leaves."""
-
-    object_id: int
-    old: ObjectRecord | None
-    new: ObjectRecord | None
 
 
 class TreeOptions(msgspec.Struct, frozen=True):

@@ -1,0 +1,123 @@
+"""FLAC: RFC 9639."""
+
+from __future__ import annotations
+
+import struct
+
+from musicfs.errors import FormatError
+from musicfs.formats.source import MALFORMED, View
+from musicfs.formats.tagset import MAX_ITEMS, TagSet
+from musicfs.formats.vorbis import PictureHeader, base64_picture, read_comments
+from musicfs.model import Facts, Layout, Picture, Technical
+
+STREAMINFO_BYTES = 34
+_STREAMINFO, _COMMENT, _PICTURE, _INVALID = 0, 4, 6, 127
+_PICTURE_HEADER_BYTES = 4096
+_ID3V1_BYTES = 128
+
+
+class StreamInfo:
+    """RFC 9639, 8.2."""
+
+    __slots__ = ("bits_per_sample", "channels", "sample_rate", "total_samples")
+
+    def __init__(self, block: bytes) -> None:
+        # After the block and frame sizes: 20 bits rate, 3 channels - 1, 5 bits - 1, 36 samples.
+        (packed,) = struct.unpack_from(">Q", block, 10)
+        self.sample_rate = packed >> 44
+        self.channels = (packed >> 41 & 7) + 1
+        self.bits_per_sample = (packed >> 36 & 31) + 1
+        self.total_samples = packed & 0xFFFFFFFFF
+        if not self.sample_rate:
+            raise FormatError("the FLAC stream has a sample rate of zero")
+
+    def technical(self, audio_bytes: int) -> Technical:
+        """The technical data of a stream of ``audio_bytes``; a stream that does not say its length has none."""
+        duration_ms = round(self.total_samples * 1000 / self.sample_rate)
+        bitrate = round(audio_bytes * 8 * self.sample_rate / self.total_samples) if self.total_samples else 0
+        return Technical(duration_ms, bitrate, self.sample_rate, self.channels, self.bits_per_sample, "flac")
+
+
+def read_flac(view: View, start: int) -> Facts:
+    """The facts of a file whose ``fLaC`` marker is at ``start``: not 0 when an ID3 tag was put before it."""
+    head = view.read(start, min(view.size, start + 8 + STREAMINFO_BYTES))
+    if head[:4] != b"fLaC" or head[4] & 0x7F != _STREAMINFO:
+        raise FormatError("a FLAC stream must begin with its STREAMINFO block")
+    info = StreamInfo(head[8:])
+    tags = TagSet()
+    pictures: list[Picture] = []
+    audio_start = _walk_blocks(view, start + 4, tags, pictures)
+    audio_stop = view.size
+    if view.read_some(view.size - _ID3V1_BYTES, view.size - _ID3V1_BYTES + 3) == b"TAG":
+        audio_stop = max(audio_start, view.size - _ID3V1_BYTES)
+    return Facts(
+        "flac",
+        tags.finish(),
+        info.technical(audio_stop - audio_start),
+        Layout("flac", audio_start, audio_stop),
+        tuple(pictures),
+    )
+
+
+def _walk_blocks(view: View, position: int, tags: TagSet, pictures: list[Picture]) -> int:
+    """Go through the metadata blocks from ``position`` on; return where the audio starts."""
+    for _ in range(MAX_ITEMS):
+        header = int.from_bytes(view.read(position, position + 4))
+        kind = header >> 24 & 0x7F
+        start, stop = position + 4, position + 4 + (header & 0xFFFFFF)
+        if kind == _INVALID:
+            raise FormatError(f"no metadata block can be of the kind found at byte {position}")
+        end = 0
+        if kind == _COMMENT:
+            end = read_block_comments(view, start, tags, pictures)
+        elif kind == _PICTURE:
+            end = _note_picture(view, start, pictures)
+        # Some programs write a length too small for the comments (their reader does not look at it), and no length fits a
+        # picture above 16 MiB: if nothing sensible follows, the contents say where the block ends.
+        if end > stop and not _continues(view, stop, last=bool(header >> 31)):
+            stop = end
+        if stop > view.size:
+            raise FormatError(f"the metadata block at byte {position} ends behind the file's end")
+        if header >> 31:
+            return stop
+        position = stop
+    raise FormatError(f"more than {MAX_ITEMS} metadata blocks")
+
+
+def _continues(view: View, position: int, *, last: bool) -> bool:
+    """Whether a block, or after the ``last`` one a frame (RFC 9639, 9.1), may begin at ``position``."""
+    head = view.read_some(position, position + 4)
+    if len(head) < 4:
+        return False
+    if last:
+        return head[0] == 0xFF and head[1] & 0xFE == 0xF8
+    return head[0] & 0x7F <= _PICTURE and position + 4 + int.from_bytes(head[1:]) <= view.size
+
+
+def read_block_comments(view: View, start: int, tags: TagSet, pictures: list[Picture]) -> int:
+    """Read the comments at ``start`` as far as they can be read; return their end, 0 when they are damaged."""
+
+    def on_picture(picture_start: int, picture_stop: int, prefix: bytes) -> None:
+        picture = base64_picture(picture_start, picture_stop, prefix)
+        if picture is not None and picture_stop <= view.size:
+            pictures.append(picture)
+
+    try:
+        end = read_comments(view, start, tags, on_picture)
+    except MALFORMED:
+        return 0
+    return end if end <= view.size else 0
+
+
+def _note_picture(view: View, start: int, pictures: list[Picture]) -> int:
+    """Note where the picture of the block at ``start`` lies; return its end, 0 when it makes no sense."""
+    try:
+        header = PictureHeader(view.read_some(start, start + _PICTURE_HEADER_BYTES))
+    except MALFORMED:
+        return 0
+    image_start = start + header.data_start
+    image_stop = image_start + header.data_bytes
+    if image_stop > view.size or not header.data_bytes or header.mime == "-->":
+        return 0
+    pictures.append(Picture(header.kind, header.mime, image_start, image_stop))
+    return image_stop

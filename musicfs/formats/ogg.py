@@ -1,0 +1,154 @@
+"""Ogg Vorbis, Opus and Ogg FLAC: the headers, and the duration from the last page.
+
+Sources: "Vorbis I specification", 4.2 and A; RFC 7845 (Opus); "Ogg FLAC mapping", RFC 9639, 10.1; RFC 3533.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from musicfs.errors import FormatError
+from musicfs.formats.flac import StreamInfo
+from musicfs.formats.oggpages import FIRST, Packets, Page, last_granule
+from musicfs.formats.source import MALFORMED, View
+from musicfs.formats.tagset import MAX_ITEMS, TagSet
+from musicfs.formats.vorbis import PictureHeader, base64_picture, read_comments
+from musicfs.model import Facts, Layout, Picture, Technical
+
+_MAX_STREAMS = 16
+_HEADER_READ_BYTES = 4096
+OPUS_RATE = 48000  # RFC 7845, 4: granule positions count 48 kHz samples whatever the input was
+
+
+class _Stream:
+    """What is learned while the headers are read."""
+
+    def __init__(self, view: View, packets: Packets) -> None:
+        self.view = view
+        self.packets = packets
+        self.tags = TagSet()
+        self.pictures: list[Picture] = []
+
+    def read_comments(self, start: int) -> None:
+        """Read the comments of the packet at hand, which begin at ``start`` in it, as far as they can be read."""
+
+        def on_picture(picture_start: int, picture_stop: int, prefix: bytes) -> None:
+            file_start = self.packets.locate(picture_start)
+            file_stop = self.packets.locate(picture_stop - 1) + 1
+            picture = base64_picture(file_start, file_stop, prefix)
+            if picture is not None:
+                self.pictures.append(picture)
+
+        try:
+            read_comments(self.packets, start, self.tags, on_picture)
+        except MALFORMED:
+            return
+
+    def note_flac_picture(self, start: int, size: int) -> None:
+        """Note the picture block of ``size`` bytes that begins at ``start`` of the packet at hand."""
+        try:
+            header = PictureHeader(self.packets.read_some(start, start + min(size, _HEADER_READ_BYTES)))
+            if header.data_bytes and header.mime != "-->":
+                image = start + header.data_start
+                file_start = self.packets.locate(image)
+                file_stop = self.packets.locate(image + header.data_bytes - 1) + 1
+                self.pictures.append(Picture(header.kind, header.mime, file_start, file_stop, "ogg"))
+        except MALFORMED:
+            return
+
+    def audio_start(self) -> int:
+        """Where the page after the headers begins; if a header ends in the middle of a page, where that page begins."""
+        return self.packets.end if self.packets.at_page_end else self.packets.page_start
+
+
+def read_ogg(view: View, start: int) -> Facts:
+    """The facts of the first Vorbis, Opus or FLAC stream whose first page is at ``start`` or follows it directly."""
+    position = start
+    for _ in range(_MAX_STREAMS):
+        page = Page(view, position)
+        if not page.flags & FIRST:
+            break
+        head = view.read(page.payload, page.stop)
+        for magic, parse in _CODECS.items():
+            if head.startswith(magic):
+                return parse(view, page, head)
+        position = page.stop
+    raise FormatError("no Vorbis, Opus or FLAC stream begins in this Ogg file")
+
+
+def _after_first(view: View, page: Page) -> _Stream:
+    packets = Packets(view, page)
+    packets.next()
+    packets.next()
+    return _Stream(view, packets)
+
+
+def _read_vorbis(view: View, page: Page, head: bytes) -> Facts:
+    channels, rate = struct.unpack_from("<BI", head, 11)
+    if not rate:
+        raise FormatError("the Vorbis stream has a sample rate of zero")
+    stream = _after_first(view, page)
+    if stream.packets.read_some(0, 7) != b"\x03vorbis":
+        raise FormatError("the second packet of a Vorbis stream must be its comments")
+    stream.read_comments(7)
+    stream.packets.next()
+    if stream.packets.read_some(0, 7) != b"\x05vorbis":
+        raise FormatError("the third packet of a Vorbis stream must be its setup")
+    stream.packets.finish()
+    samples = last_granule(view, page.serial, stream.audio_start())
+    return _facts("ogg", stream, samples, Technical(sample_rate=rate, channels=channels, codec="vorbis"))
+
+
+def _read_opus(view: View, page: Page, head: bytes) -> Facts:
+    version, channels, pre_skip = struct.unpack_from("<BBH", head, 8)
+    if version >> 4:
+        raise FormatError(f"Opus headers of version {version >> 4} are not known")
+    stream = _after_first(view, page)
+    if stream.packets.read_some(0, 8) != b"OpusTags":
+        raise FormatError("the second packet of an Opus stream must be its comments")
+    stream.read_comments(8)
+    stream.packets.finish()
+    samples = max(0, last_granule(view, page.serial, stream.audio_start()) - pre_skip)
+    return _facts("opus", stream, samples, Technical(sample_rate=OPUS_RATE, channels=channels, codec="opus"))
+
+
+def _read_flac(view: View, page: Page, head: bytes) -> Facts:
+    # 0x7F "FLAC", version, number of header packets, then a native stream's marker and STREAMINFO block.
+    if head[5] != 1 or head[9:13] != b"fLaC":
+        raise FormatError("this version of the FLAC to Ogg mapping is not known")
+    info = StreamInfo(head[17:])
+    stream = _after_first(view, page)
+    for _ in range(MAX_ITEMS):
+        block = stream.packets.read_some(0, 4)
+        if len(block) < 4:
+            raise FormatError("an Ogg FLAC header packet is too short for a metadata block")
+        if block[0] & 0x7F == 4:
+            stream.read_comments(4)
+        elif block[0] & 0x7F == 6:
+            stream.note_flac_picture(4, int.from_bytes(block[1:]))
+        if block[0] >> 7:
+            break
+        stream.packets.next()
+    stream.packets.finish()
+    samples = info.total_samples or last_granule(view, page.serial, stream.audio_start())
+    known = Technical(
+        sample_rate=info.sample_rate, channels=info.channels, bits_per_sample=info.bits_per_sample, codec="flac"
+    )
+    return _facts("oga", stream, samples, known)
+
+
+_CODECS = {b"\x01vorbis": _read_vorbis, b"OpusHead": _read_opus, b"\x7fFLAC": _read_flac}
+
+
+def _facts(suffix: str, stream: _Stream, samples: int, known: Technical) -> Facts:
+    audio_start, audio_stop = stream.audio_start(), stream.view.size
+    technical = Technical(
+        round(samples * 1000 / known.sample_rate),
+        round((audio_stop - audio_start) * 8 * known.sample_rate / samples) if samples else 0,
+        known.sample_rate,
+        known.channels,
+        known.bits_per_sample,
+        known.codec,
+    )
+    layout = Layout("ogg", audio_start, audio_stop)
+    return Facts(suffix, stream.tags.finish(), technical, layout, tuple(stream.pictures))
