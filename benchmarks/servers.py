@@ -14,6 +14,7 @@ from typing import Protocol
 
 from musicfs.api.backend import MountState, Status
 from musicfs.api.client import Client, find_socket
+from musicfs.api.paths import socket_candidates
 from musicfs.errors import NoDaemonError, UnreachableError
 from tests.mounting import REPOSITORY, is_mount_point, musicfs_command, processes_of_session
 
@@ -217,7 +218,9 @@ class MusicFS:
         """
         try:
             if self._client is None:
-                self._client = Client(find_socket(str(path) for path in sorted((self.folder / "run").rglob("*.sock"))))
+                self._client = Client(
+                    find_socket(socket_candidates("config", str(self.folder / "state"), self.environment()))
+                )
             return self._client.status()
         except (NoDaemonError, UnreachableError):
             self._forget_client()
