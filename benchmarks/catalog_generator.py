@@ -58,7 +58,7 @@ def albums(tracks: int) -> Iterator[FinishedFolder]:
         artist = f"Artist {album // ARTIST_ALBUMS:07d}"
         title = f"{_MOODS[album % 11]} {_SUBJECTS[album // 11 % 11]} {album:07d}"
         year = str(1960 + album % 60)
-        folder = f"{artist}/{title}"
+        folder = f"{artist}/{album:07d} {title}"
         count = min(ALBUM_TRACKS, tracks - album * ALBUM_TRACKS)
         files = [_track(folder, artist, title, year, album, number, technical) for number in range(1, count + 1)]
         yield FinishedFolder(folder.encode(), xxhash.xxh3_128_digest(folder.encode()), files)
