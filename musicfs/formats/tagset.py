@@ -25,6 +25,10 @@ class TagSet:
 
     def add(self, field: str, value: str) -> None:
         """Add one value of ``field``, a field's name or a custom tag's."""
+        if "\0" in value:
+            for part in value.split("\0"):
+                self.add(field, part)
+            return
         self._room -= len(field) + len(value)
         if self._room < 0 or not value or value.isspace():
             return
@@ -39,7 +43,7 @@ class TagSet:
         if not name:
             return
         self._room -= len(name) + len(value)
-        if self._room >= 0 and value and not value.isspace():
+        if self._room >= 0 and value:
             self._aliases.setdefault(name, []).append(value)
 
     def add_named(self, name: str, value: str) -> None:
@@ -67,6 +71,8 @@ class TagSet:
         for number in ("track", "disc"):
             if number in tags:
                 _split_total(tags, number)
+        if "date" in tags:
+            _drop_empty_dates(tags)
         if "compilation" in tags:
             if tags["compilation"][0].strip().lower() in _TRUE:
                 tags["compilation"] = ("1",)
@@ -75,13 +81,14 @@ class TagSet:
         return tags
 
     def _settle_aliases(self) -> None:
-        for name, values in self._aliases.items():
+        aliases, self._aliases = self._aliases, {}
+        for name, values in aliases.items():
             field = VORBIS.get(name) or VORBIS_ALIASES.get(name) or name
-            primary = self._values.setdefault(field, values)
+            primary = self._values.get(field)
             # A year beside its date, or the same words twice, says nothing new; the rest stays under its own name.
-            if primary is not values and name not in FIELDS and not _says_all(primary, values):
-                self._values.setdefault(name, values)
-        self._aliases = {}
+            if primary is None or (name not in FIELDS and not _says_all(primary, values)):
+                for value in values:
+                    self.add(field if primary is None else name, value)
 
 
 def _says_all(primary: list[str], values: list[str]) -> bool:
@@ -103,3 +110,12 @@ def _split_total(tags: dict[str, tuple[str, ...]], number: str) -> None:
         tags[number] = tuple(values)
     else:
         del tags[number]
+
+
+def _drop_empty_dates(tags: dict[str, tuple[str, ...]]) -> None:
+    """A date without any digit but zero is what some programs write for an unknown one."""
+    dates = tuple(date for date in tags["date"] if any(digit in "123456789" for digit in date))
+    if dates:
+        tags["date"] = dates
+    else:
+        del tags["date"]
