@@ -64,7 +64,7 @@ def _technical(stream: Stream, audio_stop: int) -> Technical:
     if stream.samples:
         duration_ms = round((stream.samples - stream.filling) * 1000 / frame.sample_rate)
         audio_bytes = stream.audio_bytes or audio_stop - stream.start - frame.size
-        bitrate = round(audio_bytes * 8 * frame.sample_rate / stream.samples)
+        bitrate = round(max(0, audio_bytes) * 8 * frame.sample_rate / stream.samples)
     else:
         bitrate = frame.bitrate
         duration_ms = round((audio_stop - stream.start) * 8000 / bitrate)

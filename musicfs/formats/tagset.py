@@ -9,6 +9,7 @@ from musicfs.model import FIELDS
 MAX_VALUE_BYTES = 256 * 1024
 MAX_TEXT_CHARS = 1024 * 1024
 MAX_ITEMS = 10_000
+MAX_VALUES_PER_FIELD = 500
 
 _TRUE = frozenset({"1", "true", "yes", "t", "y"})
 
@@ -16,26 +17,28 @@ _TRUE = frozenset({"1", "true", "yes", "t", "y"})
 class TagSet:
     """Values by field in the file's order, each once; blank values and what exceeds the limits are left out."""
 
-    __slots__ = ("_aliases", "_room", "_values")
+    __slots__ = ("_aliases", "_items", "_room", "_values")
 
     def __init__(self) -> None:
         self._values: dict[str, list[str]] = {}
         self._aliases: dict[str, list[str]] = {}
         self._room = MAX_TEXT_CHARS
+        self._items = MAX_ITEMS
 
     def add(self, field: str, value: str) -> None:
         """Add one value of ``field``, a field's name or a custom tag's."""
         if "\0" in value:
-            for part in value.split("\0"):
+            for part in value.split("\0", MAX_VALUES_PER_FIELD):
                 self.add(field, part)
             return
         self._room -= len(field) + len(value)
-        if self._room < 0 or not value or value.isspace():
+        self._items -= 1
+        if self._room < 0 or self._items < 0 or not value or value.isspace():
             return
         values = self._values.get(field)
         if values is None:
             self._values[field] = [value]
-        elif value not in values:
+        elif len(values) < MAX_VALUES_PER_FIELD and value not in values:
             values.append(value)
 
     def add_alias(self, name: str, value: str) -> None:
