@@ -12,7 +12,14 @@ from musicfs.formats import extract_picture, read
 from musicfs.testing.audio import encoded
 from musicfs.testing.images import make_jpeg
 from tests.formats.building import (
-    flac_block, flac_file, id3_tag, ogg_pages, picture_block, text_frame, vorbis_comments, vorbis_file,
+    flac_block,
+    flac_file,
+    id3_tag,
+    ogg_pages,
+    picture_block,
+    text_frame,
+    vorbis_comments,
+    vorbis_file,
 )  # fmt: skip
 from tests.formats.reading import CountingSource, read_bytes, read_remotely
 
@@ -145,7 +152,9 @@ def test_pages_that_are_not_full_are_walked() -> None:
 
 
 def test_a_large_text_is_read_and_a_huge_one_is_not() -> None:
-    facts = read_bytes(vorbis_file(vorbis_comments(b"LYRICS=" + b"la " * 60_000, b"NOISE=" + b"x" * 600_000, b"TITLE=t")))
+    facts = read_bytes(
+        vorbis_file(vorbis_comments(b"LYRICS=" + b"la " * 60_000, b"NOISE=" + b"x" * 600_000, b"TITLE=t"))
+    )
     assert facts.tags["lyrics"] == ("la " * 60_000,)
     assert facts.tags.keys() == {"lyrics", "title"}
 

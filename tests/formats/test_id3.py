@@ -48,7 +48,14 @@ def test_text_encodings(body: bytes, values: tuple[str, ...]) -> None:
 def test_v22_frames_have_their_later_meaning() -> None:
     frames = [
         id3_frame(name, b"\0" + text, version=2)
-        for name, text in (("TT2", b"t"), ("TP1", b"a"), ("TRK", b"3/12"), ("TPA", b"1/2"), ("TYE", b"2004"), ("TCP", b"1"))
+        for name, text in (
+            ("TT2", b"t"),
+            ("TP1", b"a"),
+            ("TRK", b"3/12"),
+            ("TPA", b"1/2"),
+            ("TYE", b"2004"),
+            ("TCP", b"1"),
+        )
     ]
     image = make_jpeg()
     frames.append(id3_frame("PIC", b"\0JPG\x03\0" + image, version=2))

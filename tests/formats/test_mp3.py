@@ -113,7 +113,9 @@ def test_a_trailer_cannot_reach_into_the_tag_in_front() -> None:
     assert facts.layout.audio_stop == facts.layout.audio_start + 10 * FRAME_BYTES + len(lying)
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff", b"ID3", bytes(5000), id3_tag(text_frame("TIT2", "t")), b"\xff\xfb" * 400])
+@pytest.mark.parametrize(
+    "data", [b"", b"\xff", b"ID3", bytes(5000), id3_tag(text_frame("TIT2", "t")), b"\xff\xfb" * 400]
+)
 def test_no_audio_is_an_error(data: bytes) -> None:
     with pytest.raises(FormatError):
         read_bytes(data)
