@@ -78,14 +78,20 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     """One file in an origin's listing.
 
     ``path`` is relative, ``/``-separated, without a leading slash; bytes that are not UTF-8 are kept as surrogate escapes
-    (PEP 383). ``version`` is opaque: equal versions mean equal bytes, as far as the origin can tell (for a local file it is
-    derived from size, mtime and the change time of the inode where that is meaningful; for S3 it is the ETag).
+    (PEP 383). ``version`` is opaque: equal versions mean equal bytes, as far as the origin can tell (size and mtime for a
+    local file, the ETag for S3). It is the same on every machine that sees the same share.
+
+    ``inode`` and ``ctime_ns`` are what only this machine knows, zero where an origin has no such thing. A different
+    ``ctime_ns`` under an equal version hints at an edit in place that put the mtime back; an equal ``inode`` under another
+    path hints at a move. Hints ask for a closer look: they prove nothing, and a remount may change them all.
     """
 
     path: str
     size: int
     mtime_ns: int
     version: str = ""
+    inode: int = 0
+    ctime_ns: int = 0
 
 
 def first(tags: Tags, field: str) -> str:

@@ -1,0 +1,1 @@
+"""Tests, one folder per room, and those that take the house as a whole."""

@@ -14,7 +14,7 @@ DEFAULT_TEMPLATE = "$albumartist/$album< ($year)> [$format_upper]/<$disc->$track
 
 Percent = Annotated[int, msgspec.Meta(ge=1, le=100)]
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
-NonNegative = Annotated[float, msgspec.Meta(ge=0)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=31_536_000)]  # at most a year: waits must not overflow
 NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 NamePolicy = Literal["posix", "windows"]
 LogLevel = Literal["trace", "debug", "info", "warning", "error"]
@@ -27,15 +27,21 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class OriginSettings(_Section, frozen=True, kw_only=True):
     """One ``[[origins]]`` table."""
 
-    id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    id: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z",
+            description="1 to 64 letters, digits, dots, dashes, underscores",
+        ),
+    ]
     origin_type: Literal["local"] = "local"
     path: NonEmpty
     priority: int = 100  # lower is preferred
     enabled: bool = True
-    scan_interval_s: NonNegative = 3600.0  # full listing this often, beside what is watched; 0: only at start
+    scan_interval_s: Seconds = 3600.0  # full listing this often, beside what is watched; 0: only at start
     watch: bool = True
     watch_limit: Annotated[int, msgspec.Meta(ge=0)] = 100_000  # folders watched by inotify; the rest is polled
-    poll_interval_s: Annotated[float, msgspec.Meta(ge=0.1)] = 60.0  # for folders that cannot be watched
+    poll_interval_s: Annotated[float, msgspec.Meta(ge=0.1, le=31_536_000)] = 60.0  # for folders that cannot be watched
     include: tuple[str, ...] = ()  # globs over origin paths; empty: everything
     exclude: tuple[str, ...] = ()
 
@@ -67,7 +73,7 @@ class MountSettings(_Section, frozen=True, kw_only=True):
     uid: Annotated[int, msgspec.Meta(ge=-1)] = -1  # -1: the mounting user
     gid: Annotated[int, msgspec.Meta(ge=-1)] = -1
     umask: Annotated[int, msgspec.Meta(ge=0, le=0o777)] = 0o022
-    drain_timeout_s: NonNegative = 30.0
+    drain_timeout_s: Seconds = 30.0
     workers: Annotated[int, msgspec.Meta(ge=1, le=256)] = 16
 
 
@@ -98,7 +104,13 @@ class Settings(_Section, frozen=True, kw_only=True):
     mount_point: str = ""
     cache_dir: str = "~/.cache/musicfs"
     state_dir: str = "~/.local/share/musicfs"
-    instance: str = "musicfs"  # the config file's stem; names the control socket
+    # Names the control socket, the log file and so on; where the file does not set it, it is the file's stem.
+    instance: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}\Z", description="1 to 64 letters, digits, dots, dashes, @"
+        ),
+    ] = "musicfs"
     origins: tuple[OriginSettings, ...] = ()
     views: tuple[ViewSettings, ...] = ()
     tree: TreeSettings = msgspec.field(default_factory=TreeSettings)

@@ -1,1 +1,7 @@
-"""TBD."""
+"""The composition root: two processes, their parts, their beginning and their end.
+
+``run`` is the mount process: it serves the tree from the catalog and does nothing else. ``keeper`` is the other: it scans,
+watches, writes the catalog and answers the control socket. ``supervisor`` starts the second from the first, again and
+again if need be; ``link`` is what they say to each other. A dead keeper is a log line, never an outage; a dead mount
+process takes the keeper and its workers with it.
+"""

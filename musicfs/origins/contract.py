@@ -37,12 +37,19 @@ class Folder(msgspec.Struct, frozen=True, gc=False):
     """One folder of a listing with its files; sub-folders follow as their own items.
 
     ``path`` is empty for the root. ``skipped`` are names that are not served, each with the reason (a FIFO, a link that
-    leaves the origin): reported, never opened.
+    leaves the origin): reported, never opened; an empty name means the folder itself.
+
+    ``complete`` is False when the origin answers but does not show everything here (no permission): what is named is
+    true, and nothing is known about any other name at or below ``path``, so none of them may be taken for deleted.
+
+    ``device`` is the filesystem's number where there is one; a folder that differs from its parent is a mount point.
     """
 
     path: str
     files: tuple[Entry, ...]
     skipped: tuple[tuple[str, str], ...] = ()
+    complete: bool = True
+    device: int = 0
 
 
 @runtime_checkable
@@ -64,10 +71,12 @@ class Origin(Protocol):
         ...
 
     def list(self, prefix: str = "") -> Iterator[Folder]:
-        """Every folder at and below ``prefix``, parents before children, names in byte order; complete, or it raises.
+        """Every folder at and below the folder ``prefix``, depth first; complete, or it raises.
 
-        A prefix that does not exist raises GoneError, after :meth:`check` has proven that the origin itself is there.
-        A listing that ends without an exception is complete: only then may absence be taken for deletion.
+        Parents come before children, siblings in the byte order of their names, files too. A prefix that does not exist
+        (or is a file) raises GoneError, after :meth:`check` has proven that the origin itself is there. A listing that
+        ends without an exception is complete: only then, and not within a folder that says otherwise
+        (:attr:`Folder.complete`), may absence be taken for deletion. Nothing happens before the first item is asked for.
         """
         ...
 
@@ -93,12 +102,35 @@ class LocalPaths(Protocol):
     """Optional power: files can be opened by a path of this machine, without going through :meth:`Origin.read`."""
 
     def local_path(self, path: str) -> bytes:
-        """The absolute path in the filesystem's own bytes. Does not check that it exists."""
+        """The absolute path in the filesystem's own bytes, for people and logs. Does not check that it exists."""
+        ...
+
+    def open_local(self, path: str, version: str) -> int:
+        """A descriptor for reading, proven to be a regular file inside the origin and of ``version``; the caller closes it.
+
+        Never blocks on a FIFO nor opens a device that took the file's place. Raises what :meth:`Origin.read` raises.
+        """
+        ...
+
+
+@runtime_checkable
+class Anchored(Protocol):
+    """Optional power: the origin knows which filesystems it stands on, and can be told so after a restart."""
+
+    def anchor(self) -> bytes:
+        """What to keep after a complete listing and to give to ``open_origin`` next time; empty before the first use.
+
+        While what is found differs from it (a disk not mounted, here or on a folder below), the origin is unreachable.
+        To accept the new state, open the origin without an anchor.
+        """
         ...
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
-    """A folder in which something changed. ``recursive`` means everything below it must be listed again."""
+    """A folder in which something changed: its files, or with ``recursive`` everything below it too.
+
+    It may be gone: when listing it raises GoneError, all that was at and below it is gone.
+    """
 
     folder: str
     recursive: bool = False
@@ -109,18 +141,33 @@ class Watchable(Protocol):
     """Optional power: the origin reports changes by itself."""
 
     def watch(self, on_change: Callable[[Change], None]) -> Watch:
-        """Begin to report changes, from a thread of the watcher, until the returned watch is closed. Does not block."""
+        """Begin to report changes, from a thread of the watcher, until the returned watch is closed. Does not block.
+
+        ``on_change`` may block: changes are collected meanwhile. What it raises ends the watch.
+        """
         ...
 
 
 class Watch(Protocol):
     """A running watch."""
 
+    def wait_armed(self, timeout_s: float) -> bool:
+        """Block until every change from now on will be reported; False after ``timeout_s``.
+
+        A listing begun after this misses nothing. False at once if the watch has ended.
+        """
+        ...
+
+    @property
+    def unwatched(self) -> tuple[str, ...]:
+        """Folders that, with all below them, could not be watched and must be polled; ``("",)`` is the whole origin."""
+        ...
+
     @property
     def complete(self) -> bool:
-        """False when some folders could not be watched (the system's limit): these must be polled."""
+        """True while nothing needs polling."""
         ...
 
     def close(self) -> None:
-        """Stop and join the watcher's threads; idempotent."""
+        """Stop and join the watcher's threads, after which nothing is reported; idempotent. Not from ``on_change``."""
         ...

@@ -1,0 +1,1 @@
+"""Made by `python -m musicfs.api.regenerate`; do not edit."""

@@ -1,0 +1,74 @@
+"""``musicfs status``."""
+
+from __future__ import annotations
+
+import click
+
+from musicfs.cli.command import Command
+from musicfs.cli.invocation import Invocation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from musicfs.api.backend import Status, Work
+    from musicfs.cli.output import Output
+
+
+@click.command(cls=Command)
+@click.pass_obj
+def status(invocation: Invocation) -> int:
+    """Show what is mounted and how it is doing.
+
+    With --json, prints one object: version, instance, uptime_s, mount_point, state (mounting, ready, syncing, degraded,
+    unmounting, unknown), pid, keeper_pid, keeper_restarts, open_file_handles, fuse_ops_total, files_indexed, tracks,
+    problems, cache_size_bytes, detail; origins: [{id, origin_type, health, files_count}]; work: [{name, done, total, unit,
+    detail}].
+
+    \b
+    Examples:
+      musicfs status
+      musicfs --json status | jq .state
+    """
+    from musicfs.cli.output import plain
+
+    with invocation.client() as client:
+        answer = client.status()
+    output = invocation.output()
+    if output.is_json:
+        output.json(plain(answer))
+    else:
+        _print(output, answer)
+    return 0
+
+
+def _print(output: Output, status: Status) -> None:
+    from musicfs.cli.output import size, span
+
+    pairs = {
+        "mount point": status.mount_point,
+        "state": f"{status.state.value} ({status.detail})" if status.detail else status.state.value,
+        "tracks": f"{status.tracks} ({status.files_indexed} files)",
+        "cache": size(status.cache_size_bytes),
+        "open files": str(status.open_file_handles),
+        "uptime": span(status.uptime_s),
+        "process": f"{status.pid} (keeper {status.keeper_pid}, {status.keeper_restarts} restarts)",
+        "version": status.version,
+    }
+    if status.problems:
+        pairs["problems"] = f"{status.problems} files could not be read; `musicfs doctor` lists them"
+    output.record(pairs)
+    if status.origins:
+        output.line()
+        rows = [(item.id, item.origin_type, item.health.value, str(item.files_count)) for item in status.origins]
+        output.table(("origin", "type", "health", "files"), rows)
+    for work in status.work:
+        output.line(describe(work), style="cyan")
+
+
+def describe(work: Work) -> str:
+    """``scan of nas: 120 of 4000 files (3 %), Artist/Album``."""
+    text = f"{work.name}: {work.done}"
+    if work.total:
+        text += f" of {work.total} {work.unit} ({min(100, 100 * work.done // work.total)} %)"
+    else:
+        text += f" {work.unit}"
+    return f"{text}, {work.detail}" if work.detail else text

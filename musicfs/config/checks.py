@@ -1,0 +1,153 @@
+"""What settings mean together: ids, names, and how the folders lie to each other.
+
+Runs on settings that already have the right types and absolute paths. A *problem* is something that cannot work; a *warning*
+is something that works, but hardly as intended.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from itertools import combinations
+
+from musicfs.config.layers import Layers
+from musicfs.config.reach import Reach
+from musicfs.config.settings import Settings
+from musicfs.errors import Problem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from musicfs.config.places import KeyPath
+
+TemplateCheck = Callable[[str], Problem | None]
+"""Says what is wrong with a path template; given by the caller, as templates live on a higher floor."""
+
+_NAME_BYTES = 255  # NAME_MAX of Linux
+
+
+class Checks:
+    """All checks on one configuration; ``problems`` and ``warnings`` collect."""
+
+    def __init__(self, layers: Layers, settings: Settings) -> None:
+        self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+        self._layers = layers
+        self._settings = settings
+
+    def names(self) -> None:
+        """Ids of origins and names of views are unique, and a view's name can be a folder."""
+        seen: dict[str, KeyPath] = {}
+        for index, origin in enumerate(self._settings.origins):
+            key: KeyPath = ("origins", index, "id")
+            if origin.id in seen:
+                first = self._layers.place(seen[origin.id])
+                self._problem(key, f'origin id "{origin.id}" is used twice', f"first at {first}; ids must differ")
+            seen.setdefault(origin.id, key)
+        views: set[str] = set()
+        for index, view in enumerate(self._settings.views):
+            key = ("views", index, "name")
+            name = view.name.casefold() if self._settings.tree.names == "windows" else view.name
+            wrong = _wrong_name(view.name)
+            if wrong:
+                self._problem(key, f'view name "{view.name}" {wrong}', "a view is one folder at the root of the mount")
+            elif name in views:
+                self._problem(key, f'view name "{view.name}" is used twice', "names of views must differ")
+            views.add(name)
+
+    def templates(self, check: TemplateCheck) -> None:
+        """Every template that will be used parses."""
+        tree = self._settings.tree
+        used: list[tuple[KeyPath, str]] = [] if tree.folders else [(("tree", "template"), tree.template)]
+        for index, view in enumerate(self._settings.views):
+            if not view.folders:
+                used.append((("views", index, "template"), view.template))
+        for key, template in used:
+            found = check(template)
+            if found is not None:
+                where = f"{found.place}: " if found.place else ""
+                self._problem(key, f'template "{template}": {where}{found.message}', found.suggestion)
+
+    def places(self, reach: Reach) -> None:
+        """The mount point, our own folders and the origins do not lie in each other."""
+        settings = self._settings
+        ours = [(key, reach.real(path)) for key, path in _own_folders(settings)]
+        origins: list[tuple[KeyPath, str, str]] = [
+            (("origins", index, "path"), origin.id, reach.real(origin.path))
+            for index, origin in enumerate(settings.origins)
+            if origin.enabled and origin.path
+        ]
+        mount_point = reach.real(settings.mount_point) if settings.mount_point else ""
+        for key, path in ours:
+            if mount_point and _is_within(path, mount_point):
+                self._problem((key,), f"{key} lies inside the mount point {mount_point}", "the mount would cover it")
+            elif mount_point and _is_within(mount_point, path):
+                self._problem(("mount_point",), f"mount_point lies inside {key} {path}", "mount somewhere else")
+        for origin_key, identifier, path in origins:
+            self._origin_place(origin_key, identifier, path, mount_point, ours)
+        self._overlaps(origins)
+
+    def existence(self, reach: Reach) -> None:
+        """Every origin's folder is there, if this is the first mount; later an origin may be away for a while."""
+        known = os.path.isdir(os.path.join(self._settings.cache_dir, "catalog"))
+        for index, origin in enumerate(self._settings.origins):
+            if not origin.enabled or not origin.path:
+                continue
+            wrong = reach.wrong(origin.path)
+            if not wrong:
+                continue
+            key: KeyPath = ("origins", index, "path")
+            message = f'origin "{origin.id}": {origin.path} {wrong}'
+            if known or wrong == Reach.NO_ANSWER:
+                self._warning(key, message, "what was known about it is served until it is back")
+            else:
+                self._problem(key, message, "create it, mount it, or correct the path")
+
+    def _origin_place(
+        self, key: KeyPath, identifier: str, path: str, mount_point: str, ours: list[tuple[str, str]]
+    ) -> None:
+        if mount_point and _is_within(mount_point, path):
+            self._problem(("mount_point",), f'mount_point {mount_point} lies inside origin "{identifier}"', _LOOP)
+        elif mount_point and _is_within(path, mount_point):
+            self._problem(key, f'origin "{identifier}" lies inside the mount point {mount_point}', _LOOP)
+        for name, folder in ours:
+            if _is_within(path, folder):
+                self._problem(key, f'origin "{identifier}" lies inside {name} {folder}', f"choose another {name}")
+            elif _is_within(folder, path):
+                message = f'{name} {folder} lies inside origin "{identifier}": MusicFS will see its own files there'
+                self._warning((name,), message, f"choose another {name}, or exclude it")
+
+    def _overlaps(self, origins: list[tuple[KeyPath, str, str]]) -> None:
+        for (_, first_id, first), (second_key, second_id, second) in combinations(origins, 2):
+            if _is_within(first, second) or _is_within(second, first):
+                message = f'origins "{first_id}" and "{second_id}" overlap: {first} and {second}'
+                self._warning(second_key, message, "files in both are served twice")
+
+    def _problem(self, key: KeyPath, message: str, suggestion: str = "") -> None:
+        self.problems.append(Problem(self._layers.place(key), message, suggestion))
+
+    def _warning(self, key: KeyPath, message: str, suggestion: str = "") -> None:
+        self.warnings.append(Problem(self._layers.place(key), message, suggestion))
+
+
+_LOOP = "the mount would show itself; keep the two apart"
+
+
+def _own_folders(settings: Settings) -> Iterator[tuple[str, str]]:
+    for key in ("cache_dir", "state_dir"):
+        path = getattr(settings, key)
+        if path:
+            yield key, path
+
+
+def _wrong_name(name: str) -> str:
+    if "/" in name or "\0" in name:
+        return "contains a slash or NUL"
+    if name.startswith("."):
+        return "begins with a dot"
+    if len(name.encode(errors="surrogateescape")) > _NAME_BYTES:
+        return f"is longer than {_NAME_BYTES} bytes"
+    return ""
+
+
+def _is_within(inner: str, outer: str) -> bool:
+    return inner == outer or inner.startswith(outer.rstrip("/") + "/")

@@ -1,0 +1,151 @@
+"""Readers: one version of one byte range, open."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from musicfs.errors import ChangedError, NotFoundError, OriginError
+from musicfs.origins.contract import LocalPaths, Origin
+
+_BUFFER_BYTES = 1 << 17  # the kernel asks for 128 KiB at most
+
+
+class Reader(Protocol):
+    """Bytes of an open file."""
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        ...
+
+    def read(self, start: int, stop: int) -> bytes | memoryview:
+        """Exactly the bytes ``[start, stop)``, within ``size``; valid until this thread reads again. Raises OriginError."""
+        ...
+
+    def close(self) -> None:
+        """Release what is held; idempotent."""
+        ...
+
+
+# Entered around everything that may wait for a disk or a network, so that the caller can let others run meanwhile.
+Waiting = Callable[[], AbstractContextManager[object]]
+
+
+class BlobReader:
+    """Bytes that were made once and kept."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.size = len(data)
+
+    def read(self, start: int, stop: int) -> bytes:
+        return self._data[start:stop]
+
+    def close(self) -> None:
+        pass
+
+
+class LocalReader:
+    """A range of a file on this machine.
+
+    What the page cache holds is copied without waiting (RWF_NOWAIT); anything else waits for the disk inside ``waiting``.
+    After every read the file's size and time are compared with those of its opening, so that an edit in place ends this
+    reader instead of mixing two versions.
+    """
+
+    def __init__(self, descriptor: int, start: int, size: int, waiting: Waiting, buffers: threading.local) -> None:
+        """Takes over ``descriptor``. ``buffers`` is shared by all readers: one buffer a thread."""
+        self._descriptor = descriptor
+        self._start = start
+        self.size = size
+        self._waiting = waiting
+        self._buffers = buffers
+        found = os.fstat(descriptor)
+        self._version = (found.st_size, found.st_mtime_ns)
+
+    def read(self, start: int, stop: int) -> memoryview:
+        wanted = stop - start
+        view = self._buffer(wanted)
+        offset = self._start + start
+        try:
+            count = os.preadv(self._descriptor, [view], offset, os.RWF_NOWAIT)
+        except BlockingIOError:
+            count = 0
+        except OSError as error:
+            if error.errno != _NO_NOWAIT:
+                raise OriginError(f"reading failed: {error.strerror}") from error
+            count = 0
+        if count < wanted:
+            self._read_waiting(view, offset, count)
+        found = os.fstat(self._descriptor)
+        if (found.st_size, found.st_mtime_ns) != self._version:
+            raise ChangedError("the file changed while it was open")
+        return view
+
+    def _read_waiting(self, view: memoryview, offset: int, count: int) -> None:
+        with self._waiting():
+            while count < len(view):
+                try:
+                    more = os.preadv(self._descriptor, [view[count:]], offset + count)
+                except OSError as error:
+                    raise OriginError(f"reading failed: {error.strerror}") from error
+                if not more:
+                    raise ChangedError("the file became shorter while it was open")
+                count += more
+
+    def _buffer(self, size: int) -> memoryview:
+        buffer: memoryview | None = getattr(self._buffers, "buffer", None)
+        if buffer is None or len(buffer) < size:
+            buffer = self._buffers.buffer = memoryview(bytearray(max(size, _BUFFER_BYTES)))
+        return buffer if len(buffer) == size else buffer[:size]
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+_NO_NOWAIT = 95  # EOPNOTSUPP: this filesystem cannot say whether a read would wait
+
+
+class OriginReader:
+    """A range of an object that only its origin can read."""
+
+    def __init__(self, origin: Origin, path: str, version: str, start: int, size: int, waiting: Waiting) -> None:
+        self._origin = origin
+        self._path = path
+        self._version = version
+        self._start = start
+        self.size = size
+        self._waiting = waiting
+
+    def read(self, start: int, stop: int) -> bytes:
+        with self._waiting():
+            return self._origin.read(self._path, self._start + start, self._start + stop, self._version)
+
+    def close(self) -> None:
+        pass
+
+
+class Sources:
+    """Opens ranges of origins' objects."""
+
+    def __init__(self, origins: Mapping[str, Origin], waiting: Waiting) -> None:
+        self._origins = origins
+        self._waiting = waiting
+        self._buffers = threading.local()
+
+    def open(self, origin_id: str, path: str, version: str, start: int, size: int) -> Reader:
+        """A reader for ``size`` bytes from ``start`` of that version. Blocks for opening; raises OriginError."""
+        origin = self._origins.get(origin_id)
+        if origin is None:
+            raise NotFoundError(f"origin {origin_id!r} is not configured", remedy="see 'musicfs config show'")
+        if isinstance(origin, LocalPaths):
+            with self._waiting():
+                descriptor = origin.open_local(path, version)
+            return LocalReader(descriptor, start, size, self._waiting, self._buffers)
+        return OriginReader(origin, path, version, start, size, self._waiting)

@@ -1,0 +1,215 @@
+"""What the keeper answers on the control socket: the Backend of the API over the scanning service and the catalog."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from musicfs import __version__
+from musicfs.api.backend import (
+    Health,
+    MountState,
+    OriginHealth,
+    OriginInfo,
+    OriginStatus,
+    Phase,
+    ProblemFile,
+    ProblemPage,
+    Status,
+    SyncProgress,
+    Work,
+)
+from musicfs.clock import Clock
+from musicfs.config.settings import Settings
+from musicfs.daemon.link import Counters, Start, Stop
+from musicfs.daemon.scanning import Job, OriginState, Request, ScanService
+from musicfs.errors import NotFoundError
+from musicfs.store.catalog import Catalog
+
+_PROGRESS_S = 0.5
+_CONFIRM_WAIT_S = 4.0
+
+
+class KeeperBackend:
+    """Answers clients, on gRPC's threads."""
+
+    def __init__(
+        self,
+        start: Start,
+        states: Sequence[OriginState],
+        service: ScanService,
+        catalog: Catalog,
+        clock: Clock,
+        ask_to_stop: Callable[[Stop], object],
+    ) -> None:
+        self._settings: Settings = start.settings
+        self._start = start
+        self._states: Mapping[str, OriginState] = {state.settings.id: state for state in states}
+        self._service = service
+        self._catalog = catalog
+        self._clock = clock
+        self._ask_to_stop = ask_to_stop
+        self._stopping = False
+        self.counters = Counters(0, 0)
+
+    def status(self) -> Status:
+        totals = self._catalog.totals()
+        records = self._catalog.origins()
+        work = self._work()
+        unhealthy = [state.settings.id for state in self._states.values() if state.healthy is False]
+        held = sum(record.held for record in records.values())
+        detail = "; ".join(
+            [f"origin {origin_id} cannot be read" for origin_id in unhealthy]
+            + ([f"{held} missing files wait for 'musicfs origin confirm'"] if held else [])
+        )
+        return Status(
+            version=__version__,
+            instance=self._settings.instance,
+            uptime_s=max(0, (time.time_ns() - self._start.started_ns) // 1_000_000_000),
+            mount_point=self._settings.mount_point,
+            state=self._state(bool(work), bool(detail)),
+            pid=self._start.mount_pid,
+            keeper_pid=os.getpid(),
+            keeper_restarts=self._start.restarts,
+            open_file_handles=self.counters.open_files,
+            fuse_ops_total=self.counters.served,
+            files_indexed=totals.files,
+            tracks=totals.tracks,
+            problems=self._catalog.count_problems(),
+            cache_size_bytes=_size_of(self._catalog.path),
+            detail=detail,
+            origins=tuple(
+                OriginStatus(
+                    origin_id,
+                    state.settings.origin_type,
+                    _health(state),
+                    records[origin_id].files if origin_id in records else 0,
+                )
+                for origin_id, state in self._states.items()
+            ),
+            work=work,
+        )
+
+    def _state(self, working: bool, degraded: bool) -> MountState:
+        if self._stopping:
+            return MountState.UNMOUNTING
+        if working:
+            return MountState.SYNCING
+        return MountState.DEGRADED if degraded else MountState.READY
+
+    def _work(self) -> tuple[Work, ...]:
+        progress = self._service.progress
+        if progress is not None:
+            done, total = progress.listed, max(progress.expected, progress.listed)
+            return (Work(f"scan {progress.origin_id}", done, total, "files", progress.current_path),)
+        if self._service.waiting or not all(state.healthy is not None for state in self._states.values()):
+            return (Work("scan", detail="waiting"),)
+        return ()
+
+    def shutdown(self, *, graceful: bool, timeout_s: float) -> None:
+        self._stopping = True
+        self._ask_to_stop(Stop(graceful, timeout_s or self._settings.mount.drain_timeout_s))
+
+    def origins(self) -> tuple[OriginInfo, ...]:
+        records = self._catalog.origins()
+        return tuple(
+            OriginInfo(
+                id=origin_id,
+                origin_type=state.settings.origin_type,
+                display_name=origin_id,
+                root_path=state.settings.path,
+                health=_health(state),
+                files_count=records[origin_id].files,
+                total_size_bytes=records[origin_id].size_bytes,
+                held_removals=records[origin_id].held,
+                last_scan_ms=records[origin_id].last_listing_ns // 1_000_000,
+                message=state.message,
+            )
+            for origin_id, state in self._states.items()
+        )
+
+    def origin_health(self, origin_id: str) -> OriginHealth:
+        self._lookup(origin_id)
+        state = self._service.probe(origin_id)
+        return OriginHealth(
+            origin_id=origin_id,
+            health=_health(state),
+            message=state.message,
+            last_check_s=int(self._clock.monotonic() - state.checked_at),
+            held_removals=self._catalog.origins()[origin_id].held,
+        )
+
+    def rescan(self, origin_id: str, subdir: str) -> Iterator[SyncProgress]:
+        state = self._lookup(origin_id)
+        folder = subdir.strip("/")
+        if folder and self._catalog.folder(state.number, os.fsencode(folder)) is None:
+            raise NotFoundError(
+                f"origin {origin_id!r} has no folder {subdir!r}", remedy="scan its parent, or all of it"
+            )
+        job = self._service.request(Request(origin_id, folder))
+        return self._follow(job)
+
+    def _follow(self, job: Job) -> Iterator[SyncProgress]:
+        while not job.done.wait(_PROGRESS_S):
+            progress = self._service.progress
+            if progress is None:
+                yield SyncProgress(phase=Phase.SCANNING)
+                continue
+            yield SyncProgress(
+                phase=Phase.SCANNING,
+                current=progress.listed,
+                total=max(progress.expected, progress.listed),
+                current_path=progress.current_path,
+                added=progress.new,
+                removed=progress.removed,
+            )
+        if job.error is not None:
+            raise job.error
+        if job.outcome is not None:
+            outcome = job.outcome
+            yield SyncProgress(
+                phase=Phase.COMPLETE,
+                current=outcome.listed,
+                total=outcome.listed,
+                added=outcome.new,
+                modified=max(outcome.read - outcome.new, 0),
+                removed=outcome.removed,
+            )
+
+    def confirm(self, origin_id: str) -> int:
+        self._lookup(origin_id)
+        held = self._catalog.origins()[origin_id].held
+        if held:
+            self._service.request(Request(origin_id, confirmed=True)).done.wait(_CONFIRM_WAIT_S)
+        return held
+
+    def problems(self, origin_id: str, start: int, stop: int) -> ProblemPage:
+        if origin_id:
+            self._lookup(origin_id)
+        ids = {state.number: state.settings.id for state in self._states.values()}
+        found = []
+        for object_id, reason in self._catalog.problems():
+            located = self._catalog.locate(object_id)
+            if located is not None and (not origin_id or ids.get(located[0]) == origin_id):
+                found.append(ProblemFile(ids.get(located[0], ""), os.fsdecode(located[1]), reason))
+        return ProblemPage(tuple(found[start:stop]), len(found))
+
+    def _lookup(self, origin_id: str) -> OriginState:
+        state = self._states.get(origin_id)
+        if state is None:
+            raise NotFoundError(
+                f"there is no origin {origin_id!r}", remedy=f"the origins are: {', '.join(self._states) or 'none'}"
+            )
+        return state
+
+
+def _health(state: OriginState) -> Health:
+    if state.healthy is None:
+        return Health.UNKNOWN
+    return Health.HEALTHY if state.healthy else Health.UNHEALTHY
+
+
+def _size_of(folder: str) -> int:
+    with os.scandir(folder) as entries:
+        return sum(entry.stat().st_blocks * 512 for entry in entries if entry.is_file())

@@ -1,0 +1,229 @@
+"""``python -m musicfs.daemon.keeper FD``: the process that scans, watches, writes the catalog and answers clients.
+
+Threads: ``link`` (main) reads from the mount process; ``scan`` owns the catalog's writing side; the control server and the
+watchers have theirs. When the link closes, everything ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Mapping
+
+from musicfs.api.paths import socket_path
+from musicfs.api.server import ControlServer
+from musicfs.clock import Clock, SystemClock
+from musicfs.config.settings import OriginSettings, Settings
+from musicfs.daemon import logs
+from musicfs.daemon.control import KeeperBackend
+from musicfs.daemon.link import Counters, Link, Look, Replayed, Rescan, Stale, Start, Stop
+from musicfs.daemon.scanning import OriginState, Request, ScanService
+from musicfs.errors import MusicFSError
+from musicfs.library.pool import WorkerPool
+from musicfs.library.protocol import CoverJob
+from musicfs.library.publish import Publisher
+from musicfs.library.scan import Scanner
+from musicfs.model import Picture
+from musicfs.origins.contract import LocalPaths, Origin
+from musicfs.origins.registry import open_origin
+from musicfs.store.catalog import Catalog
+from musicfs.store.records import OriginRecord
+from musicfs.store.transaction import WriteTransaction
+from musicfs.vfs.generation import is_current, rebuild
+from musicfs.vfs.tree import TreeBuilder, TreeOptions
+from musicfs.vfs.views import build_views
+
+log = logging.getLogger(__name__)
+
+_END_TIMEOUT_S = 5.0
+_READER_CHECK_S = 10.0
+_REMOVE_FILES = 2000
+
+
+class Keeper:
+    """The parts of the keeper and how they hang together."""
+
+    def __init__(self, start: Start, link: Link, clock: Clock) -> None:
+        self._settings: Settings = start.settings
+        self._start = start
+        self._link = link
+        self._clock = clock
+        self._ended = threading.Event()
+        self._origins: dict[int, Origin] = {}
+
+    def run(self) -> None:
+        """Work until the mount process closes the link."""
+        settings = self._settings
+        with open(os.path.join(settings.cache_dir, "keeper.lock"), "wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the last keeper may still be on its way out
+            catalog = Catalog(os.path.join(settings.cache_dir, "catalog"), readonly=False)
+            pool = WorkerPool(settings.scan.workers or os.cpu_count() or 1, self._clock)
+            try:
+                self._work(catalog, pool)
+            finally:
+                self._ended.set()
+                pool.close()
+                catalog.close()
+
+    def _work(self, catalog: Catalog, pool: WorkerPool) -> None:
+        settings = self._settings
+        states = self._open_origins(catalog)
+        priorities = {state.number: state.settings.priority for state in states}
+        builder = self._builder(pool, fresh=False)
+        publisher = Publisher(catalog, builder, self._clock, lambda: priorities, lambda: self._link.send(Look()))
+        self._forget_unconfigured(catalog, publisher)
+        self._bring_tree_up_to_date(catalog, builder, pool, priorities)
+        scanner = Scanner(publisher, pool, self._clock, settings.scan.mass_delete_guard)
+        service = ScanService(states, scanner, publisher, self._clock)
+        backend = KeeperBackend(self._start, states, service, catalog, self._clock, self._link.send)
+        scanning = threading.Thread(target=self._scan, args=(service,), name="scan", daemon=True)
+        housekeeping = threading.Thread(target=self._keep_house, args=(catalog,), name="housekeeping", daemon=True)
+        scanning.start()
+        housekeeping.start()
+        server = self._serve_control(backend)
+        try:
+            self._listen(service, backend, catalog)
+        finally:
+            self._ended.set()
+            service.stop()
+            if server is not None:
+                server.close(0.2)
+            scanning.join(_END_TIMEOUT_S)
+            housekeeping.join(_END_TIMEOUT_S)
+            if scanning.is_alive():
+                log.warning("the scan did not stop within %.0f s", _END_TIMEOUT_S)
+                os._exit(0)  # a listing hangs in the kernel; what is committed is committed
+
+    def _scan(self, service: ScanService) -> None:
+        try:
+            service.run()
+        except Exception:  # without its writer the keeper is useless: end, and be started anew
+            log.exception("the scanning service failed")
+            os._exit(1)
+
+    def _keep_house(self, catalog: Catalog) -> None:
+        """Free the slots of readers that died."""
+        while not self._clock.wait(self._ended, _READER_CHECK_S):
+            catalog.env.reader_check()
+
+    def _serve_control(self, backend: KeeperBackend) -> ControlServer | None:
+        path = socket_path(self._settings.instance, self._settings.state_dir, os.environ)
+        server = ControlServer(backend, path)
+        try:
+            server.start()
+        except MusicFSError as error:
+            log.error("no control socket: %s; %s", error, error.remedy)
+            return None
+        return server
+
+    def _listen(self, service: ScanService, backend: KeeperBackend, catalog: Catalog) -> None:
+        while (message := self._link.receive()) is not None:
+            match message:
+                case Replayed():
+                    service.note_replayed(message.sequence)
+                case Counters():
+                    backend.counters = message
+                case Rescan():
+                    for origin in self._settings.origins:
+                        service.request(Request(origin.id))
+                case Stale():
+                    self._look_again(service, catalog, message.object_id)
+                case Start() | Look() | Stop():
+                    log.warning("unexpected message from the mount process: %r", message)
+
+    def _look_again(self, service: ScanService, catalog: Catalog, object_id: int) -> None:
+        located = catalog.locate(object_id)
+        if located is None:
+            return
+        number, path, _ = located
+        for origin_id, record in catalog.origins().items():
+            if record.number == number:
+                service.request(Request(origin_id, os.fsdecode(path.rpartition(b"/")[0]), recursive=False))
+
+    # Beginning.
+
+    def _enabled(self) -> list[OriginSettings]:
+        return sorted((one for one in self._settings.origins if one.enabled), key=lambda one: one.priority)
+
+    def _open_origins(self, catalog: Catalog) -> list[OriginState]:
+        """Open every enabled origin, best priority first, and give new ones their number."""
+        states = []
+        for settings in self._enabled():
+            with WriteTransaction(catalog) as tx:
+                record = tx.origin(settings.id)
+                if record is None:
+                    record = OriginRecord(tx.new_origin_number(), settings.origin_type, settings.path)
+                elif record.root != settings.path:
+                    record = OriginRecord(
+                        record.number, settings.origin_type, settings.path, b"", record.files, record.size_bytes
+                    )
+                tx.put_origin(settings.id, record)
+            origin = open_origin(settings, anchor=record.identity, debounce_s=self._settings.scan.debounce_s)
+            self._origins[record.number] = origin
+            states.append(OriginState(settings, origin, record, self._clock))
+        return states
+
+    def _forget_unconfigured(self, catalog: Catalog, publisher: Publisher) -> None:
+        """Take origins out of the tree that the configuration no longer has."""
+        configured = {settings.id for settings in self._enabled()}
+        for origin_id, record in catalog.origins().items():
+            if origin_id in configured:
+                continue
+            log.info("origin %s is no longer configured: its %d files leave the tree", origin_id, record.files)
+            for folder_id, _ in catalog.folders_under(record.number, b""):
+                objects = [object_id for object_id, _ in catalog.files_of(folder_id).values()]
+                for first in range(0, max(len(objects), 1), _REMOVE_FILES):
+                    publisher.remove(objects[first : first + _REMOVE_FILES], (folder_id,))
+            with WriteTransaction(catalog) as tx:
+                tx.remove_origin(origin_id)
+
+    def _builder(self, pool: WorkerPool, *, fresh: bool) -> TreeBuilder:
+        tree = self._settings.tree
+        options = TreeOptions(tree.sidecars, tree.covers, tree.m3u8, tree.names == "windows")
+
+        def make_cover(origin: int, path: bytes, size: int, picture: Picture | None) -> bytes:
+            found = self._origins.get(origin)
+            if not isinstance(found, LocalPaths):
+                return b""
+            return pool.run(CoverJob(found.local_path(os.fsdecode(path)), size, picture))
+
+        return TreeBuilder(build_views(tree, self._settings.views), options, self._clock, make_cover, fresh=fresh)
+
+    def _bring_tree_up_to_date(
+        self, catalog: Catalog, builder: TreeBuilder, pool: WorkerPool, priorities: Mapping[int, int]
+    ) -> None:
+        if is_current(catalog, builder):
+            return
+        if catalog.totals().files:
+            log.info("templates or views changed: deriving the tree anew")
+            rebuild(catalog, self._builder(pool, fresh=True), priorities)
+            self._link.send(Look())
+        else:
+            with WriteTransaction(catalog) as tx:
+                tx.set_fingerprint(builder.fingerprint())
+
+
+def main(descriptor: int) -> int:
+    """Read the start message from the link and work; 0 when the link was closed in order."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the mount process decides; its end is ours
+    link = Link(socket.socket(fileno=descriptor))
+    start = link.receive()
+    if not isinstance(start, Start):
+        return 1
+    logs.set_up(start.settings.logging.level, "keeper")
+    try:
+        Keeper(start, link, SystemClock()).run()
+    except MusicFSError as error:
+        log.error("%s%s", error, f" ({error.remedy})" if error.remedy else "")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1])))

@@ -1,0 +1,120 @@
+"""The link between the two processes: small msgpack frames over a socket pair. LMDB carries the data.
+
+Either side may die at any moment; the other then reads the end of the stream. Sending never raises on a dead peer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+
+import msgspec
+
+from musicfs.config.settings import Settings
+
+_LENGTH = struct.Struct("<I")
+_MAX_FRAME_BYTES = 4 << 20
+
+
+class Start(msgspec.Struct, frozen=True, tag="start"):
+    """mount -> keeper, first: what to work on."""
+
+    settings: Settings
+    mount_pid: int
+    started_ns: int
+    restarts: int
+
+
+class Counters(msgspec.Struct, frozen=True, tag="counters"):
+    """mount -> keeper: what the mount counts, when it has changed."""
+
+    open_files: int
+    served: int
+
+
+class Replayed(msgspec.Struct, frozen=True, tag="replayed"):
+    """mount -> keeper: the change log up to here has reached the kernel."""
+
+    sequence: int
+
+
+class Stale(msgspec.Struct, frozen=True, tag="stale"):
+    """mount -> keeper: this object was not what the catalog says when it was opened."""
+
+    object_id: int
+
+
+class Rescan(msgspec.Struct, frozen=True, tag="rescan"):
+    """mount -> keeper: list every origin again."""
+
+
+class Look(msgspec.Struct, frozen=True, tag="look"):
+    """keeper -> mount: the change log has grown."""
+
+
+class Stop(msgspec.Struct, frozen=True, tag="stop"):
+    """keeper -> mount: a client asked for the end. Not graceful: do not wait for reads."""
+
+    graceful: bool
+    timeout_s: float
+
+
+Message = Start | Counters | Replayed | Stale | Rescan | Look | Stop
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Message)
+
+
+class Link:
+    """One end."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._socket = end
+        self._sending = threading.Lock()
+
+    def send(self, message: Message) -> bool:
+        """Send one message; False if the other side is gone."""
+        body = _encoder.encode(message)
+        try:
+            with self._sending:
+                self._socket.sendall(_LENGTH.pack(len(body)) + body)
+        except OSError:
+            return False
+        return True
+
+    def receive(self) -> Message | None:
+        """The next message; None when the other side is gone. Blocks."""
+        head = self._exactly(_LENGTH.size)
+        if head is None:
+            return None
+        (length,) = _LENGTH.unpack(head)
+        if length > _MAX_FRAME_BYTES:
+            return None
+        body = self._exactly(length)
+        if body is None:
+            return None
+        try:
+            message: Message = _decoder.decode(body)
+        except msgspec.DecodeError:
+            return None  # a peer that talks nonsense is as good as gone
+        return message
+
+    def _exactly(self, size: int) -> bytes | None:
+        parts = bytearray()
+        while len(parts) < size:
+            try:
+                more = self._socket.recv(size - len(parts))
+            except OSError:
+                return None
+            if not more:
+                return None
+            parts += more
+        return bytes(parts)
+
+    def close(self) -> None:
+        """Close this end; a blocked :meth:`receive` returns None."""
+        with contextlib.suppress(OSError):  # the other side is gone already
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()

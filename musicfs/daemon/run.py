@@ -1,0 +1,218 @@
+"""The mount process: open the catalog, mount, serve; start the keeper beside it; end in order.
+
+Threads: llfuse's workers, driven from the main thread; ``signals``, which waits for SIGTERM and SIGHUP; ``supervisor``, which
+owns the keeper and receives from it; ``replay``, which tells the kernel what to forget. The main thread sits in llfuse and
+is woken by SIGINT only: llfuse's own handler for it ends the loop, and the other threads use it for that.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import signal
+import sys
+import threading
+from typing import IO
+
+import msgspec
+
+from musicfs.clock import SystemClock
+from musicfs.config.settings import Settings
+from musicfs.content.readers import Sources
+from musicfs.daemon import logs
+from musicfs.daemon.link import Counters, Look, Message, Replayed, Rescan, Stop
+from musicfs.daemon.supervisor import Supervisor
+from musicfs.errors import AlreadyRunningError
+from musicfs.mount.mountpoint import MountPoint
+from musicfs.mount.operations import Operations, Presentation, released
+from musicfs.mount.session import Session, handlers_paused, invalidate, invalidate_folders
+from musicfs.origins.registry import open_origin
+from musicfs.store.catalog import Catalog, prepare
+from musicfs.store.environment import mark_clean
+from musicfs.store.schema import ROOT_INODE, ChangeOp
+from musicfs.vfs.nodes import Nodes
+
+log = logging.getLogger(__name__)
+
+_COUNTERS_S = 1.0
+_HANDLED = frozenset((signal.SIGTERM, signal.SIGHUP))
+_ALL = frozenset((signal.SIGINT, *_HANDLED))
+
+
+def run_foreground(settings: Settings, ready_fd: int | None) -> int:
+    """Mount, serve until unmounted or told to stop, and clean up; the exit code.
+
+    One line of JSON goes to ``ready_fd`` when the mount answers, and the descriptor is closed. Raises MountError and
+    StoreError before that point.
+    """
+    logs.set_up(settings.logging.level, "mount")
+    for folder in (settings.cache_dir, settings.state_dir):
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+    with _single_instance(settings.cache_dir):
+        return _MountProcess(settings, ready_fd).run()
+
+
+def _single_instance(cache_dir: str) -> IO[str]:
+    """Hold the lock on the cache, with our pid beside it; AlreadyRunningError with the holder's pid otherwise."""
+    lock = open(os.path.join(cache_dir, "musicfs.lock"), "a")  # noqa: SIM115 # held until the process ends
+    pid_path = os.path.join(cache_dir, "musicfs.pid")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        pid = _read_pid(pid_path)
+        raise AlreadyRunningError(
+            f"another MusicFS (pid {pid or 'unknown'}) uses the cache {cache_dir}",
+            pid=pid,
+            remedy="stop it with 'musicfs shutdown', or give this one its own --cache-dir",
+        ) from None
+    with open(pid_path, "w") as file:
+        file.write(f"{os.getpid()}\n")
+    return lock
+
+
+def _read_pid(path: str) -> int:
+    try:
+        with open(path) as file:
+            return int(file.read())
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+class _MountProcess:
+    """The parts of the mount process."""
+
+    def __init__(self, settings: Settings, ready_fd: int | None) -> None:
+        self._settings = settings
+        self._ready_fd = ready_fd
+        self._clock = SystemClock()
+        self._started_ns = self._clock.time_ns()
+        self._main = threading.main_thread()
+        self._ending = threading.Event()
+        self._grown = threading.Event()
+        self._stop_lock = threading.Lock()
+        self._drain_timer: threading.Timer | None = None
+        self._sequence = 0
+        self._last_counters = Counters(0, 0)
+
+    def run(self) -> int:
+        """From the check of the mount point to the last clean-up."""
+        settings = self._settings
+        mount_point = MountPoint(settings.mount_point, settings.cache_dir)
+        catalog_path = os.path.join(settings.cache_dir, "catalog")
+        prepare(catalog_path)
+        self._catalog = Catalog(catalog_path, readonly=True)
+        self._sequence = self._catalog.last_change()
+        origins = {one.id: open_origin(one) for one in settings.origins if one.enabled}
+        sources = Sources(origins, released)
+        self._nodes = Nodes(self._catalog, sources, settings.cache.metadata_cache_mb << 20)
+        uid = settings.mount.uid if settings.mount.uid >= 0 else os.getuid()
+        gid = settings.mount.gid if settings.mount.gid >= 0 else os.getgid()
+        self._operations = Operations(self._nodes, Presentation(uid, gid, settings.mount.umask), self._announce)
+        self._supervisor = Supervisor(settings, os.getpid(), self._started_ns, self._clock, self._on_message)
+        # Threads inherit the mask: signals reach the signals thread, and SIGINT the main thread alone.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
+        session = Session(
+            self._operations, mount_point.path, allow_other=settings.mount.allow_other, workers=settings.mount.workers
+        )
+        try:
+            mount_point.cover()
+            threading.Thread(target=self._wait_for_signals, name="signals", daemon=True).start()
+            replay = threading.Thread(target=self._replay, name="replay", daemon=True)
+            replay.start()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            session.serve()
+        finally:
+            signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
+            self._begin_end()
+            session.close()
+            mount_point.uncover()
+        self._grown.set()
+        self._supervisor.stop()
+        replay.join(5)
+        self._catalog.close()
+        mark_clean(catalog_path)
+        self._call_off_deadline()
+        log.info("unmounted %s", mount_point.path)
+        return 0
+
+    def _announce(self) -> None:
+        """The kernel has said hello: whoever waits may look, and the keeper may start."""
+        if self._ready_fd is not None:
+            os.write(self._ready_fd, msgspec.json.encode({"ready": True, "pid": os.getpid()}) + b"\n")
+            os.close(self._ready_fd)
+            self._ready_fd = None
+        self._supervisor.start()
+
+    # Messages and the change log.
+
+    def _on_message(self, message: Message) -> None:
+        if isinstance(message, Look):
+            self._grown.set()
+        elif isinstance(message, Stop):
+            self._stop(message.timeout_s if message.graceful else 0.0)
+
+    def _replay(self) -> None:
+        """Follow the change log: drop our lists, then what the kernel holds."""
+        while not self._ending.is_set():
+            if not self._grown.wait(_COUNTERS_S):
+                self._send_counters()
+                continue
+            self._grown.clear()
+            for sequence, entries in self._catalog.changes_after(self._sequence):
+                if any(op == ChangeOp.SWAP for op, _, _, _ in entries):
+                    self._follow_swap()
+                with handlers_paused():
+                    self._nodes.forget_listings({inode for _, _, _, inode in entries} | {p for _, p, _, _ in entries})
+                invalidate(entries)
+                self._sequence = sequence
+            self._supervisor.send(Replayed(self._sequence))
+
+    def _follow_swap(self) -> None:
+        with handlers_paused():
+            names = [name for name, _, _ in self._nodes.listing(ROOT_INODE)]
+            self._nodes.reopen()
+            names += [name for name, _, _ in self._nodes.listing(ROOT_INODE)]
+        invalidate_folders((ROOT_INODE, name) for name in dict.fromkeys(names))
+
+    def _send_counters(self) -> None:
+        counters = Counters(self._operations.open_files, self._operations.served)
+        if counters != self._last_counters and self._supervisor.send(counters):
+            self._last_counters = counters
+
+    # The end.
+
+    def _wait_for_signals(self) -> None:
+        while True:
+            number = signal.sigwait(_HANDLED)
+            if number == signal.SIGTERM:
+                self._stop(self._settings.mount.drain_timeout_s)
+            else:
+                self._supervisor.send(Rescan())
+
+    def _stop(self, drain_s: float) -> None:
+        """End llfuse's loop; requests in flight get ``drain_s``, then the process goes without them."""
+        with self._stop_lock:
+            if self._drain_timer is None:
+                self._drain_timer = threading.Timer(drain_s + 5.0, self._give_up)
+                self._drain_timer.daemon = True
+                self._drain_timer.start()
+            assert self._main.ident is not None
+            signal.pthread_kill(self._main.ident, signal.SIGINT)
+
+    def _begin_end(self) -> None:
+        self._ending.set()
+        self._grown.set()
+
+    def _call_off_deadline(self) -> None:
+        with self._stop_lock:
+            if self._drain_timer is not None:
+                self._drain_timer.cancel()
+
+    def _give_up(self) -> None:
+        from musicfs.mount.mountpoint import unmount
+
+        sys.stderr.write("requests did not end in time; unmounting without them\n")
+        unmount(self._settings.mount_point)
+        os._exit(1)

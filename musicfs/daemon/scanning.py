@@ -1,0 +1,265 @@
+"""The scanning service: one thread that owns the catalog's writing side, and the queue of what it shall look at.
+
+Requests for the same folder are one; a request for a folder below one that waits is covered by it. An origin that cannot
+be reached is unhealthy until a scan or a probe succeeds, and is tried again; its names stay.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from musicfs.clock import Clock
+from musicfs.config.settings import OriginSettings
+from musicfs.errors import MusicFSError, OriginError, StoreError
+from musicfs.library.publish import Publisher
+from musicfs.library.scan import Outcome, Progress, Scanner
+from musicfs.origins.contract import Change, Origin, Watch, Watchable
+from musicfs.store.records import OriginRecord
+from musicfs.store.transaction import WriteTransaction
+
+log = logging.getLogger(__name__)
+
+_RETRY_S = 30.0
+_ARMING_S = 0.5
+_STORE_RETRY_S = 5.0
+_KEPT_CHANGES = 64  # batches of the change log that may wait for being trimmed
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A folder to look at."""
+
+    origin_id: str
+    folder: str = ""
+    recursive: bool = True
+    confirmed: bool = False
+
+
+class Job:
+    """A request on its way, which callers may wait for."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.done = threading.Event()
+        self.outcome: Outcome | None = None
+        self.error: MusicFSError | None = None
+
+
+class OriginState:
+    """What is known about a configured origin while the keeper lives."""
+
+    def __init__(self, settings: OriginSettings, origin: Origin, record: OriginRecord, clock: Clock) -> None:
+        self.settings = settings
+        self.origin = origin
+        self.number = record.number
+        self.healthy: bool | None = None
+        self.message = ""
+        self.checked_at = clock.monotonic()
+        self.watch: Watch | None = None
+        self.armed = True
+        self.next_scan_at = 0.0
+        self.next_poll_at = 0.0
+
+
+class ScanService:
+    """Runs scans one after the other. :meth:`run` is the thread; everything else may be called from any."""
+
+    def __init__(self, states: Sequence[OriginState], scanner: Scanner, publisher: Publisher, clock: Clock) -> None:
+        self._states: Mapping[str, OriginState] = {state.settings.id: state for state in states}
+        self._scanner = scanner
+        self._publisher = publisher
+        self._catalog = publisher.catalog
+        self._clock = clock
+        self._wake = threading.Condition()
+        self._queue: dict[tuple[str, str], Job] = {}
+        self._running: Job | None = None
+        self._stopping = threading.Event()
+        self._replayed = 0
+        self._trimmed = 0
+
+    @property
+    def progress(self) -> Progress | None:
+        """The running scan's progress."""
+        return self._scanner.progress
+
+    @property
+    def waiting(self) -> int:
+        """Requests in the queue."""
+        return len(self._queue)
+
+    def request(self, request: Request) -> Job:
+        """Queue a request, or join the one that covers it."""
+        with self._wake:
+            key = (request.origin_id, request.folder)
+            found = self._queue.get(key)
+            if found is None and not request.confirmed:
+                found = self._covering(request)
+            if found is not None and found.request.recursive >= request.recursive and not request.confirmed:
+                return found
+            job = found or Job(request)
+            if found is not None:
+                found.request = msgspec.structs.replace(
+                    request,
+                    recursive=request.recursive or found.request.recursive,
+                    confirmed=request.confirmed or found.request.confirmed,
+                )
+            self._queue[key] = job
+            self._wake.notify()
+            return job
+
+    def _covering(self, request: Request) -> Job | None:
+        folder = request.folder
+        while folder:
+            folder = folder.rpartition("/")[0]
+            job = self._queue.get((request.origin_id, folder))
+            if job is not None and job.request.recursive:
+                return job
+        return None
+
+    def note_replayed(self, sequence: int) -> None:
+        """The mount has told the kernel about every change up to here."""
+        with self._wake:
+            self._replayed = max(self._replayed, sequence)
+            self._wake.notify()
+
+    def stop(self) -> None:
+        """Let the running scan end at its next folder, and the thread with it."""
+        self._stopping.set()
+        with self._wake:
+            self._wake.notify()
+
+    def run(self) -> None:
+        """Watch, scan at once, then wait for requests and intervals. Returns after :meth:`stop`."""
+        try:
+            for state in self._states.values():
+                self._begin(state)
+            while not self._stopping.is_set():
+                self._trim()
+                job = self._next()
+                if job is not None:
+                    self._serve(job)
+        finally:
+            for state in self._states.values():
+                if state.watch is not None:
+                    state.watch.close()
+
+    def _begin(self, state: OriginState) -> None:
+        """Watch first, then list: nothing falls between."""
+        if state.settings.watch and isinstance(state.origin, Watchable):
+            state.watch = state.origin.watch(lambda change: self._on_change(state, change))
+            state.armed = state.watch.wait_armed(_ARMING_S)
+        state.next_scan_at = self._clock.monotonic()
+
+    def _on_change(self, state: OriginState, change: Change) -> None:
+        self.request(Request(state.settings.id, change.folder, change.recursive))
+
+    def _next(self) -> Job | None:
+        with self._wake:
+            now = self._clock.monotonic()
+            for state in self._states.values():
+                self._schedule(state, now)
+            if not self._queue:
+                self._running = None
+                soonest = min((self._due(state) for state in self._states.values()), default=now + 60)
+                self._wake.wait(min(max(soonest - now, 0.01), 60.0))
+                return None
+            key = next(iter(self._queue))
+            self._running = self._queue.pop(key)
+            return self._running
+
+    def _due(self, state: OriginState) -> float:
+        times = [state.next_scan_at]
+        if self._unwatched(state):
+            times.append(state.next_poll_at)
+        if state.watch is not None and not state.armed:
+            times.append(self._clock.monotonic() + _ARMING_S)
+        return min(times)
+
+    def _unwatched(self, state: OriginState) -> tuple[str, ...]:
+        if state.watch is None:
+            return ("",)
+        return state.watch.unwatched
+
+    def _schedule(self, state: OriginState, now: float) -> None:
+        settings = state.settings
+        if now >= state.next_scan_at:
+            state.next_scan_at = now + (settings.scan_interval_s or float("inf"))
+            self._queue.setdefault((settings.id, ""), Job(Request(settings.id)))
+        if state.watch is not None and not state.armed and state.watch.wait_armed(0):
+            state.armed = True  # what changed while the watch was being set up is found by one more listing
+            self._queue.setdefault((settings.id, ""), Job(Request(settings.id)))
+        if now >= state.next_poll_at:
+            first = state.next_poll_at == 0.0
+            state.next_poll_at = now + settings.poll_interval_s
+            for folder in () if first else self._unwatched(state):
+                self._queue.setdefault((settings.id, folder), Job(Request(settings.id, folder)))
+
+    def _serve(self, job: Job) -> None:
+        request = job.request
+        state = self._states[request.origin_id]
+        try:
+            job.outcome = self._scan(state, request)
+            self._set_health(state, None)
+        except OriginError as error:
+            job.error = error
+            self._set_health(state, error)
+            state.next_scan_at = min(state.next_scan_at, self._clock.monotonic() + _RETRY_S)
+        except StoreError as error:
+            job.error = error
+            log.error("the catalog cannot be written: %s", error)
+            state.next_scan_at = min(state.next_scan_at, self._clock.monotonic() + _STORE_RETRY_S)
+        finally:
+            job.done.set()
+
+    def _scan(self, state: OriginState, request: Request) -> Outcome:
+        record = self._catalog.origins()[state.settings.id]
+        outcome = self._scanner.scan(
+            state.origin,
+            record,
+            request.folder,
+            recursive=request.recursive,
+            confirmed=request.confirmed,
+            stopping=self._stopping.is_set,
+        )
+        if request.folder and record.held and not outcome.held:
+            self.request(Request(request.origin_id))  # what is held may have come back: only a whole listing can tell
+        log.info(
+            "origin %s: %s: %d listed, %d read, %d new, %d removed, %d held, in %.2f s",
+            request.origin_id, request.folder or "all", outcome.listed, outcome.read, outcome.new, outcome.removed,
+            outcome.held, outcome.seconds,
+        )  # fmt: skip
+        return outcome
+
+    def _set_health(self, state: OriginState, error: OriginError | None) -> None:
+        healthy = error is None
+        if healthy != state.healthy and error is not None:
+            log.warning("origin %s cannot be read: %s; its files stay in the tree", state.settings.id, error)
+        elif healthy and state.healthy is False:
+            log.info("origin %s is back", state.settings.id)
+        state.healthy = healthy
+        state.message = "" if error is None else str(error)
+        state.checked_at = self._clock.monotonic()
+
+    def probe(self, origin_id: str) -> OriginState:
+        """Check an origin now, on the calling thread. KeyError for an unknown id."""
+        state = self._states[origin_id]
+        try:
+            state.origin.check()
+        except OriginError as error:
+            self._set_health(state, error)
+        else:
+            if state.healthy is False:
+                self.request(Request(origin_id))
+            self._set_health(state, None)
+        return state
+
+    def _trim(self) -> None:
+        if self._replayed - self._trimmed < _KEPT_CHANGES:
+            return
+        upto = self._replayed
+        with WriteTransaction(self._catalog) as tx:
+            tx.trim_changes(upto)
+        self._trimmed = upto

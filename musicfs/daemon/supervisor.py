@@ -1,0 +1,98 @@
+"""Keeping a keeper: spawned, watched, and spawned again when it dies, with growing pauses.
+
+Runs on one thread of the mount process. A keeper that lived a while is replaced at once, so that its death is over before
+anybody notices; one that dies at birth again and again is given more and more time.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+
+from musicfs.clock import Clock
+from musicfs.config.settings import Settings
+from musicfs.daemon.link import Link, Look, Message, Start
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 30.0
+_HEALTHY_AFTER_S = 20.0
+_END_TIMEOUT_S = 10.0
+
+
+class Supervisor:
+    """The thread that owns the keeper process."""
+
+    def __init__(
+        self, settings: Settings, mount_pid: int, started_ns: int, clock: Clock, on_message: Callable[[Message], None]
+    ) -> None:
+        self._settings = settings
+        self._mount_pid = mount_pid
+        self._started_ns = started_ns
+        self._clock = clock
+        self._on_message = on_message
+        self._stopping = threading.Event()
+        self._link: Link | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
+        self.restarts = 0
+
+    def start(self) -> None:
+        """Spawn the first keeper, on the supervisor's thread."""
+        self._thread.start()
+
+    def send(self, message: Message) -> bool:
+        """Tell the keeper; False if there is none at the moment."""
+        link = self._link
+        return link is not None and link.send(message)
+
+    def stop(self) -> None:
+        """End the keeper by closing the link; kill it if it does not follow. Blocks up to ten seconds."""
+        self._stopping.set()
+        if self._link is not None:
+            self._link.close()
+        self._thread.join(_END_TIMEOUT_S + 2)
+
+    def _run(self) -> None:
+        pause_s = _FIRST_PAUSE_S
+        while not self._stopping.is_set():
+            born = self._clock.monotonic()
+            code = self._live_through_one()
+            if self._stopping.is_set():
+                return
+            self.restarts += 1
+            lived_s = self._clock.monotonic() - born
+            pause_s = _FIRST_PAUSE_S if lived_s > _HEALTHY_AFTER_S else min(pause_s * 2, _LONGEST_PAUSE_S)
+            if code < 0 and lived_s > 1:
+                pause_s = _FIRST_PAUSE_S  # killed from outside: nothing is wrong with it
+            log.warning(
+                "the keeper ended with status %d after %.1f s; the next one starts in %.2f s", code, lived_s, pause_s
+            )
+            self._clock.wait(self._stopping, pause_s)
+
+    def _live_through_one(self) -> int:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "musicfs.daemon.keeper", str(theirs.fileno())],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+            )
+        self._process = process
+        self._link = link = Link(ours)
+        link.send(Start(self._settings, self._mount_pid, self._started_ns, self.restarts))
+        self._on_message(Look())  # what the last keeper committed and could not tell
+        while (message := link.receive()) is not None:
+            self._on_message(message)
+        link.close()
+        try:
+            return process.wait(_END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            log.warning("the keeper (pid %d) did not end; it is killed", process.pid)
+            process.kill()
+            return process.wait()

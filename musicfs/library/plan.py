@@ -1,0 +1,78 @@
+"""What a listing changes, as values: no I/O, no catalog."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Mapping
+
+import msgspec
+import xxhash
+
+from musicfs.model import Entry
+from musicfs.origins.contract import Folder
+
+_NUMBERS = struct.Struct("<QqQq")
+
+
+class FolderPlan(msgspec.Struct, frozen=True, gc=False):
+    """What to do about one folder. Names are bytes; ids are the catalog's."""
+
+    read: tuple[tuple[bytes, Entry, int], ...]  # (name, entry, object id or 0 for a new file): learn anew
+    gone: tuple[tuple[bytes, int], ...]  # (name, object id): no longer listed
+
+
+def file_name(entry: Entry) -> bytes:
+    """The last component of an entry's path, in the filesystem's bytes."""
+    return os.fsencode(entry.path.rpartition("/")[2])
+
+
+def fingerprint(entry: Entry) -> int:
+    """Changes whenever the file may have changed, also by an edit in place that put the mtime back."""
+    numbers = _NUMBERS.pack(entry.size, entry.mtime_ns, entry.inode & 0xFFFFFFFFFFFFFFFF, entry.ctime_ns)
+    return xxhash.xxh3_64_intdigest(numbers + entry.version.encode())
+
+
+def identity(entry: Entry) -> int:
+    """What a file keeps when it is renamed, 0 where the origin cannot tell; a hint, not a proof."""
+    return entry.inode & 0xFFFFFFFFFFFFFFFF
+
+
+def digest(folder: Folder) -> bytes:
+    """The hash of everything that is known of a folder's files: 16 bytes, never empty."""
+    pack = _NUMBERS.pack
+    parts = [
+        pack(entry.size, entry.mtime_ns, entry.inode & 0xFFFFFFFFFFFFFFFF, entry.ctime_ns)
+        + entry.version.encode()
+        + b"\0"
+        + os.fsencode(entry.path)
+        for entry in folder.files
+    ]
+    return xxhash.xxh3_128_digest(b"\0".join(parts))
+
+
+def plan_folder(folder: Folder, known: Mapping[bytes, tuple[int, int]]) -> FolderPlan:
+    """Compare a listed folder with the catalog's files of it: name -> (object id, fingerprint)."""
+    read = []
+    listed = set()
+    for entry in folder.files:
+        name = file_name(entry)
+        listed.add(name)
+        object_id, seen = known.get(name, (0, 0))
+        if not object_id or seen != fingerprint(entry):
+            read.append((name, entry, object_id))
+    gone = () if not folder.complete else tuple((name, found[0]) for name, found in known.items() if name not in listed)
+    return FolderPlan(tuple(read), gone)
+
+
+def exceeds_guard(vanished: int, known: int, guard_percent: int) -> bool:
+    """True if so much vanished at once that it rather looks like an outage: more than the share, and at least five files.
+
+    Nothing left at all always counts, whatever the size.
+    """
+    if vanished and vanished >= known:
+        return True
+    return vanished >= _GUARD_MINIMUM and vanished * 100 > known * guard_percent
+
+
+_GUARD_MINIMUM = 5  # two of eight songs deleted is an everyday act

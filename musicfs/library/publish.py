@@ -1,0 +1,138 @@
+"""Writing what was learned: facts and tree of finished folders, in one transaction a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from musicfs.clock import Clock
+from musicfs.library.classify import is_audio_name
+from musicfs.library.plan import fingerprint, identity
+from musicfs.library.protocol import ReadResult
+from musicfs.model import Entry
+from musicfs.store.catalog import Catalog
+from musicfs.store.records import ObjectKind, ObjectRecord
+from musicfs.store.transaction import WriteTransaction
+
+
+class Change(msgspec.Struct, frozen=True, gc=False):
+    """One object before and after; ``old`` is None for a new one, ``new`` for one that leaves."""
+
+    object_id: int
+    old: ObjectRecord | None
+    new: ObjectRecord | None
+
+
+class Tree(Protocol):
+    """What derives the tree from the facts; it lives on a higher floor and is handed in by the composition root."""
+
+    def apply(self, tx: WriteTransaction, changes: Sequence[Change], priorities: Mapping[int, int]) -> None:
+        """Follow the changes in the same transaction."""
+        ...
+
+
+class Learned(msgspec.Struct):
+    """A file to write. ``object_id`` is 0 for a new file; ``moved`` keeps the facts of the object it was before."""
+
+    name: bytes
+    entry: Entry
+    object_id: int
+    result: ReadResult | None = None
+    moved: bool = False
+
+
+class FinishedFolder(msgspec.Struct):
+    """A folder whose files are all known. ``digest`` is empty when something changed under the reader's hands."""
+
+    path: bytes
+    digest: bytes
+    files: list[Learned]
+
+
+class Counts(msgspec.Struct):
+    """What a write did to an origin's totals."""
+
+    files: int = 0
+    size_bytes: int = 0
+
+
+class Publisher:
+    """Writes batches; used from the keeper's one writing thread."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        tree: Tree,
+        clock: Clock,
+        priorities: Callable[[], Mapping[int, int]],
+        on_commit: Callable[[], object],
+    ) -> None:
+        self.catalog = catalog
+        self._tree = tree
+        self._clock = clock
+        self._priorities = priorities
+        self._on_commit = on_commit
+
+    def publish(self, origin: int, folders: Sequence[FinishedFolder]) -> Counts:
+        """Write the folders' files and their places in the tree. Blocks for the commit."""
+        counts = Counts()
+        with WriteTransaction(self.catalog) as tx:
+            changes = []
+            for folder in folders:
+                folder_id = tx.folder_id(origin, folder.path)
+                if folder_id is None:
+                    folder_id = tx.add_folder(origin, folder.path)
+                changes += [self._write(tx, folder_id, learned, counts) for learned in folder.files]
+                tx.set_digest(folder_id, tx.folder(folder_id), folder.digest)
+            self._tree.apply(tx, changes, self._priorities())
+        self._on_commit()
+        return counts
+
+    def _write(self, tx: WriteTransaction, folder_id: int, learned: Learned, counts: Counts) -> Change:
+        entry, result = learned.entry, learned.result
+        old = tx.object(learned.object_id) if learned.object_id else None
+        facts, problem = msgspec.Raw(b"\xc0"), ""
+        kind = ObjectKind.SIDECAR
+        if learned.moved and old is not None:
+            kind, facts = ObjectKind(old.kind), old.facts
+        elif is_audio_name(learned.name) and result is not None:
+            kind = ObjectKind.AUDIO if result.facts else ObjectKind.OPAQUE
+            facts = msgspec.Raw(result.facts or b"\xc0")
+            problem = result.reason
+        new = ObjectRecord(
+            folder_id,
+            learned.name,
+            kind,
+            entry.size,
+            entry.mtime_ns,
+            entry.version.encode(),
+            identity(entry),
+            old.added_ns if old is not None else self._clock.time_ns(),
+            facts,
+        )
+        object_id = tx.put_object(learned.object_id if old is not None else 0, new, fingerprint(entry), problem)
+        counts.files += old is None
+        counts.size_bytes += new.size - (old.size if old is not None else 0)
+        return Change(object_id, old, new)
+
+    def remove(self, objects: Sequence[int], folders: Sequence[int]) -> Counts:
+        """Take objects out of the tree and forget them, then folders that hold nothing any more."""
+        counts = Counts()
+        with WriteTransaction(self.catalog) as tx:
+            changes = []
+            for object_id in objects:
+                old = tx.object(object_id)
+                if old is not None:
+                    changes.append(Change(object_id, old, None))
+                    counts.files -= 1
+                    counts.size_bytes -= old.size
+            self._tree.apply(tx, changes, self._priorities())
+            for object_id in objects:
+                tx.remove_object(object_id)
+            for folder_id in folders:
+                if not tx.files_of(folder_id):
+                    tx.remove_folder(folder_id)
+        self._on_commit()
+        return counts

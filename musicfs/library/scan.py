@@ -1,0 +1,366 @@
+"""A scan: list an origin, read what is new, publish folder by folder, and only then believe in deletions.
+
+Folders are published in the order in which the origin lists them, and the discs of one album together, so that names and
+numbers come out the same on every machine. What was published stays: a scan that is killed goes on where it was, because a
+folder whose listing has not changed costs one comparison.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from musicfs import formats
+from musicfs.clock import Clock
+from musicfs.errors import FormatError, GoneError, OriginError
+from musicfs.library.classify import is_audio_name, is_disc_folder, parent_of
+from musicfs.library.plan import FolderPlan, digest, exceeds_guard, identity, plan_folder
+from musicfs.library.pool import FILES_PER_JOB, WorkerPool
+from musicfs.library.protocol import ReadJob, ReadResult, Reply
+from musicfs.library.publish import FinishedFolder, Learned, Publisher
+from musicfs.model import Entry
+from musicfs.origins.contract import Anchored, Folder, LocalPaths, Origin
+from musicfs.store.records import OriginRecord, pack_facts
+from musicfs.store.transaction import WriteTransaction
+
+log = logging.getLogger(__name__)
+
+_BATCH_FILES = 1000
+_BATCH_SECONDS = 0.4
+_SLICE_FILES = 5000  # a folder larger than this appears in slices: memory is bounded
+_REMOVE_FILES = 2000
+_MAX_PENDING_FILES = 20_000  # listed and not yet published; the listing waits
+
+
+class Progress(msgspec.Struct):
+    """How far a scan is. ``expected`` is what the origin held last time, 0 on the first scan."""
+
+    origin_id: str
+    expected: int = 0
+    listed: int = 0
+    read: int = 0
+    new: int = 0
+    removed: int = 0
+    current_path: str = ""
+    phase: str = "scanning"
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a scan found. ``held`` files are missing, and their removal waits for a confirmation."""
+
+    listed: int
+    read: int
+    new: int
+    removed: int
+    held: int
+    seconds: float
+
+
+class _Pending:
+    """A changed folder on its way from listing to publishing."""
+
+    def __init__(self, path: bytes, folder_digest: bytes, files: list[Learned]) -> None:
+        self.path = path
+        self.digest = folder_digest
+        self.files = files
+        self.unread = 0  # jobs not yet answered
+        self.group = parent_of(path) if is_disc_folder(path) else path
+
+    def finished(self) -> FinishedFolder:
+        """What can be published: without files that changed while they were read."""
+        kept = [one for one in self.files if one.result is None or not one.result.retry]
+        return FinishedFolder(self.path, self.digest if len(kept) == len(self.files) else b"", kept)
+
+
+class Scanner:
+    """Scans origins one after the other, on the calling thread. ``progress`` is replaced in place while it runs."""
+
+    def __init__(self, publisher: Publisher, pool: WorkerPool, clock: Clock, guard_percent: int) -> None:
+        self._publisher = publisher
+        self._catalog = publisher.catalog
+        self._pool = pool
+        self._clock = clock
+        self._guard_percent = guard_percent
+        self.progress: Progress | None = None
+
+    def scan(
+        self,
+        origin: Origin,
+        record: OriginRecord,
+        prefix: str = "",
+        *,
+        recursive: bool = True,
+        confirmed: bool = False,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> Outcome:
+        """List ``origin`` at and below ``prefix`` and bring the catalog in step. Blocks until done or ``stopping()``.
+
+        Without ``recursive`` only the files of the folder ``prefix`` itself are compared. ``confirmed`` lets any number of
+        deletions through. Raises OriginError when the listing does not come to its end: nothing is then taken for deleted,
+        and what was learned stays.
+        """
+        run = _Run(self, origin, record, prefix, stopping, recursive=recursive)
+        self.progress = run.progress
+        try:
+            return run.run(confirmed=confirmed)
+        finally:
+            self.progress = None
+
+
+class _Run:
+    """One scan of one origin."""
+
+    def __init__(
+        self,
+        scanner: Scanner,
+        origin: Origin,
+        record: OriginRecord,
+        prefix: str,
+        stopping: Callable[[], bool],
+        *,
+        recursive: bool,
+    ) -> None:
+        self._publisher = scanner._publisher
+        self._catalog = scanner._catalog
+        self._pool = scanner._pool
+        self._clock = scanner._clock
+        self._guard_percent = scanner._guard_percent
+        self._origin = origin
+        self._record = record
+        self._prefix = prefix
+        self._recursive = recursive
+        self._stopping = stopping
+        self._queue: deque[_Pending] = deque()
+        self._pending_files = 0
+        self._last_publish = self._clock.monotonic()
+        self._seen: set[int] = set()  # hashes of listed folders' paths
+        self._uncertain: list[bytes] = []  # folders that did not show everything: no deletion at or below them
+        self._gone: list[int] = []
+        self._moved: set[int] = set()
+        self.progress = Progress(origin.id, expected=record.files if not prefix else 0)
+
+    def run(self, *, confirmed: bool) -> Outcome:
+        started = self._clock.monotonic()
+        listed, held = False, 0
+        try:
+            listed = self._list()
+            self._pool.drain()
+            self._publish_ready(last=True)
+            if listed:
+                held = self._remove_vanished(confirmed=confirmed)
+        finally:
+            self._pool.drain()
+            self._publish_ready(last=True)
+            self._finish(held, complete=listed and self._recursive and not self._prefix)
+        progress = self.progress
+        return Outcome(
+            progress.listed, progress.read, progress.new, progress.removed, held, self._clock.monotonic() - started
+        )
+
+    def _list(self) -> bool:
+        """Take every folder of the listing; False if told to stop before its end."""
+        try:
+            for folder in self._origin.list(self._prefix):
+                self._take(folder)
+                if not self._recursive:
+                    return True
+                if self._stopping():
+                    return False
+        except GoneError:
+            if not self._prefix:
+                raise
+        return True
+
+    # Listing.
+
+    def _take(self, folder: Folder) -> None:
+        path = os.fsencode(folder.path)
+        self._seen.add(hash(path))
+        self.progress.listed += len(folder.files)
+        self.progress.current_path = folder.path
+        for name, reason in folder.skipped:
+            log.info("origin %s: %r in %r is not served: %s", self._origin.id, name, folder.path, reason)
+        if not folder.complete:
+            self._uncertain.append(path)
+        folder_digest = digest(folder)
+        plan = self._compare(folder, path, folder_digest)
+        if plan is not None:
+            self._gone += (object_id for _, object_id in plan.gone)
+            self._start(path, folder_digest if folder.complete and not plan.gone else b"", plan)
+        self._publish_ready()
+        while self._pool.saturated or self._pending_files > _MAX_PENDING_FILES:
+            self._pool.poll(0.2)
+            self._publish_ready(last=self._pending_files > _MAX_PENDING_FILES and not self._pool.unanswered)
+
+    def _compare(self, folder: Folder, path: bytes, folder_digest: bytes) -> FolderPlan | None:
+        """What to do about the folder; None if nothing changed there."""
+        catalog = self._catalog
+        found = catalog.folder(self._record.number, path)
+        if found is None:
+            return plan_folder(folder, {}) if folder.files else None
+        folder_id, known_digest = found
+        if known_digest == folder_digest:
+            return None
+        return plan_folder(folder, catalog.files_of(folder_id))
+
+    def _start(self, path: bytes, folder_digest: bytes, plan: FolderPlan) -> None:
+        files = [self._learn(name, entry, object_id) for name, entry, object_id in plan.read]
+        for first in range(0, max(len(files), 1), _SLICE_FILES):
+            part = files[first : first + _SLICE_FILES]
+            last = first + _SLICE_FILES >= len(files)
+            pending = _Pending(path, folder_digest if last else b"", part)
+            self._queue.append(pending)
+            self._pending_files += len(part)
+            self._read(pending)
+
+    def _learn(self, name: bytes, entry: Entry, object_id: int) -> Learned:
+        before = 0 if object_id else self._moved_from(entry)
+        if before:
+            self._moved.add(before)
+            return Learned(name, entry, before, moved=True)
+        self.progress.new += not object_id
+        return Learned(name, entry, object_id)
+
+    def _moved_from(self, entry: Entry) -> int:
+        """The object that this new name was before a rename: same identity, and its old path is gone. 0 if none."""
+        own_identity = identity(entry)
+        if not own_identity:
+            return 0
+        for object_id in self._catalog.objects_with_identity(own_identity):
+            located = self._catalog.locate(object_id)
+            if object_id in self._moved or located is None or located[0] != self._record.number:
+                continue
+            same = (located[2].size, located[2].mtime_ns) == (entry.size, entry.mtime_ns)
+            if same and self._origin.stat(os.fsdecode(located[1])) is None:
+                return object_id
+        return 0
+
+    # Reading.
+
+    def _read(self, pending: _Pending) -> None:
+        audio = [one for one in pending.files if not one.moved and is_audio_name(one.name)]
+        if not isinstance(self._origin, LocalPaths):
+            for learned in audio:
+                learned.result = self._read_remote(learned)
+            return
+        for first in range(0, len(audio), FILES_PER_JOB):
+            part = audio[first : first + FILES_PER_JOB]
+            job = ReadJob([(self._origin.local_path(o.entry.path), o.entry.size, o.entry.mtime_ns) for o in part])
+            pending.unread += 1
+            self._pool.submit(job, _answer(pending, part, self.progress))
+
+    def _read_remote(self, learned: Learned) -> ReadResult:
+        entry = learned.entry
+        self.progress.read += 1
+        source = _OriginFile(self._origin, entry)
+        try:
+            return ReadResult(facts=pack_facts(formats.read(source, os.fsdecode(learned.name))))
+        except FormatError as error:
+            return ReadResult(reason=str(error))
+        except OriginError as error:
+            return ReadResult(reason=str(error), retry=True)
+
+    # Publishing.
+
+    def _publish_ready(self, *, last: bool = False) -> None:
+        """Publish finished folders from the front of the queue; with ``last`` all that are, without waiting for more."""
+        while True:
+            count, files = self._ready(last=last)
+            due = self._clock.monotonic() - self._last_publish >= _BATCH_SECONDS
+            if not count or not (last or due or files >= _BATCH_FILES):
+                return
+            batch = [self._queue.popleft() for _ in range(count)]
+            self._pending_files -= files
+            counts = self._publisher.publish(self._record.number, [pending.finished() for pending in batch])
+            self._add(counts.files, counts.size_bytes)
+            self._last_publish = self._clock.monotonic()
+
+    def _ready(self, *, last: bool) -> tuple[int, int]:
+        """(folders, files) at the front of the queue that are finished and do not part the discs of an album."""
+        best = (0, 0)
+        files = 0
+        for position, pending in enumerate(self._queue):
+            if pending.unread:
+                return best
+            files += len(pending.files)
+            following = self._queue[position + 1] if position + 1 < len(self._queue) else None
+            if last if following is None else following.group != pending.group:
+                best = (position + 1, files)
+            if best[1] >= _BATCH_FILES:
+                return best
+        return best
+
+    def _add(self, files: int, size_bytes: int) -> None:
+        record = self._record
+        self._record = msgspec.structs.replace(
+            record, files=record.files + files, size_bytes=record.size_bytes + size_bytes
+        )
+
+    # Deletions.
+
+    def _remove_vanished(self, *, confirmed: bool) -> int:
+        """Remove what a complete listing no longer shows; returns how many files were held back instead."""
+        folders = []
+        below = self._catalog.folders_under(self._record.number, os.fsencode(self._prefix)) if self._recursive else ()
+        for folder_id, path in below:
+            if hash(path) not in self._seen and not self._is_uncertain(path):
+                folders.append(folder_id)
+                self._gone += (object_id for object_id, _ in self._catalog.files_of(folder_id).values())
+        vanished = [object_id for object_id in self._gone if object_id not in self._moved]
+        if not confirmed and exceeds_guard(len(vanished), self._record.files, self._guard_percent):
+            log.warning(
+                "origin %s: %d of %d files vanished at once; they stay until 'musicfs origin confirm %s'",
+                self._origin.id, len(vanished), self._record.files, self._origin.id,
+            )  # fmt: skip
+            return len(vanished)
+        self.progress.phase = "removing"
+        for first in range(0, max(len(vanished), 1), _REMOVE_FILES):
+            part = vanished[first : first + _REMOVE_FILES]
+            last = first + _REMOVE_FILES >= len(vanished)
+            if part or folders:
+                counts = self._publisher.remove(part, folders if last else ())
+                self._add(counts.files, counts.size_bytes)
+                self.progress.removed -= counts.files
+        return 0
+
+    def _is_uncertain(self, path: bytes) -> bool:
+        return any(not root or path == root or path.startswith(root + b"/") for root in self._uncertain)
+
+    def _finish(self, held: int, *, complete: bool) -> None:
+        """Write the origin's totals; after a complete listing also when it was, and what it stands on."""
+        record = self._record
+        if complete:
+            anchor = self._origin.anchor() if isinstance(self._origin, Anchored) and not held else record.identity
+            record = msgspec.structs.replace(record, last_listing_ns=self._clock.time_ns(), held=held, identity=anchor)
+        elif held:
+            record = msgspec.structs.replace(record, held=held)
+        with WriteTransaction(self._catalog) as tx:
+            tx.put_origin(self._origin.id, record)
+
+
+class _OriginFile:
+    """A file of an origin as a source for the formats."""
+
+    def __init__(self, origin: Origin, entry: Entry) -> None:
+        self.size = entry.size
+        self._origin = origin
+        self._entry = entry
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Exactly the bytes ``[start, stop)``."""
+        return self._origin.read(self._entry.path, start, stop, self._entry.version)
+
+
+def _answer(pending: _Pending, files: Iterable[Learned], progress: Progress) -> Callable[[Reply], None]:
+    def take(reply: Reply) -> None:
+        assert isinstance(reply, list)
+        for learned, result in zip(files, reply, strict=True):
+            learned.result = result
+            progress.read += 1
+        pending.unread -= 1
+
+    return take

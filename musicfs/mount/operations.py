@@ -1,0 +1,250 @@
+"""FUSE requests, each a few lines: look at the tree, answer, or raise the right errno."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import logging
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn, ParamSpec, TypeVar
+
+import llfuse
+import msgspec
+
+from musicfs.content.readers import Reader
+from musicfs.errors import MusicFSError
+from musicfs.store.records import Node, NodeKind
+from musicfs.vfs.nodes import Listing, Nodes
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# The kernel is told about every change, so what it knows holds; only absence is asked again soon.
+_KNOWN_S = 86400.0
+_ABSENT_S = 1.0
+_WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_TRUNC | os.O_CREAT | os.O_APPEND
+_BLOCK_BYTES = 4096
+_FOLDER, _FILE = stat.S_IFDIR, stat.S_IFREG
+
+
+class Presentation(msgspec.Struct, frozen=True):
+    """Whose the files are and what everybody may do with them."""
+
+    uid: int
+    gid: int
+    umask: int
+
+
+class OpenFile(msgspec.Struct, gc=False):
+    """One open handle: what it was opened as, and its bytes."""
+
+    node: Node
+    reader: Reader
+
+
+def guarded(handler: Callable[P, R]) -> Callable[P, R]:
+    """The one boundary: our errors become their errno, anything else a log line and EIO; llfuse's loop goes on."""
+
+    @functools.wraps(handler)
+    def guard(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return handler(*args, **kwargs)
+        except llfuse.FUSEError:
+            raise
+        except MusicFSError as error:
+            if error.errno == errno.EIO:
+                log.warning("%s: %s", handler.__name__, error)
+            raise llfuse.FUSEError(error.errno) from error
+        except Exception as error:  # an escaped exception would end the mount
+            log.exception("%s failed", handler.__name__)
+            raise llfuse.FUSEError(errno.EIO) from error
+
+    return guard
+
+
+class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
+    """The requests the kernel sends, answered from :class:`~musicfs.vfs.nodes.Nodes`."""
+
+    def __init__(self, nodes: Nodes, presentation: Presentation, on_ready: Callable[[], None]) -> None:
+        super().__init__()
+        self._nodes = nodes
+        self._on_ready = on_ready
+        self._uid = presentation.uid
+        self._gid = presentation.gid
+        self._folder_mode = _FOLDER | (0o777 & ~presentation.umask)
+        self._file_mode = _FILE | (0o666 & ~presentation.umask)
+        self._files: dict[int, OpenFile] = {}
+        self._listings: dict[int, Listing] = {}
+        self._next_handle = 1
+        self._served = 0
+
+    @property
+    def open_files(self) -> int:
+        """Open handles."""
+        return len(self._files)
+
+    @property
+    def served(self) -> int:
+        """Requests answered since the start."""
+        return self._served
+
+    def init(self) -> None:
+        self._on_ready()
+
+    def _attributes(self, node: Node) -> llfuse.EntryAttributes:
+        entry = llfuse.EntryAttributes()
+        entry.st_ino = node.inode
+        entry.st_uid = self._uid
+        entry.st_gid = self._gid
+        entry.entry_timeout = entry.attr_timeout = _KNOWN_S
+        entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = node.mtime_ns
+        if node.kind == NodeKind.FOLDER:
+            entry.st_mode = self._folder_mode
+        else:
+            entry.st_mode = self._file_mode
+            entry.st_size = node.size
+            entry.st_blocks = (node.size + 511) // 512
+        return entry
+
+    @guarded
+    def lookup(self, parent_inode: int, name: bytes, ctx: object) -> llfuse.EntryAttributes:
+        self._served += 1
+        node = self._nodes.get(parent_inode, name) if len(name) <= 255 else None
+        if node is None:
+            if len(name) > 255:
+                raise llfuse.FUSEError(errno.ENAMETOOLONG)
+            absent = llfuse.EntryAttributes()
+            absent.st_ino = 0
+            absent.entry_timeout = _ABSENT_S
+            return absent
+        return self._attributes(node)
+
+    @guarded
+    def getattr(self, inode: int, ctx: object) -> llfuse.EntryAttributes:
+        self._served += 1
+        try:
+            node = self._nodes.lookup(inode)
+        except MusicFSError:
+            for file in self._files.values():  # fstat on a handle that outlived its name
+                if file.node.inode == inode:
+                    return self._attributes(file.node)
+            raise
+        return self._attributes(node)
+
+    def forget(self, inode_list: object) -> None:
+        pass  # inodes are derived from the catalog: nothing is held for the kernel
+
+    @guarded
+    def opendir(self, inode: int, ctx: object) -> int:
+        self._served += 1
+        handle = self._next_handle
+        self._next_handle = handle + 1
+        self._listings[handle] = self._nodes.listing(inode)
+        return handle
+
+    @guarded
+    def readdir(self, handle: int, offset: int) -> Iterator[tuple[bytes, llfuse.EntryAttributes, int]]:
+        self._served += 1
+        return self._entries(self._listings[handle], offset)
+
+    def _entries(self, listing: Listing, offset: int) -> Iterator[tuple[bytes, llfuse.EntryAttributes, int]]:
+        folder, file = llfuse.EntryAttributes(), llfuse.EntryAttributes()
+        folder.st_mode, file.st_mode = _FOLDER, _FILE
+        for position in range(offset, len(listing)):
+            name, inode, kind = listing[position]
+            entry = folder if kind == NodeKind.FOLDER else file
+            entry.st_ino = inode
+            yield name, entry, position + 1
+
+    @guarded
+    def releasedir(self, handle: int) -> None:
+        self._listings.pop(handle, None)
+
+    @guarded
+    def open(self, inode: int, flags: int, ctx: object) -> int:
+        self._served += 1
+        if flags & _WRITE_FLAGS:
+            raise llfuse.FUSEError(errno.EROFS)
+        node = self._nodes.lookup(inode)
+        reader = self._nodes.open(node)
+        handle = self._next_handle
+        self._next_handle = handle + 1
+        self._files[handle] = OpenFile(node, reader)
+        return handle
+
+    @guarded
+    def read(self, handle: int, offset: int, size: int) -> bytes | memoryview:
+        self._served += 1
+        reader = self._files[handle].reader
+        stop = offset + size
+        if stop > reader.size:
+            stop = reader.size
+            if offset >= stop:
+                return b""
+        return reader.read(offset, stop)
+
+    @guarded
+    def release(self, handle: int) -> None:
+        file = self._files.pop(handle, None)
+        if file is not None:
+            file.reader.close()
+
+    def flush(self, handle: int) -> None:
+        pass
+
+    def fsync(self, handle: int, datasync: bool) -> None:
+        pass
+
+    def fsyncdir(self, handle: int, datasync: bool) -> None:
+        pass
+
+    @guarded
+    def statfs(self, ctx: object) -> llfuse.StatvfsData:
+        files, size_bytes = self._nodes.totals()
+        data = llfuse.StatvfsData()
+        data.f_bsize = data.f_frsize = _BLOCK_BYTES
+        data.f_blocks = max(-(-size_bytes // _BLOCK_BYTES), 1)
+        data.f_bfree = data.f_bavail = 0
+        data.f_files = max(files, 1)
+        data.f_ffree = data.f_favail = 0
+        data.f_namemax = 255
+        return data
+
+    @guarded
+    def getxattr(self, inode: int, name: bytes, ctx: object) -> bytes:
+        if not name.startswith(b"user.musicfs."):  # most callers ask for what no file here has
+            raise llfuse.FUSEError(llfuse.ENOATTR)
+        value = self._nodes.attributes(self._nodes.lookup(inode)).get(name)
+        if value is None:
+            raise llfuse.FUSEError(llfuse.ENOATTR)
+        return value
+
+    @guarded
+    def listxattr(self, inode: int, ctx: object) -> Sequence[bytes]:
+        return tuple(self._nodes.attributes(self._nodes.lookup(inode)))
+
+    def readlink(self, inode: int, ctx: object) -> NoReturn:
+        raise llfuse.FUSEError(errno.EINVAL)  # there are no links
+
+    def _refuse(self, *_args: Any) -> NoReturn:
+        raise llfuse.FUSEError(errno.EROFS)
+
+    setattr = mknod = mkdir = unlink = rmdir = symlink = rename = link = setxattr = removexattr = create = write = (
+        _refuse
+    )
+    # One answer for all of them: nothing can be changed through the mount.
+
+    def close_files(self) -> None:
+        """Close what is still open when the mount has ended."""
+        for file in self._files.values():
+            file.reader.close()
+        self._files.clear()
+
+
+def released() -> Any:
+    """What a reader enters around a wait: llfuse's lock, let go."""
+    return llfuse.lock_released

@@ -1,0 +1,80 @@
+"""Mounting, serving, and telling the kernel what to forget.
+
+One session a process: llfuse keeps its own in globals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import llfuse
+
+from musicfs.errors import MountError
+from musicfs.mount.operations import Operations
+from musicfs.store.schema import ChangeOp
+
+LogEntry = tuple[int, int, bytes, int]  # (op, parent inode, name, inode)
+
+
+class Session:
+    """A live mount. :meth:`serve` blocks until it ends."""
+
+    def __init__(self, operations: Operations, mount_point: str, *, allow_other: bool, workers: int) -> None:
+        """Mount at ``mount_point``; MountError with the helper's own words if that is refused."""
+        options = {
+            "ro",
+            "fsname=musicfs",
+            "subtype=musicfs",
+            "default_permissions",
+            "no_splice_read",
+            "max_background=64",
+        }
+        if allow_other:
+            options.add("allow_other")
+        self._operations = operations
+        self._workers = workers
+        self.mount_point = mount_point
+        try:
+            llfuse.init(operations, mount_point, options)
+        except RuntimeError as error:
+            raise MountError(
+                f"FUSE could not mount at {mount_point}",
+                remedy="run 'musicfs doctor'; it checks /dev/fuse and fusermount",
+            ) from error
+
+    def serve(self) -> int | None:
+        """Answer requests until unmounted (None) or interrupted by a signal (its number). Call on the main thread."""
+        result: int | None = llfuse.main(workers=self._workers)
+        return result
+
+    def close(self) -> None:
+        """Unmount, if that has not happened, and close what is open."""
+        llfuse.close(unmount=True)
+        self._operations.close_files()
+
+
+def invalidate(entries: Iterable[LogEntry]) -> None:
+    """Make the kernel forget what changed. Blocks on the kernel: only from a thread of its own, never from a handler."""
+    attributes: set[int] = set()
+    for op, parent, name, inode in entries:
+        if op == ChangeOp.ENTRY:
+            llfuse.invalidate_entry(parent, name)
+        elif op == ChangeOp.CONTENT:
+            llfuse.invalidate_inode(inode)
+        elif op == ChangeOp.INODE:
+            attributes.add(inode)
+    for inode in attributes:
+        llfuse.invalidate_inode(inode, attr_only=True)
+
+
+def invalidate_folders(folders: Iterable[tuple[int, bytes]]) -> None:
+    """Make the kernel forget everything below these entries of the root."""
+    for parent, name in folders:
+        llfuse.invalidate_entry(parent, name)
+    llfuse.invalidate_inode(llfuse.ROOT_INODE, attr_only=True)
+
+
+def handlers_paused() -> Any:
+    """A context in which no handler runs."""
+    return llfuse.lock

@@ -1,0 +1,117 @@
+"""What the kernel says about mounted filesystems: which one a path lies on, whether it is remote, how to know it again.
+
+Everything is read from ``/proc/self/mountinfo`` (proc(5)), which answers even when a mounted server does not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterable
+
+import msgspec
+
+# Filesystem types whose bytes are on another machine (Linux's fs/*/super.c, and the subtypes that FUSE programs give).
+NETWORK_TYPES = frozenset(
+    {
+        "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "coda", "lustre", "gfs2", "ocfs2", "pvfs2", "orangefs",
+        "glusterfs", "beegfs", "davfs", "fuse.sshfs", "fuse.rclone", "fuse.glusterfs", "fuse.ceph", "fuse.ceph-fuse",
+        "fuse.s3fs", "fuse.goofys", "fuse.mount-s3", "fuse.gcsfuse", "fuse.davfs", "fuse.davfs2", "fuse.curlftpfs",
+        "fuse.juicefs", "fuse.gvfsd-fuse", "fuse.smbnetfs", "fuse.moosefs", "fuse.mfs", "fuse.seaweedfs", "fuse.nfs",
+    }
+)  # fmt: skip
+# Types whose statfs f_fsid is derived from a UUID that the filesystem itself carries: it survives another device number.
+UUID_TYPES = frozenset({"ext2", "ext3", "ext4", "btrfs", "f2fs", "erofs", "zfs", "bcachefs", "tmpfs", "nilfs2"})
+
+
+class Mount(msgspec.Struct, frozen=True):
+    """One line of mountinfo. ``source`` is ``server:/export``, ``/dev/sda1``, or whatever the type puts there."""
+
+    point: bytes
+    fs_type: str
+    source: str
+    root: str  # the folder of the filesystem that is mounted; not "/" for bind mounts and subvolumes
+
+
+def parse_mountinfo(text: bytes) -> tuple[Mount, ...]:
+    """The mounts in ``text``, in its order: a later one covers an earlier one at the same point."""
+    mounts = []
+    for line in text.splitlines():
+        head, separator, tail = line.partition(b" - ")
+        fields, rest = head.split(b" "), tail.split(b" ")
+        if separator and len(fields) >= 6 and len(rest) >= 2:
+            root, source = (os.fsdecode(_unescape(value)) for value in (fields[3], rest[1]))
+            mounts.append(Mount(_unescape(fields[4]), os.fsdecode(rest[0]), source, root))
+    return tuple(mounts)
+
+
+def read_mounts() -> tuple[Mount, ...]:
+    """What is mounted in this process's namespace; empty where there is no ``/proc``."""
+    try:
+        with open("/proc/self/mountinfo", "rb") as file:
+            return parse_mountinfo(file.read())
+    except FileNotFoundError:
+        return ()
+
+
+def find_mount(real_path: bytes, mounts: Iterable[Mount]) -> Mount | None:
+    """The mount on which ``real_path`` (absolute, links resolved) lies."""
+    found: Mount | None = None
+    for mount in mounts:
+        inside = real_path == mount.point or real_path.startswith(mount.point.rstrip(b"/") + b"/")
+        if inside and (found is None or len(mount.point) >= len(found.point)):
+            found = mount
+    return found
+
+
+def is_network_filesystem(path: str | bytes) -> bool:
+    """Whether ``path`` lies on another machine's filesystem.
+
+    Does not touch the server when the path as written tells; else links are resolved, which may block. A path on an
+    automounter's trigger that nothing has mounted yet counts as local.
+    """
+    mounts = read_mounts()
+    absolute = os.path.abspath(os.fsencode(path))
+    return _is_remote(find_mount(absolute, mounts)) or _is_remote(find_mount(os.path.realpath(absolute), mounts))
+
+
+def filesystem_identity(real_path: bytes, status: os.stat_result, mounts: Iterable[Mount]) -> str:
+    """Names the filesystem under the folder ``real_path`` and the folder in it, so that both are known again after a reboot.
+
+    The filesystem: its UUID where it has one, else its type and source if it has no disk (server and export, say; device
+    numbers with major 0 are handed out anew at every mount), else the device number. The folder: its inode, but its path
+    where inodes may be made up by the client (network and FUSE filesystems).
+    """
+    mount = find_mount(real_path, mounts)
+    if mount is not None and mount.fs_type in UUID_TYPES and (fsid := os.statvfs(real_path).f_fsid):
+        return f"{mount.fs_type}:{fsid:x}:{status.st_ino}"
+    if mount is not None and os.major(status.st_dev) == 0:
+        made_up = mount.fs_type in NETWORK_TYPES or mount.fs_type.startswith("fuse")
+        folder = os.fsdecode(real_path[len(mount.point) :].strip(b"/")) if made_up else str(status.st_ino)
+        return f"{mount.fs_type}:{mount.source}:{mount.root}:{folder}"
+    disk = _disk_uuid(status.st_dev) or f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
+    return f"disk:{disk}:{status.st_ino}"
+
+
+def _is_remote(mount: Mount | None) -> bool:
+    return mount is not None and mount.fs_type in NETWORK_TYPES
+
+
+def _disk_uuid(device: int) -> str:
+    """The UUID udev knows a block device by; empty if there is no udev."""
+    folder = "/dev/disk/by-uuid"
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return ""
+    for name in names:
+        with contextlib.suppress(OSError):
+            if os.stat(f"{folder}/{name}").st_rdev == device:
+                return name
+    return ""
+
+
+def _unescape(value: bytes) -> bytes:
+    """Undo the kernel's ``\\040``: space, tab, newline and backslash are octal in mountinfo."""
+    return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), value)

@@ -1,0 +1,368 @@
+"""The catalog as its readers see it: an environment, its tables, and lookups that each take a transaction of their own.
+
+Opening costs a few file operations whatever the catalog's size; nothing is loaded. ``prepare`` is run once by the mount
+process before anything else maps the files.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import lmdb
+import msgspec
+import xxhash
+
+from musicfs.errors import SchemaError, StoreError
+from musicfs.store import environment
+from musicfs.store.records import (
+    ENTRY,
+    U16,
+    U32,
+    U64,
+    U64_U64,
+    Node,
+    ObjectRecord,
+    OriginRecord,
+    decode_folder,
+    decode_object,
+    decode_origin,
+    unpack_node,
+)
+from musicfs.store.schema import FACT_TABLES, ROOT_INODE, SCHEMA, TREE_TABLES
+
+log = logging.getLogger(__name__)
+
+_MAX_PLAIN_PATH = 500  # LMDB keys are at most 511 bytes
+_decode = msgspec.msgpack.decode
+_encode = msgspec.msgpack.encode
+_change_decoder = msgspec.msgpack.Decoder(list[tuple[int, int, bytes, int]])
+
+
+class Totals(msgspec.Struct, frozen=True, array_like=True):
+    """What the served tree adds up to."""
+
+    files: int = 0
+    size_bytes: int = 0
+    tracks: int = 0
+
+
+class Tables:
+    """Handles of the fact tables, and of the tree tables of one generation."""
+
+    def __init__(self, env: lmdb.Environment, generation: int, *, create: bool) -> None:
+        def table(name: str) -> lmdb._Database:
+            return env.open_db(name.encode(), create=create)
+
+        self.generation = generation
+        self.meta, self.origins, self.folder_ids, self.folders = map(table, FACT_TABLES[:4])
+        self.object_ids, self.objects, self.identities, self.problems = map(table, FACT_TABLES[4:8])
+        self.blobs, self.changes = map(table, FACT_TABLES[8:])
+        self.nodes, self.entries, self.places, self.anchors, self.albums, self.art, self.made = (
+            table(f"{name}.{generation}") for name in TREE_TABLES
+        )
+
+
+def prepare(path: str) -> str | None:
+    """Make the catalog in ``path`` fit to be mapped: create it, or put a damaged or foreign one aside and create anew.
+
+    Returns where a catalog was put aside, or None. Blocks; probes in a child process after an unclean stop only.
+    """
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    aside = None
+    clean = environment.take_clean_mark(path)
+    try:
+        environment.check_length(path)
+        if not clean and not environment.survives_probe(path):
+            raise StoreError(f"{path}: the catalog could not be read after an unclean stop")
+        if os.path.exists(os.path.join(path, "data.mdb")):
+            check_schema(path)
+            return None
+    except StoreError as error:
+        aside = environment.put_aside(path)
+        os.makedirs(path, mode=0o700)
+        log.warning("%s; put aside as %s and rebuilt", error, aside)
+    with environment.open_environment(path) as env:
+        create(env)
+    return aside
+
+
+def check_schema(path: str) -> None:
+    """Raise SchemaError unless the catalog in ``path`` was written with this schema."""
+    with environment.open_environment(path, readonly=True) as env:
+        try:
+            meta = env.open_db(b"meta", create=False)
+        except lmdb.NotFoundError:
+            raise SchemaError(f"{path}: not a catalog of MusicFS") from None
+        with env.begin(meta) as txn:
+            found = _get(txn, meta, "schema", 0)
+    if found != SCHEMA:
+        raise SchemaError(f"{path}: schema {found}, this version writes {SCHEMA}")
+
+
+def create(env: lmdb.Environment) -> None:
+    """Write the empty catalog: all tables, generation 1, a root without entries."""
+    tables = Tables(env, 1, create=True)
+    with env.begin(write=True) as txn:
+        for name, value in (("schema", SCHEMA), ("generation", 1), ("tree", b""), ("next_object", 1)):
+            txn.put(name.encode(), _encode(value), db=tables.meta)
+        for name in ("next_folder", "next_origin"):
+            txn.put(name.encode(), _encode(1), db=tables.meta)
+
+
+def _get(txn: lmdb.Transaction[bytes], meta: lmdb._Database, name: str, default: int) -> int:
+    raw = txn.get(name.encode(), db=meta)
+    return default if raw is None else _decode(raw, type=int)
+
+
+class Catalog:
+    """The catalog opened for reading (by the mount), or for both (by the keeper, through :meth:`begin_write`).
+
+    Every method reads one consistent snapshot and holds it no longer than the call. Safe from any thread.
+    """
+
+    def __init__(self, path: str, *, readonly: bool, durable: bool = True) -> None:
+        self.path = path
+        self.env = environment.open_environment(path, readonly=readonly, durable=durable)
+        self.env.reader_check()
+        meta = self.env.open_db(b"meta", create=False)
+        with self.env.begin(meta) as txn:
+            generation = _get(txn, meta, "generation", 1)
+        self.tables = Tables(self.env, generation, create=not readonly)
+
+    def close(self) -> None:
+        """Unmap the files."""
+        self.env.close()
+
+    def reopen_tree(self) -> bool:
+        """Follow a swapped generation; True if there was one. The caller keeps readers out meanwhile."""
+        with self.env.begin(self.tables.meta) as txn:
+            generation = _get(txn, self.tables.meta, "generation", 1)
+        if generation == self.tables.generation:
+            return False
+        self.tables = Tables(self.env, generation, create=False)
+        return True
+
+    def tree_fingerprint(self) -> bytes:
+        """What the served tree was derived by; empty before the first."""
+        with self.env.begin() as txn:
+            raw = txn.get(b"tree", db=self.tables.meta)
+        return b"" if raw is None else _decode(raw, type=bytes)
+
+    def generation_beside(self) -> Tables:
+        """Tables for a tree to be built beside the served one; what an interrupted build left in them is dropped."""
+        generation = self.tables.generation + 1
+        tables = Tables(self.env, generation, create=True)
+        with self.env.begin(write=True) as txn:
+            for name in TREE_TABLES:
+                txn.drop(getattr(tables, name), delete=False)
+        return tables
+
+    def drop_old_trees(self) -> None:
+        """Give back the space of generations before the served one. No reader may be left in them."""
+        with self.env.begin() as txn, txn.cursor() as cursor:
+            names = [bytes(key) for key in cursor.iternext(values=False)]
+        for name in names:
+            table, dot, number = name.partition(b".")
+            if dot and table.decode() in TREE_TABLES and int(number) < self.tables.generation:
+                handle = self.env.open_db(name, create=False)
+                with self.env.begin(write=True) as txn:
+                    txn.drop(handle, delete=True)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[lmdb.Transaction[bytes]]:
+        """A read transaction for a short, multi-step look; never keep it across a wait."""
+        with self.env.begin() as txn:
+            yield txn
+
+    # The tree.
+
+    def lookup(self, parent: int, name: bytes) -> Node | None:
+        """The entry ``name`` of the folder ``parent``, or None."""
+        tables = self.tables
+        with self.env.begin() as txn:
+            raw = txn.get(U64.pack(parent) + name, db=tables.entries)
+            if raw is None:
+                return None
+            key = raw[:8]
+            value = txn.get(key, db=tables.nodes)
+        return None if value is None else unpack_node(U64.unpack(key)[0], value)
+
+    def node(self, inode: int) -> Node | None:
+        """The inode, or None if the tree no longer has it."""
+        with self.env.begin() as txn:
+            raw = txn.get(U64.pack(inode), db=self.tables.nodes)
+        return None if raw is None else unpack_node(inode, raw)
+
+    def list_folder(self, inode: int) -> list[tuple[bytes, int, int]]:
+        """(name, inode, kind) of every entry, names in byte order."""
+        prefix = U64.pack(inode)
+        unpack = ENTRY.unpack
+        listing = []
+        with self.env.begin() as txn, txn.cursor(self.tables.entries) as cursor:
+            if cursor.set_range(prefix):
+                for key, value in cursor:
+                    if key[:8] != prefix:
+                        break
+                    child, kind = unpack(value)
+                    listing.append((key[8:], child, kind))
+        return listing
+
+    def path_of(self, inode: int) -> bytes | None:
+        """The virtual path from the root, with a leading slash; None if the inode is not in the tree."""
+        parts: list[bytes] = []
+        with self.env.begin() as txn:
+            while inode != ROOT_INODE:
+                raw = txn.get(U64.pack(inode), db=self.tables.nodes)
+                if raw is None:
+                    return None
+                node = unpack_node(inode, raw)
+                parts.append(node.name)
+                inode = node.parent
+        return b"/" + b"/".join(reversed(parts))
+
+    # The facts.
+
+    def object(self, object_id: int) -> ObjectRecord | None:
+        """The origin's file with this id, or None."""
+        with self.env.begin() as txn:
+            raw = txn.get(U64.pack(object_id), db=self.tables.objects)
+        return None if raw is None else decode_object(raw)
+
+    def locate(self, object_id: int) -> tuple[int, bytes, ObjectRecord] | None:
+        """(origin number, path in the origin, record) of an object, or None."""
+        with self.env.begin() as txn:
+            raw = txn.get(U64.pack(object_id), db=self.tables.objects)
+            if raw is None:
+                return None
+            record = decode_object(raw)
+            folder_raw = txn.get(record.folder.to_bytes(4, "big"), db=self.tables.folders)
+        if folder_raw is None:
+            raise StoreError(f"object {object_id} lies in a folder the catalog does not know")
+        folder = decode_folder(folder_raw)
+        return folder.origin, (folder.path + b"/" if folder.path else b"") + record.name, record
+
+    def origins(self) -> dict[str, OriginRecord]:
+        """Every origin the catalog has files of, by id."""
+        with self.env.begin() as txn, txn.cursor(self.tables.origins) as cursor:
+            return {key.decode(): decode_origin(value) for key, value in cursor}
+
+    def folder(self, origin: int, path: bytes) -> tuple[int, bytes] | None:
+        """(id, digest of the last published listing) of an origin's folder, or None."""
+        with self.env.begin() as txn:
+            raw = txn.get(folder_key(origin, path), db=self.tables.folder_ids)
+            if raw is None:
+                return None
+            value = txn.get(raw, db=self.tables.folders)
+        return None if value is None else (U32.unpack(raw)[0], decode_folder(value).digest)
+
+    def folders_under(self, origin: int, path: bytes) -> list[tuple[int, bytes]]:
+        """(id, path) of the folder ``path`` and every folder below it, in listing order."""
+        with self.env.begin() as txn:
+            return list(iterate_folders(txn, self.tables, origin, path))
+
+    def files_of(self, folder_id: int) -> dict[bytes, tuple[int, int]]:
+        """Name -> (object id, fingerprint) of a folder's files, in byte order."""
+        with self.env.begin() as txn:
+            return read_files(txn, self.tables, folder_id)
+
+    def objects_with_identity(self, identity: int) -> list[int]:
+        """Ids of the objects that had this identity when they were last seen."""
+        prefix = U64.pack(identity)
+        found: list[int] = []
+        with self.env.begin() as txn, txn.cursor(self.tables.identities) as cursor:
+            if cursor.set_range(prefix):
+                for key in cursor.iternext(values=False):
+                    if key[:8] != prefix:
+                        break
+                    found.append(U64.unpack(key[8:])[0])
+        return found
+
+    def blob(self, blob_id: int) -> bytes | None:
+        """Bytes that were made once, or None."""
+        with self.env.begin() as txn:
+            return txn.get(U64.pack(blob_id), db=self.tables.blobs)
+
+    def totals(self) -> Totals:
+        """Files and bytes of the served tree."""
+        with self.env.begin() as txn:
+            raw = txn.get(b"totals", db=self.tables.meta)
+        return Totals() if raw is None else _decode(raw, type=Totals)
+
+    def problems(self, limit: int = 1000) -> list[tuple[int, str]]:
+        """(object id, reason) of files whose tags could not be read."""
+        found: list[tuple[int, str]] = []
+        with self.env.begin() as txn, txn.cursor(self.tables.problems) as cursor:
+            for key, value in cursor:
+                if len(found) == limit:
+                    break
+                found.append((U64.unpack(key)[0], value.decode()))
+        return found
+
+    def count_problems(self) -> int:
+        """How many files could not be read."""
+        with self.env.begin() as txn:
+            return txn.stat(self.tables.problems)["entries"]
+
+    # What changed.
+
+    def last_change(self) -> int:
+        """The sequence number of the newest change, 0 if there is none."""
+        with self.env.begin() as txn, txn.cursor(self.tables.changes) as cursor:
+            if cursor.last():
+                return int.from_bytes(cursor.key(), "big")
+            raw = txn.get(b"trimmed", db=self.tables.meta)
+        return 0 if raw is None else _decode(raw, type=int)
+
+    def changes_after(self, sequence: int) -> list[tuple[int, list[tuple[int, int, bytes, int]]]]:
+        """(sequence, [(op, parent inode, name, inode)]) of every batch newer than ``sequence``, oldest first."""
+        batches = []
+        with self.env.begin() as txn, txn.cursor(self.tables.changes) as cursor:
+            if cursor.set_range(U64.pack(sequence + 1)):
+                for key, value in cursor:
+                    batches.append((U64.unpack(key)[0], _change_decoder.decode(value)))
+        return batches
+
+
+def folder_key(origin: int, path: bytes) -> bytes:
+    """Key of a folder: parents sort directly before their children, siblings in byte order.
+
+    Beyond 500 bytes the path is cut and a hash of the whole appended, which keeps keys unique though not their order.
+    """
+    plain = path.replace(b"/", b"\0")
+    if len(plain) > _MAX_PLAIN_PATH:
+        plain = plain[: _MAX_PLAIN_PATH - 8] + xxhash.xxh64_digest(path)
+    return U16.pack(origin) + plain
+
+
+def iterate_folders(
+    txn: lmdb.Transaction[bytes], tables: Tables, origin: int, path: bytes
+) -> Iterator[tuple[int, bytes]]:
+    """(id, path) of the folder ``path`` and every folder below it, in listing order."""
+    start = folder_key(origin, path)[: _MAX_PLAIN_PATH - 8]
+    below = path + b"/" if path else b""
+    with txn.cursor(tables.folder_ids) as cursor:
+        if not cursor.set_range(start):
+            return
+        for key, value in cursor:
+            if not key.startswith(start):
+                return
+            raw = txn.get(value, db=tables.folders)
+            found = decode_folder(raw).path if raw is not None else b""
+            if found == path or found.startswith(below):
+                yield U32.unpack(value)[0], found
+
+
+def read_files(txn: lmdb.Transaction[bytes], tables: Tables, folder_id: int) -> dict[bytes, tuple[int, int]]:
+    """Name -> (object id, fingerprint) of a folder's files, in byte order."""
+    prefix = U32.pack(folder_id)
+    found: dict[bytes, tuple[int, int]] = {}
+    with txn.cursor(tables.object_ids) as cursor:
+        if cursor.set_range(prefix):
+            for key, value in cursor:
+                if key[:4] != prefix:
+                    break
+                found[key[4:]] = U64_U64.unpack(value)
+    return found

@@ -1,0 +1,135 @@
+"""Opening an LMDB environment so that nothing we find on disk can take the process down.
+
+Paid-for rules: the map size is fixed, sparse and the same in every process (resizing a live map is a SIGBUS in the others);
+the file's length is compared with what its meta pages promise before it is mapped (touching a page beyond the end is a
+SIGBUS too); after an unclean stop the environment is probed in a child process first, because a damaged page can crash
+the reader, and one that fails the probe is put aside, never deleted.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+import subprocess
+import sys
+import time
+
+import lmdb
+
+from musicfs.errors import DiskFullError, StoreError
+
+# 128 GiB of address space; the file itself is as long as its data. 10 M tracks need about 7 GiB.
+MAP_SIZE_BYTES = 128 << 30
+MAX_READERS = 1024
+MAX_TABLES = 64
+
+# liblmdb 0.9 mdb.c: MDB_page header of 16 bytes, then MDB_meta {magic u32, version u32, address u64, mapsize u64,
+# two MDB_db of 48 bytes (the first one's md_pad is the page size), last page u64, transaction id u64}.
+_META = struct.Struct("<16xIIQQ48s48sQQ")
+_META_MAGIC = 0xBEEFC0DE
+_PAGE_SIZES = frozenset((4096, 8192, 16384, 32768, 65536))
+_CLEAN_MARK = "clean"
+_PROBE_TIMEOUT_S = 60.0
+
+
+def open_environment(path: str, *, readonly: bool = False, durable: bool = True) -> lmdb.Environment:
+    """Open (and create, unless ``readonly``) the environment in the folder ``path``.
+
+    ``durable=False`` leaves syncing to the caller, for bulk building. Raises StoreError when the file is shorter than its
+    own meta pages say or is no LMDB file, DiskFullError when the disk is full. Blocks for a disk access or two.
+    """
+    check_length(path)
+    try:
+        return lmdb.open(
+            path,
+            map_size=MAP_SIZE_BYTES,
+            subdir=True,
+            readonly=readonly,
+            create=not readonly,
+            max_dbs=MAX_TABLES,
+            max_readers=MAX_READERS,
+            max_spare_txns=8,
+            readahead=False,
+            metasync=False,  # a power cut may lose the last transaction, never the file
+            sync=durable,
+            lock=True,
+        )
+    except lmdb.DiskError as error:
+        raise DiskFullError(f"{path}: {error}", remedy="free some space on this disk") from error
+    except lmdb.Error as error:
+        if getattr(error, "code", 0) == errno.ENOSPC:
+            raise DiskFullError(f"{path}: no space left", remedy="free some space on this disk") from error
+        raise StoreError(f"{path}: {error}", remedy="stop MusicFS and delete this folder; it is rebuilt") from error
+
+
+def check_length(path: str) -> None:
+    """Raise StoreError if ``data.mdb`` in ``path`` is damaged in a way that mapping it would turn into a crash.
+
+    A missing file is fine. Two meta pages alternate; the one with the higher transaction id is the valid one, and a crash
+    between the two leaves the older one good, so the file must be as long as the newer readable one says.
+    """
+    data = os.path.join(path, "data.mdb")
+    try:
+        with open(data, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            head = file.read(_META.size)
+            if size == 0:
+                return
+            meta = _parse_meta(head)
+            if meta is None:
+                raise StoreError(f"{data}: not a catalog file", remedy="delete the folder; it is rebuilt")
+            page_size, last_page, txn = meta
+            file.seek(page_size)
+            second = _parse_meta(file.read(_META.size))
+    except FileNotFoundError:
+        return
+    if second is not None and second[2] > txn:
+        last_page = second[1]
+    if size < (last_page + 1) * page_size:
+        raise StoreError(
+            f"{data}: truncated: {size} bytes, {(last_page + 1) * page_size} expected",
+            remedy="delete the folder; it is rebuilt",
+        )
+
+
+def _parse_meta(raw: bytes) -> tuple[int, int, int] | None:
+    """(page size, last page, transaction id) of one meta page, or None if it is none."""
+    if len(raw) < _META.size:
+        return None
+    magic, _version, _address, _mapsize, free_db, _main_db, last_page, txn = _META.unpack(raw)
+    (page_size,) = struct.unpack_from("<I", free_db)
+    if magic != _META_MAGIC or page_size not in _PAGE_SIZES:
+        return None
+    return page_size, last_page, txn
+
+
+def mark_clean(path: str) -> None:
+    """Note that the environment was closed in order; the next start skips the probe."""
+    with open(os.path.join(path, _CLEAN_MARK), "wb"):
+        pass
+
+
+def take_clean_mark(path: str) -> bool:
+    """True if the last stop was clean (or there is nothing yet); removes the mark."""
+    try:
+        os.unlink(os.path.join(path, _CLEAN_MARK))
+    except FileNotFoundError:
+        return not os.path.exists(os.path.join(path, "data.mdb"))
+    return True
+
+
+def survives_probe(path: str) -> bool:
+    """Read through the environment in a child process; False if that fails or crashes. Blocks up to a minute."""
+    command = [sys.executable, "-m", "musicfs.store.probe", path]
+    try:
+        return subprocess.run(command, timeout=_PROBE_TIMEOUT_S, check=False, stdin=subprocess.DEVNULL).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def put_aside(path: str) -> str:
+    """Rename a damaged environment's folder so that a new one can take its place; returns the new name."""
+    aside = f"{path}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    os.rename(path, aside)
+    return aside

@@ -1,0 +1,67 @@
+"""Every table of the catalog: key, value, who writes it, what a crash leaves.
+
+All integers in keys are big-endian so that byte order is numeric order. Everything is written by the keeper in one
+transaction a batch; a crash leaves the last committed batch. ``G`` is the generation number of the tree.
+
+Facts (costly to learn, kept when templates change):
+
+=============  ========================================  ==================================================================
+table          key                                       value
+=============  ========================================  ==================================================================
+meta           name                                      msgpack; see :class:`Meta` keys below
+origins        origin id, UTF-8                          msgpack :class:`~musicfs.store.records.OriginRecord`
+folder_ids     origin number u16, path with ``/`` as     folder id u32. Children follow their parent directly, siblings in
+               NUL (cut and hashed over 500 bytes)       byte order: the order in which an origin lists.
+folders        folder id u32                             msgpack :class:`~musicfs.store.records.FolderRecord`
+object_ids     folder id u32, file name                  object id u64, fingerprint u64 (of size, mtime, version)
+objects        object id u64                             msgpack :class:`~musicfs.store.records.ObjectRecord`
+identities     identity u64, object id u64               empty; finds a file that moved
+problems       object id u64                             reason, UTF-8: the file is served, its tags could not be read
+blobs          blob id u64                               bytes made once: a converted cover
+=============  ========================================  ==================================================================
+
+Tree (derived from the facts; rebuilt beside the served one, then swapped):
+
+=============  ========================================  ==================================================================
+nodes.G        inode u64                                 :data:`~musicfs.store.records.NODE` struct, then the name
+entries.G      parent inode u64, name (at most 255)      inode u64, kind u8
+places.G       object id u64, view u8                    inode u64: where the object appears in that view
+anchors.G      folder id u32, view u8, dir inode u64     u32: how many of the folder's tracks lie in that directory
+albums.G       album key u64, object id u64              disc u16, disc total u16
+art.G          dir inode u64, rank u8, name              object id u64: candidates for cover.jpg, best first
+made.G         dir inode u64                             blob id u64 of the playlist made for that directory
+=============  ========================================  ==================================================================
+
+Between the processes:
+
+=============  ========================================  ==================================================================
+changes        sequence u64                              msgpack list of (op, parent inode, name, inode); trimmed by the
+                                                         keeper once the mount has replayed it
+=============  ========================================  ==================================================================
+
+``meta`` holds ``schema`` (this module's :data:`SCHEMA`), ``generation``, ``tree`` (fingerprint of templates, names and
+views the generation was built for), ``next_object``, ``next_folder``, ``next_origin`` and ``totals`` (files, bytes).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+# Raised whenever a key or value changes its form. A catalog of another schema is put aside and rebuilt.
+SCHEMA = 1
+
+FACT_TABLES = (
+    "meta", "origins", "folder_ids", "folders", "object_ids", "objects", "identities", "problems", "blobs", "changes",
+)  # fmt: skip
+TREE_TABLES = ("nodes", "entries", "places", "anchors", "albums", "art", "made")
+
+ROOT_INODE = 1
+
+
+class ChangeOp(IntEnum):
+    """What the mount must tell the kernel."""
+
+    ENTRY = 1  # the entry (parent, name) is gone or leads elsewhere
+    INODE = 2  # attributes of the inode changed
+    CONTENT = 3  # the inode is gone: drop its pages
+    SWAP = 4  # another generation of the tree is served

@@ -1,0 +1,184 @@
+"""Folders of the tree within one batch: finding and making them, free names in them, their times, and their end."""
+
+from __future__ import annotations
+
+import msgspec
+
+from musicfs.store.records import Node, NodeKind
+from musicfs.store.schema import ROOT_INODE, ChangeOp
+from musicfs.store.transaction import WriteTransaction
+from musicfs.vfs.inodes import entry_inode, folder_key
+from musicfs.vfs.names import fit, fold, numbered
+
+Path = tuple[bytes, ...]
+_FOLDER_VERSION = b"/"
+
+
+class Directories:
+    """The folders of one view while a batch is applied; :meth:`finish` must be called at its end.
+
+    ``ignore_case`` merges folders, and numbers files, whose names differ only in case. ``fresh`` is for a tree nobody
+    sees yet: folder times then come from the entries alone, not from the moment of building.
+    """
+
+    def __init__(self, tx: WriteTransaction, view: int, now_ns: int, *, ignore_case: bool, fresh: bool) -> None:
+        self._tx = tx
+        self._view = view
+        self._now_ns = now_ns
+        self._ignore_case = ignore_case
+        self._fresh = fresh
+        self._inodes: dict[Path, int] = {(): ROOT_INODE}
+        self._paths: dict[int, Path] = {ROOT_INODE: ()}
+        self._keys: dict[int, bytes] = {}
+        self._folded: dict[int, dict[bytes, bytes]] = {}
+        self._new: set[int] = set()
+        self._newest: dict[int, int] = {}  # touched folder -> newest time of what was put there
+        self._shrunk: set[int] = set()
+        if tx.node(ROOT_INODE) is None:
+            tx.put_node(Node(ROOT_INODE, NodeKind.FOLDER, 0, 0, 0, 0, 0, 0, b""))
+            self._new.add(ROOT_INODE)
+
+    def get(self, path: Path) -> int:
+        """The inode of a folder, 0 if there is none."""
+        found = self._inodes.get(path)
+        if found is not None:
+            return found
+        parent = self.get(path[:-1])
+        if not parent:
+            return 0
+        entry = self._tx.entry(parent, self._spelling(parent, path[-1]))
+        if entry is None or entry[1] != NodeKind.FOLDER:
+            return 0
+        self._remember(path, entry[0])
+        return entry[0]
+
+    def ensure(self, path: Path) -> int:
+        """The inode of a folder, made with its parents if need be."""
+        inode = self.get(path)
+        if inode:
+            return inode
+        parent = self.ensure(path[:-1])
+        name = path[-1]
+        if self._tx.entry(parent, name) is not None:  # a file has the folder's name
+            name = self.free_name(parent, name.decode("utf-8", "surrogateescape"), "")
+            inode = self.get((*path[:-1], name))
+            if inode:
+                return inode
+        inode = self.inode_for(parent, name, _FOLDER_VERSION)
+        self.put(Node(inode, NodeKind.FOLDER, self._view, parent, 0, 0, 0, 0, name))
+        self._remember(path, inode)
+        self._new.add(inode)
+        self._newest.setdefault(inode, 0)
+        return inode
+
+    def path_of(self, inode: int) -> Path:
+        """The path of a folder that is in the tree."""
+        found = self._paths.get(inode)
+        if found is not None:
+            return found
+        node = self._tx.node(inode)
+        if node is None:
+            return ()
+        path = (*self.path_of(node.parent), node.name)
+        self._remember(path, inode)
+        return path
+
+    def free_name(self, directory: int, stem: str, suffix: str) -> bytes:
+        """The first of ``stem.suffix``, ``stem (2).suffix`` ... that nothing in the folder has."""
+        name = fit(stem, suffix)
+        number = 1
+        while self.taken(directory, name):
+            number += 1
+            name = numbered(stem, suffix, number)
+        return name
+
+    def taken(self, directory: int, name: bytes) -> bool:
+        """True if an entry of the folder has this name."""
+        if self._ignore_case:
+            return fold(name) in self._names_of(directory)
+        return self._tx.entry(directory, name) is not None
+
+    def inode_for(self, directory: int, name: bytes, version: bytes) -> int:
+        """The number of an entry: the derived one, or the next salt's while another entry has that."""
+        key = self._keys.get(directory)
+        if key is None:
+            key = self._keys[directory] = folder_key(self._view, self.path_of(directory))
+        salt = 0
+        while True:
+            inode = entry_inode(key, name, version, salt)
+            holder = self._tx.node(inode)
+            if holder is None or (holder.parent, holder.name) == (directory, name):
+                return inode
+            salt += 1
+
+    def put(self, node: Node) -> None:
+        """Add an entry to its folder."""
+        self._tx.put_node(node)
+        self._newest[node.parent] = max(self._newest.get(node.parent, 0), node.mtime_ns)
+        if self._ignore_case and node.parent in self._folded:
+            self._folded[node.parent][fold(node.name)] = node.name
+
+    def remove(self, node: Node) -> None:
+        """Take an entry out of its folder."""
+        self._tx.remove_node(node)
+        self._newest.setdefault(node.parent, 0)
+        self._shrunk.add(node.parent)
+        if self._ignore_case and node.parent in self._folded:
+            self._folded[node.parent].pop(fold(node.name), None)
+
+    @property
+    def touched(self) -> list[int]:
+        """Folders whose entries changed in this batch, so far."""
+        return list(self._newest)
+
+    def finish(self) -> None:
+        """Remove folders that became empty, and give the others their times, children before parents."""
+        by_depth = sorted(self._newest, key=lambda inode: -len(self.path_of(inode)))
+        for inode in by_depth:
+            if inode in self._shrunk:
+                self._prune(inode)
+        for inode in sorted(self._newest, key=lambda inode: -len(self.path_of(inode))):
+            self._settle_time(inode)
+
+    def _prune(self, inode: int) -> None:
+        while inode != ROOT_INODE:
+            node = self._tx.node(inode)
+            if node is None or not self._tx.is_empty(inode):
+                return
+            self.remove(node)
+            self._inodes.pop(self._paths.pop(inode, ()), None)
+            self._inodes[()] = ROOT_INODE
+            self._newest.pop(inode, None)
+            inode = node.parent
+
+    def _settle_time(self, inode: int) -> None:
+        node = self._tx.node(inode)
+        if node is None:
+            return
+        newest = self._newest[inode]
+        if inode not in self._new and not self._fresh:
+            newest = max(newest, self._now_ns)
+        if newest > node.mtime_ns:
+            node = msgspec.structs.replace(node, mtime_ns=newest)
+            self._tx.update_node(node)
+            if node.parent in self._newest and inode in self._new:
+                self._newest[node.parent] = max(self._newest[node.parent], newest)
+        elif inode not in self._new:
+            self._tx.note(ChangeOp.INODE, 0, b"", inode)
+
+    def _remember(self, path: Path, inode: int) -> None:
+        self._inodes[path] = inode
+        self._paths.setdefault(inode, path)
+
+    def _spelling(self, directory: int, name: bytes) -> bytes:
+        """The name under which a folder already stands, if case does not count."""
+        if not self._ignore_case:
+            return name
+        return self._names_of(directory).get(fold(name), name)
+
+    def _names_of(self, directory: int) -> dict[bytes, bytes]:
+        names = self._folded.get(directory)
+        if names is None:
+            names = {fold(name): name for name, _, _ in self._tx.entries_of(directory)}
+            self._folded[directory] = names
+        return names

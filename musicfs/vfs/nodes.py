@@ -1,0 +1,117 @@
+"""The tree's reading side: names to inodes, inodes to attributes, folders to listings, files to open readers.
+
+Everything is answered from the catalog, in one or two lookups. Listings are kept in a bounded LRU and dropped when the
+change log says that their folder changed. Called by the mount's handlers, from many threads, one at a time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from musicfs.content.readers import BlobReader, Reader, Sources
+from musicfs.errors import ChangedError, StoreError
+from musicfs.store.catalog import Catalog
+from musicfs.store.records import Node, NodeKind
+from musicfs.store.schema import ROOT_INODE
+
+Listing = tuple[tuple[bytes, int, int], ...]  # (name, inode, kind)
+
+_BYTES_PER_ENTRY = 160  # a tuple, a short name and two integers
+_ROOT = Node(ROOT_INODE, NodeKind.FOLDER, 0, 0, 0, 0, 0, 0, b"")
+
+
+class Nodes:
+    """What the mount shows."""
+
+    def __init__(self, catalog: Catalog, sources: Sources, listing_cache_bytes: int) -> None:
+        self._catalog = catalog
+        self._sources = sources
+        self._listings: OrderedDict[int, Listing] = OrderedDict()
+        self._listed = 0
+        self._listing_limit = max(listing_cache_bytes // _BYTES_PER_ENTRY, 1)
+        self._origin_ids: dict[int, str] = {}
+
+    def get(self, parent: int, name: bytes) -> Node | None:
+        """The entry ``name`` of a folder, or None."""
+        return self._catalog.lookup(parent, name)
+
+    def lookup(self, inode: int) -> Node:
+        """The inode; ChangedError (ESTALE) if the tree no longer has it, upon which the kernel looks the name up again."""
+        node = self._catalog.node(inode)
+        if node is None:
+            if inode == ROOT_INODE:
+                return _ROOT
+            raise ChangedError(f"inode {inode} is outdated")
+        return node
+
+    def listing(self, inode: int) -> Listing:
+        """The folder's entries, names in byte order."""
+        found = self._listings.get(inode)
+        if found is not None:
+            self._listings.move_to_end(inode)
+            return found
+        found = tuple(self._catalog.list_folder(inode))
+        self._listings[inode] = found
+        self._listed += len(found)
+        while self._listed > self._listing_limit and len(self._listings) > 1:
+            _, dropped = self._listings.popitem(last=False)
+            self._listed -= len(dropped)
+        return found
+
+    def forget_listings(self, inodes: Iterable[int]) -> None:
+        """Drop the listings of folders that changed."""
+        for inode in inodes:
+            dropped = self._listings.pop(inode, None)
+            if dropped is not None:
+                self._listed -= len(dropped)
+
+    def reopen(self) -> None:
+        """Follow a swapped tree."""
+        if self._catalog.reopen_tree():
+            self._listings.clear()
+            self._listed = 0
+
+    def open(self, node: Node) -> Reader:
+        """A reader bound to the file's present version. May block for opening; raises OriginError or StoreError."""
+        if node.kind == NodeKind.BLOB:
+            data = self._catalog.blob(node.ref)
+            if data is None or len(data) != node.size:
+                raise StoreError(f"the made file {os.fsdecode(node.name)!r} is missing from the catalog")
+            return BlobReader(data)
+        located = self._catalog.locate(node.ref)
+        if located is None:
+            raise ChangedError(f"inode {node.inode} is outdated")
+        origin, path, record = located
+        return self._sources.open(
+            self._origin_id(origin), os.fsdecode(path), record.version.decode(), node.start, node.size
+        )
+
+    def attributes(self, node: Node) -> dict[bytes, bytes]:
+        """The extended attributes of a file; a folder has none."""
+        if node.kind != NodeKind.OBJECT:
+            return {}
+        located = self._catalog.locate(node.ref)
+        if located is None:
+            return {}
+        origin, path, _ = located
+        return {
+            b"user.musicfs.origin": self._origin_id(origin).encode(),
+            b"user.musicfs.origin_path": path,
+            b"user.musicfs.track_id": b"%d" % node.ref,
+            b"user.musicfs.cached_percent": b"0",  # local files are read in place, not cached
+            b"user.musicfs.overlay": b"",
+        }
+
+    def totals(self) -> tuple[int, int]:
+        """(files, bytes) of everything served."""
+        totals = self._catalog.totals()
+        return totals.files, totals.size_bytes
+
+    def _origin_id(self, number: int) -> str:
+        found = self._origin_ids.get(number)
+        if found is None:
+            self._origin_ids = {record.number: origin_id for origin_id, record in self._catalog.origins().items()}
+            found = self._origin_ids.get(number, "")
+        return found

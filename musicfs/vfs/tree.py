@@ -1,0 +1,226 @@
+"""The tree's writing side: given files that changed, change the tree, in the same transaction.
+
+A batch goes through in one order: siblings first (an album that becomes a multi-disc one renames all its tracks), then
+everything that leaves, then everything that arrives in (priority, origin path) order, then sidecars, then made files, then
+folders' times. Names therefore never pass through a state that nobody asked for, and a name is free only when its holder
+has left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import msgspec
+
+from musicfs.clock import Clock
+from musicfs.library.publish import Change
+from musicfs.store.catalog import folder_key
+from musicfs.store.records import ObjectKind, ObjectRecord, StoredFacts, unpack_stored
+from musicfs.store.transaction import WriteTransaction
+from musicfs.vfs.artwork import Artwork, CoverMaker
+from musicfs.vfs.directories import Directories
+from musicfs.vfs.names import split_suffix
+from musicfs.vfs.placing import Item, Placer
+from musicfs.vfs.sidecars import Sidecars
+from musicfs.vfs.templates import Subject
+from musicfs.vfs.views import View, Wish, album_key, discs, names_several_discs
+
+# Raised when the same facts and templates would give another tree: a new generation is then built.
+TREE_RULES = 1
+
+
+class TreeOptions(msgspec.Struct, frozen=True):
+    """What besides the views decides how the tree looks."""
+
+    sidecars: bool = True
+    covers: bool = True
+    playlists: bool = False
+    ignore_case: bool = False
+
+
+class TreeBuilder:
+    """Derives the tree of every view. Stateless between batches; used by the keeper's one writing thread."""
+
+    def __init__(
+        self, views: Sequence[View], options: TreeOptions, clock: Clock, make_cover: CoverMaker, *, fresh: bool = False
+    ) -> None:
+        self.views = tuple(views)
+        self.options = options
+        self._clock = clock
+        self._make_cover = make_cover
+        self._fresh = fresh
+
+    def fingerprint(self) -> bytes:
+        """Equal when the same facts give the same tree."""
+        views = "\1".join(view.fingerprint() for view in self.views)
+        return f"{TREE_RULES}\1{self.options}\1{views}".encode("utf-8", "surrogateescape")
+
+    def apply(self, tx: WriteTransaction, changes: Sequence[Change], priorities: Mapping[int, int]) -> None:
+        """Follow the changes. New records are in ``tx`` already; leaving ones are still there.
+
+        ``priorities`` gives each origin number its priority: lower ones take the plain names of a batch.
+        """
+        albums = _Albums(tx)
+        affected: dict[int, Item] = {}
+        leaving: dict[int, ObjectRecord] = {}
+        for change in changes:
+            facts = unpack_stored(change.new.facts) if change.new is not None else None
+            album = albums.note(change, facts)
+            if change.old is not None:
+                leaving[change.object_id] = change.old
+            if change.new is not None:
+                affected[change.object_id] = Item(change.object_id, change.new, facts, album)
+        for object_id in albums.settle():
+            record = tx.object(object_id) if object_id not in affected and object_id not in leaving else None
+            if record is not None:
+                facts = unpack_stored(record.facts)
+                affected[object_id] = Item(object_id, record, facts, album_key(facts.tags) if facts is not None else 0)
+        arrived = {change.object_id for change in changes if change.old is None}
+        order = _arrival_order(tx, affected.values(), priorities)
+        for view in self.views:
+            _ViewBatch(self, tx, view, albums).apply(affected, leaving, order, arrived)
+
+    def directories(self, tx: WriteTransaction, view: View) -> Directories:
+        """The folders of a view for one batch."""
+        return Directories(
+            tx, view.number, self._clock.time_ns(), ignore_case=self.options.ignore_case, fresh=self._fresh
+        )
+
+    def artwork(self, tx: WriteTransaction, view: View, directories: Directories) -> Artwork:
+        """The made files of a view for one batch."""
+        return Artwork(tx, view.number, directories, self._make_cover)
+
+
+def _arrival_order(tx: WriteTransaction, items: Iterable[Item], priorities: Mapping[int, int]) -> list[Item]:
+    keys: dict[int, tuple[int, bytes]] = {}
+    for folder_id in {item.record.folder for item in items}:
+        folder = tx.folder(folder_id)
+        keys[folder_id] = (priorities.get(folder.origin, 0), folder_key(folder.origin, folder.path))
+    return sorted(items, key=lambda item: (keys[item.record.folder], item.record.name))
+
+
+class _Albums:
+    """Which albums have more than one disc, and whose tracks must be named anew because that changed."""
+
+    def __init__(self, tx: WriteTransaction) -> None:
+        self._tx = tx
+        self._before: dict[int, bool] = {}
+        self._several: dict[int, bool] = {}
+
+    def note(self, change: Change, facts: StoredFacts | None) -> int:
+        """Move a changed track from its old album to its new one; returns the new one's key."""
+        old_key = 0
+        if change.old is not None and change.old.kind == ObjectKind.AUDIO:
+            old_facts = unpack_stored(change.old.facts)
+            old_key = album_key(old_facts.tags) if old_facts is not None else 0
+        new_key = album_key(facts.tags) if facts is not None else 0
+        for key in {old_key, new_key} - {0}:
+            if key not in self._before:
+                self._before[key] = names_several_discs(self._tx.album_members(key))
+        if old_key and old_key != new_key:
+            self._tx.remove_album_member(old_key, change.object_id)
+        if new_key and facts is not None:
+            self._tx.set_album_member(new_key, change.object_id, *discs(facts.tags))
+        return new_key
+
+    def settle(self) -> list[int]:
+        """Object ids of all tracks of the albums that became, or ceased to be, multi-disc."""
+        renamed: list[int] = []
+        for key, before in self._before.items():
+            members = self._tx.album_members(key)
+            self._several[key] = names_several_discs(members)
+            if self._several[key] != before:
+                renamed += (object_id for object_id, _, _ in members)
+        return renamed
+
+    def disc_of(self, item: Item, facts: StoredFacts) -> str:
+        """``$disc`` for a track: its number if its album has more than one."""
+        disc, total = discs(facts.tags)
+        if not disc:
+            return ""
+        several = total > 1 if not item.album else self._several.get(item.album)
+        if several is None:
+            several = self._several[item.album] = names_several_discs(self._tx.album_members(item.album))
+        return str(disc) if several else ""
+
+
+class _ViewBatch:
+    """One batch in one view."""
+
+    def __init__(self, builder: TreeBuilder, tx: WriteTransaction, view: View, albums: _Albums) -> None:
+        self._tx = tx
+        self._view = view
+        self._albums = albums
+        self._options = builder.options
+        self._directories = builder.directories(tx, view)
+        self._artwork = builder.artwork(tx, view, self._directories)
+        self._placer = Placer(tx, view, self._directories, self._artwork.displace)
+        self._sidecars = Sidecars(tx, view, self._directories, self._placer)
+
+    def apply(
+        self,
+        affected: Mapping[int, Item],
+        leaving: Mapping[int, ObjectRecord],
+        order: Sequence[Item],
+        arrived: Collection[int],
+    ) -> None:
+        """Place, settle, finish. ``arrived`` are ids the tree has never seen."""
+        if self._view.name:
+            self._directories.ensure(self._view.root)
+        folders = {record.folder for record in leaving.values()} | {item.record.folder for item in affected.values()}
+        by_template = not self._view.folders
+        homes = {folder: self._sidecars.own_home(folder) for folder in folders} if by_template else {}
+        self._move(affected, leaving, order, arrived)
+        self._placer.flush_anchors()
+        if by_template and self._options.sidecars:
+            for folder, home in homes.items():
+                if self._sidecars.own_home(folder) != home:
+                    folders |= self._sidecars.dependents(folder)
+            for folder in sorted(folders):
+                self._sidecars.settle(folder)
+        if by_template:
+            self._make()
+        self._directories.finish()
+
+    def _move(
+        self,
+        affected: Mapping[int, Item],
+        leaving: Mapping[int, ObjectRecord],
+        order: Sequence[Item],
+        arrived: Collection[int],
+    ) -> None:
+        arriving: list[tuple[Item, Wish]] = []
+        for object_id, record in leaving.items():
+            if object_id not in affected:
+                self._placer.withdraw(object_id, record)
+        for item in order:
+            if item.record.kind == ObjectKind.SIDECAR and not self._view.folders:
+                continue
+            wish = self._wish(item)
+            if item.object_id not in arrived:
+                old = leaving.get(item.object_id, item.record)
+                if self._placer.keeps(item, wish, old):
+                    continue
+                self._placer.withdraw(item.object_id, old)
+            arriving.append((item, wish))
+        for item, wish in arriving:
+            self._placer.put(item, wish)
+
+    def _wish(self, item: Item) -> Wish:
+        record = item.record
+        if self._view.folders:
+            folder = self._tx.folder(record.folder)
+            return self._view.wish_in(self._view.origin_folders(folder.path), record.name)
+        if item.facts is None:
+            return self._view.wish_for_opaque(record.name)
+        stem = split_suffix(record.name.decode("utf-8", "surrogateescape"))[0]
+        subject = Subject(item.facts.tags, stem, item.facts.format, self._albums.disc_of(item, item.facts))
+        return self._view.wish_for_track(subject, record.name)
+
+    def _make(self) -> None:
+        for directory in self._directories.touched:
+            if self._tx.node(directory) is None:
+                continue
+            if self._options.covers:
+                self._artwork.settle_cover(directory)
+            self._artwork.settle_playlist(directory, wanted=self._options.playlists)

@@ -1,0 +1,1 @@
+"""Real players and real tools on a real mount."""
