@@ -130,6 +130,18 @@ def peer(name: str, source: Path, folder: Path) -> Peer | None:
     return Peer(name, command, source, own)
 
 
+def passthrough(source: Path, folder: Path) -> Peer | None:
+    """The least a libfuse 2 server can do, in C, built here; None where there is no compiler or no libfuse to build with."""
+    own = folder / "passthrough"
+    own.mkdir(parents=True)
+    program = own / "passthrough"
+    flags = subprocess.run(["sh", "-c", "pkg-config --cflags --libs fuse"], capture_output=True, text=True, check=False)
+    command = ["cc", "-O2", "-o", str(program), str(Path(__file__).with_name("passthrough.c")), *flags.stdout.split()]
+    if flags.returncode or shutil.which("cc") is None or subprocess.run(command, check=False).returncode:
+        return None
+    return Peer("passthrough", (str(program),), source, own)
+
+
 @dataclass(slots=True)
 class MusicFS:
     """MusicFS over ``source``. Cache and state live in ``folder``, and survive a stop: the next start is a remount."""
