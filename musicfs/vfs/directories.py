@@ -12,6 +12,8 @@ from musicfs.vfs.names import fold, numbered
 
 Path = tuple[bytes, ...]
 
+_SECOND_NS = 1_000_000_000  # media servers compare folder times by the second
+
 
 class Directories:
     """The folders of one view while a batch is applied; :meth:`finish` must be called at its end.
@@ -152,8 +154,8 @@ class Directories:
         if node is None:
             return
         newest = self._newest[inode]
-        if inode not in self._new and not self._fresh:
-            newest = max(newest, self._now_ns)
+        if inode not in self._new and not self._fresh:  # it grows by a second even if an entry's time lies ahead
+            newest = max(newest, self._now_ns, node.mtime_ns + _SECOND_NS)
         if newest > node.mtime_ns:
             node = msgspec.structs.replace(node, mtime_ns=newest)
             self._tx.update_node(node)
