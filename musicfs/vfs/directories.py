@@ -161,7 +161,7 @@ class Directories:
             self._tx.update_node(node)
             if node.parent in self._newest and inode in self._new:
                 self._newest[node.parent] = max(self._newest[node.parent], newest)
-        elif inode not in self._new:
+        elif inode not in self._new or inode == ROOT_INODE:  # the root is listed before it has a node
             self._tx.note(ChangeOp.INODE, 0, b"", inode)
 
     def _remember(self, path: Path, inode: int) -> None:
