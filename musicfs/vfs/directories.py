@@ -116,6 +116,12 @@ class Directories:
         if self._ignore_case and node.parent in self._folded:
             self._folded[node.parent][fold(node.name)] = node.name
 
+    def refresh(self, node: Node, mtime_ns: int) -> None:
+        """Have the kernel forget what it holds of a file whose version is the same, but perhaps not its bytes."""
+        self._tx.update_node(msgspec.structs.replace(node, mtime_ns=mtime_ns))
+        self._tx.note(ChangeOp.CONTENT, 0, b"", node.inode)
+        self._newest[node.parent] = max(self._newest.get(node.parent, 0), mtime_ns)
+
     def remove(self, node: Node) -> None:
         """Take an entry out of its folder."""
         self._tx.remove_node(node)
