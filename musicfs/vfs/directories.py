@@ -46,10 +46,11 @@ class Directories:
         parent = self.get(path[:-1])
         if not parent:
             return 0
-        entry = self._tx.entry(parent, self._spelling(parent, path[-1]))
+        name = self._spelling(parent, path[-1])
+        entry = self._tx.entry(parent, name)
         if entry is None or entry[1] != NodeKind.FOLDER:
             return 0
-        self._remember(path, entry[0])
+        self._remember(path, entry[0], parent, name)
         return entry[0]
 
     def ensure(self, path: Path) -> int:
@@ -64,9 +65,9 @@ class Directories:
             inode = self.get((*path[:-1], name))
             if inode:
                 return inode
-        inode = self._free_inode(path)
+        inode = self._free_inode((*self.path_of(parent), name))
         self.put(Node(inode, NodeKind.FOLDER, self._view, parent, 0, 0, 0, 0, name))
-        self._remember(path, inode)
+        self._remember(path, inode, parent, name)
         self._new.add(inode)
         self._newest.setdefault(inode, 0)
         return inode
@@ -80,7 +81,7 @@ class Directories:
         if node is None:
             return ()
         path = (*self.path_of(node.parent), node.name)
-        self._remember(path, inode)
+        self._remember(path, inode, node.parent, node.name)
         return path
 
     def free_name(self, directory: int, stem: str, suffix: str) -> bytes:
@@ -170,9 +171,11 @@ class Directories:
         elif inode not in self._new or inode == ROOT_INODE:  # the root is listed before it has a node
             self._tx.note(ChangeOp.INODE, 0, b"", inode)
 
-    def _remember(self, path: Path, inode: int) -> None:
+    def _remember(self, path: Path, inode: int, parent: int, name: bytes) -> None:
+        """``path`` is what was asked for; the folder's own path may be spelled otherwise."""
         self._inodes[path] = inode
-        self._paths.setdefault(inode, path)
+        if inode not in self._paths:
+            self._paths[inode] = (*self.path_of(parent), name)
 
     def _free_inode(self, path: Path) -> int:
         salt = 0
