@@ -17,7 +17,7 @@ from tests.vfs.oracle import Tree, check_holders, check_step, check_tree, holder
 from tests.vfs.world import SECOND_NS, START_NS, Content, Key, Move, Put, Remove, Step, World
 
 MODEL = settings(
-    max_examples=120, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=120, deadline=None, derandomize=True, database=None, report_multiple_bugs=False, suppress_health_check=list(HealthCheck)
 )
 
 FOLDERS = (b"", b"A", b"A/CD1", b"A/CD1/Scans", b"A/CD2", b"A/Scans", b"B", b"B/B", b"CD1", b"CD1/Scans")
