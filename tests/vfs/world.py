@@ -139,6 +139,7 @@ class World:
         """Derive everything anew and swap."""
         self.clock.now_ns += SECOND_NS
         rebuild(self.catalog, self._builder(fresh=True), PRIORITIES)
+        self.catalog.drop_old_trees()
 
     def _write(self, tx: WriteTransaction, step: Step) -> Change:
         old = self.files.get(step.key)
