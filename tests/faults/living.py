@@ -79,7 +79,12 @@ def tree(mounted: Mounted) -> dict[str, Path]:
     for folder, _, files in os.walk(mounted.point):
         for name in files:
             virtual = os.path.join(folder, name)
-            origin = origin_of(mounted, virtual)
+            try:
+                origin = origin_of(mounted, virtual)
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ESTALE):
+                    raise
+                continue  # it left while we walked
             if origin is not None:
                 found[os.path.relpath(virtual, mounted.point)] = origin
     return found
