@@ -13,12 +13,15 @@ import socket
 import stat
 import struct
 import tempfile
+import time
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from musicfs.errors import AlreadyRunningError, MountError
 
 MAX_PATH_BYTES = 107  # sun_path of unix(7) has 108, one of them for the NUL
 _CONNECT_TIMEOUT_S = 1.0
+_POLL_S = 0.02
 
 
 class SocketPlace:
@@ -88,6 +91,19 @@ class SocketPlace:
 def target(path: str) -> str:
     """gRPC's name for the socket at ``path``: a URI, in which a per cent sign would begin an escape."""
     return f"unix:{quote(path)}"
+
+
+def wait_for_listener(paths: Sequence[str], timeout_s: float) -> bool:
+    """Whether somebody listens on one of ``paths`` within ``timeout_s``; a socket has no way to tell when it appears."""
+    stop = time.monotonic() + timeout_s
+    while time.monotonic() < stop:
+        try:
+            if any(peer_pid(path) is not None for path in paths):
+                return True
+        except PermissionError:
+            return True
+        time.sleep(_POLL_S)
+    return False
 
 
 def peer_pid(path: str) -> int | None:

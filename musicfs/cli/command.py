@@ -58,6 +58,11 @@ class Command(click.Command):
         super().__init__(*args, **attributes)
         self.params.extend(shared_options(hidden=True))
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_epilog(ctx, formatter)
+        formatter.write_paragraph()
+        formatter.write_text("Also takes --config, --endpoint, --json and --level: see `musicfs --help`.")
+
 
 class Group(click.Group):
     """A group of commands that are written in its own file."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
+import select
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-import click
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +13,8 @@ if TYPE_CHECKING:
     from musicfs.cli.output import Output
     from musicfs.config.load import Loaded
     from musicfs.errors import Problem
+
+_RESTART_S = 5.0
 
 
 @dataclass(slots=True)
@@ -26,30 +27,44 @@ class Invocation:
     json: bool = False
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
-    def load(self, flags: Mapping[str, object] | None = None, *, check_templates: bool = True) -> Loaded:
-        """The effective settings, checked with all that a mount needs. Raises ConfigError."""
-        from musicfs.config.load import load_with_sources
+    def read(self, flags: Mapping[str, object] | None = None) -> Loaded:
+        """The effective settings and all that is wrong with them, looked at as closely as a mount does."""
+        from musicfs.config.load import read
 
-        return load_with_sources(
+        return read(
             self.config_file,
             environment=self.environment,
             flags={"logging.level": self.level, **(flags or {})},
-            check_template=_check_template if check_templates else None,
+            check_template=_check_template,
         )
 
-    def socket_paths(self) -> tuple[str, ...]:
-        """Where the daemon's socket may be. Settings that only matter to a mount are not judged. Raises ConfigError."""
-        from musicfs.api.paths import socket_candidates
-        from musicfs.config.load import load
+    def glance(self) -> Loaded:
+        """The effective settings without a look at any folder: enough to find the daemon, or to show them."""
+        from musicfs.config.load import read
 
-        settings = load(self.config_file, environment=self.environment, flags={}, on_disk=False)
-        return socket_candidates(settings.instance, settings.state_dir, self.environment)
+        return read(self.config_file, environment=self.environment, flags={"logging.level": self.level}, on_disk=False)
 
     def client(self) -> Client:
-        """A connection to the running daemon. Raises NoDaemonError."""
+        """A connection to the running daemon. Raises NoDaemonError, or ConfigError if that may be the reason."""
         from musicfs.api.client import Client, find_socket, socket_of
+        from musicfs.api.paths import socket_candidates
+        from musicfs.api.unix_socket import wait_for_listener
+        from musicfs.errors import NoDaemonError
 
-        paths = (socket_of(self.endpoint),) if self.endpoint else self.socket_paths()
+        if self.endpoint:
+            return Client(find_socket((socket_of(self.endpoint),)))
+        loaded = self.glance()
+        settings = loaded.settings
+        paths = socket_candidates(settings.instance, settings.state_dir, self.environment)
+        try:
+            return Client(find_socket(paths))
+        except NoDaemonError:
+            if loaded.problems:
+                raise loaded.error() from None
+            if not _is_alive(settings.cache_dir):
+                raise
+        # It is mounted: the process that answers is just being started, or started again.
+        wait_for_listener(paths, _RESTART_S)
         return Client(find_socket(paths))
 
     def output(self) -> Output:
@@ -59,12 +74,26 @@ class Invocation:
         return Output(json=self.json)
 
 
-def current() -> Invocation:
-    """The invocation of the command that runs."""
-    return click.get_current_context().ensure_object(Invocation)
+def _is_alive(cache_dir: str) -> bool:
+    """Whether the process that last mounted with this cache lives, as far as its pid tells."""
+    try:
+        with open(os.path.join(cache_dir, "musicfs.pid"), encoding="ascii") as stream:
+            process = os.pidfd_open(int(stream.read()))
+    except (OSError, ValueError, OverflowError):
+        return False
+    try:
+        ended, _, _ = select.select([process], [], [], 0)  # readable as soon as it has ended, reaped or not
+    finally:
+        os.close(process)
+    return not ended
 
 
 def _check_template(text: str) -> Problem | None:
-    from musicfs.daemon.preview import check_template
+    from musicfs.errors import Problem, TemplateError
+    from musicfs.vfs.templates import parse
 
-    return check_template(text)
+    try:
+        parse(text)
+    except TemplateError as error:
+        return Problem("", str(error), error.remedy)
+    return None

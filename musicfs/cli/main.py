@@ -11,10 +11,11 @@ import click
 from musicfs import __version__
 from musicfs.cli.command import LazyGroup
 from musicfs.cli.invocation import Invocation
-from musicfs.errors import ConfigError, MusicFSError
+from musicfs.cli.report import report, report_bug, report_usage, sentence_of
+from musicfs.errors import MusicFSError
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
-_BROKEN_PIPE = 141  # 128 + SIGPIPE
+_BROKEN_PIPE = 1  # as click has it, which meets most of them first
 
 _COMMANDS = {
     "mount": ("musicfs.cli.mount:mount", "Mount the library."),
@@ -41,7 +42,7 @@ def cli(context: click.Context) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; the exit code. Never raises but for an interrupted interpreter."""
+    """Run a command; the exit code. Raises nothing but the SystemExit of click."""
     for stream in (sys.stdout, sys.stderr):
         # Names may hold bytes that are not UTF-8: shown escaped, never a reason to fail.
         reconfigure = getattr(stream, "reconfigure", None)
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report(error)
         return error.exit_code
     except click.ClickException as error:
-        _report_usage(error)
+        report_usage(error)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return _INTERRUPTED
@@ -64,40 +65,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader (`| head`) has seen enough. What is buffered must not fail again when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
+    except OSError as error:
+        report(MusicFSError(sentence_of(error)))
+        return 1
     except Exception as error:  # the last boundary: a user gets a sentence, not a traceback
-        _report_bug(error)
+        report_bug(error)
         return 1
     return code if isinstance(code, int) else 0
-
-
-def report(error: MusicFSError) -> None:
-    """Print an error of ours: what is wrong, each problem of a configuration, and what to do."""
-    _print("error", str(error))
-    for problem in error.problems if isinstance(error, ConfigError) else ():
-        click.echo(f"  {problem}", err=True)
-    if error.remedy:
-        click.echo(f"  {error.remedy}", err=True)
-
-
-def _report_usage(error: click.ClickException) -> None:
-    _print("error", error.format_message())
-    context = getattr(error, "ctx", None)
-    if context is not None:
-        click.echo(f"  see `{context.command_path} --help`", err=True)
-
-
-def _report_bug(error: Exception) -> None:
-    _print("error", f"this should not have happened: {type(error).__name__}: {error}")
-    if os.environ.get("MUSICFS_TRACEBACK"):
-        import traceback
-
-        traceback.print_exception(error)
-    else:
-        click.echo("  please report it, with what MUSICFS_TRACEBACK=1 prints in addition", err=True)
-
-
-def _print(word: str, text: str) -> None:
-    click.echo(click.style(f"{word}:", fg="red", bold=True) + f" {text}", err=True)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,14 @@ import click
 
 from musicfs.cli.command import Command
 from musicfs.cli.invocation import Invocation
+from musicfs.cli.report import sentence_of
 from musicfs.errors import ConfigError, MusicFSError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from musicfs.config.settings import Settings
+
+_CONTROL_S = 5.0
 
 
 @click.command(cls=Command)
@@ -56,10 +59,14 @@ def mount(
     }
     if foreground:
         return _foreground(invocation, flags, ready_fd)
+    settings = _settings(invocation, flags)
+    from musicfs.api.paths import socket_path
+    from musicfs.api.unix_socket import wait_for_listener
     from musicfs.cli.background import start_in_background
 
-    settings = _settings(invocation, flags)
     pid = start_in_background(settings, _arguments(invocation, flags))
+    # The next command may be `musicfs status`: its answer comes from a process that starts after the mount is live.
+    wait_for_listener((socket_path(settings.instance, settings.state_dir, invocation.environment),), _CONTROL_S)
     output = invocation.output()
     if output.is_json:
         output.json({"mount_point": settings.mount_point, "pid": pid})
@@ -69,7 +76,9 @@ def mount(
 
 
 def _settings(invocation: Invocation, flags: dict[str, object]) -> Settings:
-    loaded = invocation.load(flags)
+    loaded = invocation.read(flags)
+    if loaded.problems:
+        raise loaded.error()
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
     if not loaded.settings.mount_point:
@@ -94,12 +103,13 @@ def _foreground(invocation: Invocation, flags: dict[str, object], ready_fd: int 
         from musicfs.daemon.run import run_foreground
 
         return run_foreground(settings, ready_fd)
-    except MusicFSError as error:
+    except (MusicFSError, OSError) as error:
+        failure = error if isinstance(error, MusicFSError) else MusicFSError(sentence_of(error))
         if report_fd is not None:
             from musicfs.cli.background import report_failure
 
-            report_failure(report_fd, error)
-        raise
+            report_failure(report_fd, failure)
+        raise failure from error
 
 
 def _arguments(invocation: Invocation, flags: dict[str, object]) -> list[str]:

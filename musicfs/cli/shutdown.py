@@ -11,7 +11,6 @@ from musicfs.cli.command import Command
 from musicfs.cli.invocation import Invocation
 from musicfs.errors import MusicFSError
 
-_DEFAULT_DRAIN_S = 30.0
 _MARGIN_S = 15.0  # for what follows the draining: unmount, closing the stores
 
 
@@ -21,7 +20,9 @@ _MARGIN_S = 15.0  # for what follows the draining: unmount, closing the stores
               help="How long they may take [default: as configured].")  # fmt: skip
 @click.pass_obj
 def shutdown(invocation: Invocation, graceful: bool, timeout_s: int) -> int:
-    """Unmount and stop the daemon; returns when it is gone.
+    """Unmount and stop the daemon.
+
+    Returns when it is gone.
 
     With --json, prints {"mount_point": str, "pid": int}.
 
@@ -37,7 +38,8 @@ def shutdown(invocation: Invocation, graceful: bool, timeout_s: int) -> int:
         try:
             client.shutdown(graceful=graceful, timeout_s=timeout_s)
             client.close()
-            limit_s = (timeout_s or _DEFAULT_DRAIN_S) + _MARGIN_S
+            drain_s = (timeout_s or invocation.glance().settings.mount.drain_timeout_s) if graceful else 0.0
+            limit_s = drain_s + _MARGIN_S
             if process is not None and not _has_ended(process, limit_s):
                 raise MusicFSError(
                     f"the daemon (pid {status.pid}) has not ended after {limit_s:g} s",

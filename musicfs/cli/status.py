@@ -50,7 +50,7 @@ def _print(output: Output, status: Status) -> None:
         "cache": size(status.cache_size_bytes),
         "open files": str(status.open_file_handles),
         "uptime": span(status.uptime_s),
-        "process": f"{status.pid} (keeper {status.keeper_pid}, restarted {status.keeper_restarts} times)",
+        "process": f"{status.pid} (keeper {status.keeper_pid}, {status.keeper_restarts} restarts)",
         "version": status.version,
     }
     if status.problems:

@@ -57,14 +57,18 @@ class Expander:
             self._report(key, "contains a NUL character", "no path can")
             return ""
         source = self._layers.value_source(key)
-        expanded = self._home(text)
-        if source.kind != "flag":
-            expanded = self._variables(expanded, key)
-            if not expanded:
-                return ""
         file = self._layers.file
         base = os.path.dirname(os.path.abspath(file)) if source.kind == "file" and file else os.getcwd()
-        return os.path.normpath(os.path.join(base, expanded))
+        literal = os.path.join(base, self._home(text))
+        if source.kind == "flag" or "$" not in text:
+            return os.path.normpath(literal)
+        expanded, unknown = self._variables(text)
+        if not unknown:
+            return os.path.normpath(os.path.join(base, self._home(expanded)))
+        if os.path.lexists(literal):
+            return os.path.normpath(literal)
+        self._report(key, f"names ${unknown[0]}, which is not set", "set it, or write the path in full")
+        return ""
 
     def _home(self, text: str) -> str:
         home = self._environment.get("HOME")
@@ -72,9 +76,8 @@ class Expander:
             return home + text[1:]
         return os.path.expanduser(text)
 
-    def _variables(self, text: str, key: KeyPath) -> str:
-        if "$" not in text:
-            return text
+    def _variables(self, text: str) -> tuple[str, list[str]]:
+        """``text`` with variables expanded, and the names of those that are not set."""
         unknown: list[str] = []
 
         def value(match: re.Match[str]) -> str:
@@ -84,11 +87,7 @@ class Expander:
                 return match.group()
             return self._environment[name]
 
-        expanded = _VARIABLE.sub(value, text)
-        if unknown and not os.path.lexists(text):
-            self._report(key, f"names ${unknown[0]}, which is not set", "set it, or write the path in full")
-            return ""
-        return expanded
+        return _VARIABLE.sub(value, text), unknown
 
     def _report(self, key: KeyPath, message: str, suggestion: str) -> None:
         from musicfs.config.schema import dotted

@@ -63,10 +63,12 @@ class Layers:
     def source(self, path: KeyPath) -> Source:
         """Where the value at ``path`` came from; for a path that is not set, the nearest table above it that is."""
         path = self.written(path)
+        # An override replaces all that the file says below its key, however deep.
         for stop in range(len(path), 0, -1):
             override = self._overrides.get(path[:stop])
             if override is not None:
                 return override
+        for stop in range(len(path), 0, -1):
             line = self._line(path[:stop])
             if line:
                 return Source("file", f"{self.file}:{line}")

@@ -30,17 +30,32 @@ _MAX_FILE_BYTES = 4 * 1024 * 1024
 
 
 class Loaded:
-    """Settings together with where each value came from and what is doubtful about them."""
+    """Settings together with where each value came from, and what is wrong and doubtful about them.
 
-    def __init__(self, settings: Settings, layers: Layers, warnings: tuple[Problem, ...]) -> None:
+    Where there are ``problems``, ``settings`` holds what is right and the defaults for the rest.
+    """
+
+    def __init__(self, settings: Settings, layers: Layers, problems: list[Problem], warnings: list[Problem]) -> None:
         self.settings = settings
-        self.warnings = warnings
+        self.problems = tuple(sorted(problems, key=_order))
+        self.warnings = tuple(warnings)
         self._layers = layers
 
     @property
     def file(self) -> str | None:
         """The absolute path of the file that was read; None when there was none."""
         return self._layers.file
+
+    def error(self) -> ConfigError:
+        """All problems as one error."""
+        count = len(self.problems)
+        noun = "problem" if count == 1 else "problems"
+        where = f" in {self.file}" if self.file else ""
+        return ConfigError(
+            f"{count} {noun} with the configuration{where}",
+            remedy="correct them; `musicfs config check` lists them again",
+            problems=self.problems,
+        )
 
     def source(self, path: KeyPath) -> Source:
         """Where the value at ``path`` came from, for example ``("origins", 0, "path")``."""
@@ -55,13 +70,14 @@ def load(
     check_template: TemplateCheck | None = None,
     on_disk: bool = True,
 ) -> Settings:
-    """The effective settings; the arguments are those of :func:`load_with_sources`."""
-    return load_with_sources(
-        path, environment=environment, flags=flags, check_template=check_template, on_disk=on_disk
-    ).settings
+    """The effective settings; the arguments are those of :func:`read`. Raises ConfigError with every problem found."""
+    loaded = read(path, environment=environment, flags=flags, check_template=check_template, on_disk=on_disk)
+    if loaded.problems:
+        raise loaded.error()
+    return loaded.settings
 
 
-def load_with_sources(
+def read(
     path: str | None,
     *,
     environment: Mapping[str, str],
@@ -73,7 +89,7 @@ def load_with_sources(
 
     ``flags`` maps keys such as ``mount.allow_other`` to values, None meaning not given; ``origins`` is a sequence of folders.
     With ``on_disk`` the folders are looked at too, which takes two seconds at most when a server hangs; commands that only
-    need the control socket leave that out. Raises ConfigError with every problem found.
+    need the control socket leave that out. Raises nothing for what is wrong with the configuration.
     """
     file = os.path.abspath(path) if path is not None else find_file(environment)
     text, document, problems = _read(file)
@@ -87,9 +103,7 @@ def load_with_sources(
         settings, more, doubts = _check(settings, layers, environment, check_template, on_disk)
         problems += more
         warnings += doubts
-    if problems:
-        raise _error(file, problems)
-    return Loaded(settings, layers, tuple(warnings))
+    return Loaded(settings, layers, problems, warnings)
 
 
 def find_file(environment: Mapping[str, str]) -> str | None:
@@ -180,18 +194,6 @@ def _check(
     else:
         checks.places(Reach())
     return settings, expander.problems + checks.problems, checks.warnings
-
-
-def _error(file: str | None, problems: list[Problem]) -> ConfigError:
-    ordered = tuple(sorted(problems, key=_order))
-    count = len(ordered)
-    noun = "problem" if count == 1 else "problems"
-    where = f" in {file}" if file else ""
-    return ConfigError(
-        f"{count} {noun} with the configuration{where}",
-        remedy="correct them; `musicfs config check` lists them again",
-        problems=ordered,
-    )
 
 
 def _order(problem: Problem) -> tuple[str, int]:

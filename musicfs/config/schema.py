@@ -82,6 +82,9 @@ def _is_struct(kind: object) -> bool:
 
 def _describe(info: msgspec.inspect.Type) -> str:
     if isinstance(info, msgspec.inspect.Metadata):
+        words = (info.extra_json_schema or {}).get("description")
+        if isinstance(words, str):
+            return words
         return _describe(info.type)
     if isinstance(info, msgspec.inspect.BoolType):
         return "true or false"
@@ -92,8 +95,6 @@ def _describe(info: msgspec.inspect.Type) -> str:
     if isinstance(info, msgspec.inspect.FloatType):
         return "a number" + _bounds(info.ge, info.le)
     if isinstance(info, msgspec.inspect.StrType):
-        if info.pattern is not None:
-            return f"text matching {info.pattern}"
         return "text that is not empty" if info.min_length else "text"
     if isinstance(info, msgspec.inspect.VarTupleType):
         return f"a list, each {_describe(info.item_type)}"

@@ -27,7 +27,13 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class OriginSettings(_Section, frozen=True, kw_only=True):
     """One ``[[origins]]`` table."""
 
-    id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    id: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z",
+            description="1 to 64 letters, digits, dots, dashes, underscores",
+        ),
+    ]
     origin_type: Literal["local"] = "local"
     path: NonEmpty
     priority: int = 100  # lower is preferred
@@ -99,7 +105,12 @@ class Settings(_Section, frozen=True, kw_only=True):
     cache_dir: str = "~/.cache/musicfs"
     state_dir: str = "~/.local/share/musicfs"
     # Names the control socket, the log file and so on; where the file does not set it, it is the file's stem.
-    instance: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")] = "musicfs"
+    instance: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}\Z", description="1 to 64 letters, digits, dots, dashes, @"
+        ),
+    ] = "musicfs"
     origins: tuple[OriginSettings, ...] = ()
     views: tuple[ViewSettings, ...] = ()
     tree: TreeSettings = msgspec.field(default_factory=TreeSettings)

@@ -11,9 +11,10 @@ from musicfs.errors import FormatError, OriginError, Problem, TemplateError
 from musicfs.library.classify import is_audio_name
 from musicfs.origins.contract import LocalPaths
 from musicfs.origins.registry import open_origin
+from musicfs.store.records import stored_facts
 from musicfs.vfs.names import numbered, split_suffix
-from musicfs.vfs.templates import Subject, disc_number, parse
-from musicfs.vfs.views import View, build_views
+from musicfs.vfs.templates import Subject, parse
+from musicfs.vfs.views import View, build_views, discs
 
 
 def check_template(text: str) -> Problem | None:
@@ -65,8 +66,9 @@ def _subject(path: bytes, name: str) -> Subject | None:
         return None
     finally:
         os.close(descriptor)
-    disc = disc_number(facts.tags) if disc_number(facts.tags, "disc_total") > 1 else 0
-    return Subject(facts.tags, split_suffix(name)[0], facts.format, str(disc) if disc else "")
+    tags = stored_facts(facts).tags
+    disc, total = discs(tags)
+    return Subject(tags, split_suffix(name)[0], facts.format, str(disc) if total > 1 and disc else "")
 
 
 def _virtual_path(view: View, path: str, own_name: str, subject: Subject | None) -> str:

@@ -34,10 +34,8 @@ def fingerprint(entry: Entry) -> int:
 
 
 def identity(entry: Entry) -> int:
-    """What a file keeps when it is renamed; 0 where the origin cannot tell."""
-    if not entry.inode:
-        return 0
-    return xxhash.xxh3_64_intdigest(_NUMBERS.pack(entry.size, entry.mtime_ns, entry.inode, 0)) or 1
+    """What a file keeps when it is renamed, 0 where the origin cannot tell; a hint, not a proof."""
+    return entry.inode & 0xFFFFFFFFFFFFFFFF
 
 
 def digest(folder: Folder) -> bytes:

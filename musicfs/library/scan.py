@@ -234,7 +234,8 @@ class _Run:
             located = self._catalog.locate(object_id)
             if object_id in self._moved or located is None or located[0] != self._record.number:
                 continue
-            if located[2].size == entry.size and self._origin.stat(os.fsdecode(located[1])) is None:
+            same = (located[2].size, located[2].mtime_ns) == (entry.size, entry.mtime_ns)
+            if same and self._origin.stat(os.fsdecode(located[1])) is None:
                 return object_id
         return 0
 

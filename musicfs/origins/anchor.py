@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -60,13 +60,14 @@ class Anchor:
                 if self._identities.setdefault(folder, identity) != identity:
                     raise self._lost(folder, "is not on the filesystem it was on")
 
-    def learn(self, prefix: str, mount_points: Iterable[str], unknown: Iterable[str]) -> None:
+    def learn(self, prefix: str, mount_points: Mapping[str, int], unknown: Iterable[str]) -> None:
         """Replace what is known of submounts at and below ``prefix`` by what a complete listing found there.
 
-        What lies in the folders ``unknown``, which the listing could not see into, stays as it is.
+        ``mount_points`` maps each to the device it was on; UnreachableError if one is not any more. What lies in the folders
+        ``unknown``, which the listing could not see into, stays as it is.
         """
         mounts = read_mounts()
-        found = {path: self._identify(path, mounts) for path in mount_points}
+        found = {path: self._identify(path, mounts, device) for path, device in mount_points.items()}
         hidden = tuple(unknown)
         with self._lock:
             for path in [path for path in self._identities if path and is_at_or_below(path, prefix)]:
@@ -74,10 +75,12 @@ class Anchor:
                     del self._identities[path]
             self._identities.update(found)
 
-    def _identify(self, path: str, mounts: tuple[Mount, ...]) -> str:
+    def _identify(self, path: str, mounts: tuple[Mount, ...], device: int | None = None) -> str:
         absolute = self._absolute(path)
         try:
             status = os.stat(absolute)
+            if device not in {None, status.st_dev}:
+                raise self._lost(path, "was unmounted meanwhile")
             if stat.S_ISDIR(status.st_mode):
                 return filesystem_identity(os.path.realpath(absolute), status, mounts)
         except OSError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from musicfs.origins.contract import Change
 
 
@@ -33,29 +35,39 @@ class Debouncer:
         return min(latest + self._quiet_s, next(iter(self._first.values())) + self._latency_s)
 
     def take_due(self, now: float) -> list[Change]:
-        """The changes whose time has come; those that a recursive one among them covers are left out."""
+        """The changes whose time has come.
+
+        One that lies below a recursive change is left out; if that one is still pending, it goes early: a tree that is
+        deleted from its leaves up is one report.
+        """
         due: dict[str, bool] = {}
         while self._latest:
-            folder, (latest, recursive) = next(iter(self._latest.items()))
+            folder, (latest, _) = next(iter(self._latest.items()))
             if latest + self._quiet_s > now:
                 break
-            due[folder] = recursive
-            del self._latest[folder], self._first[folder]
+            self._take(folder, due)
         while self._first:
             folder, first = next(iter(self._first.items()))
             if first + self._latency_s > now:
                 break
-            del self._first[folder]
-            due[folder] = self._latest.pop(folder)[1]
+            self._take(folder, due)
+        for folder in list(due):
+            for ancestor in _ancestors(folder):
+                if self._latest.get(ancestor, (0.0, False))[1]:
+                    self._take(ancestor, due)
         covering = {folder for folder, recursive in due.items() if recursive}
         return [
-            Change(folder, recursive) for folder, recursive in sorted(due.items()) if not _is_covered(folder, covering)
+            Change(folder, recursive)
+            for folder, recursive in sorted(due.items())
+            if covering.isdisjoint(_ancestors(folder))
         ]
 
+    def _take(self, folder: str, due: dict[str, bool]) -> None:
+        due[folder] = self._latest.pop(folder)[1]
+        del self._first[folder]
 
-def _is_covered(folder: str, covering: set[str]) -> bool:
-    while folder and covering:
-        folder = folder.rpartition("/")[0]
-        if folder in covering:
-            return True
-    return False
+
+def _ancestors(path: str) -> Iterator[str]:
+    while path:
+        path = path.rpartition("/")[0]
+        yield path

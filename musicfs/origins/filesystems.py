@@ -66,12 +66,14 @@ def find_mount(real_path: bytes, mounts: Iterable[Mount]) -> Mount | None:
 
 
 def is_network_filesystem(path: str | bytes) -> bool:
-    """Whether ``path`` lies on another machine's filesystem. Resolves links, so it may block on a server that is down.
+    """Whether ``path`` lies on another machine's filesystem.
 
-    A path on an automounter's trigger that nothing has mounted yet counts as local.
+    Does not touch the server when the path as written tells; else links are resolved, which may block. A path on an
+    automounter's trigger that nothing has mounted yet counts as local.
     """
-    mount = find_mount(os.path.realpath(os.fsencode(path)), read_mounts())
-    return mount is not None and mount.fs_type in NETWORK_TYPES
+    mounts = read_mounts()
+    absolute = os.path.abspath(os.fsencode(path))
+    return _is_remote(find_mount(absolute, mounts)) or _is_remote(find_mount(os.path.realpath(absolute), mounts))
 
 
 def filesystem_identity(real_path: bytes, status: os.stat_result, mounts: Iterable[Mount]) -> str:
@@ -79,16 +81,21 @@ def filesystem_identity(real_path: bytes, status: os.stat_result, mounts: Iterab
 
     The filesystem: its UUID where it has one, else its type and source if it has no disk (server and export, say; device
     numbers with major 0 are handed out anew at every mount), else the device number. The folder: its inode, but its path
-    where inodes are made up by the client (network and FUSE filesystems).
+    where inodes may be made up by the client (network and FUSE filesystems).
     """
     mount = find_mount(real_path, mounts)
     if mount is not None and mount.fs_type in UUID_TYPES and (fsid := os.statvfs(real_path).f_fsid):
         return f"{mount.fs_type}:{fsid:x}:{status.st_ino}"
     if mount is not None and os.major(status.st_dev) == 0:
-        below = os.fsdecode(real_path[len(mount.point) :].strip(b"/"))
-        return f"{mount.fs_type}:{mount.source}:{mount.root}:{below}"
+        made_up = mount.fs_type in NETWORK_TYPES or mount.fs_type.startswith("fuse")
+        folder = os.fsdecode(real_path[len(mount.point) :].strip(b"/")) if made_up else str(status.st_ino)
+        return f"{mount.fs_type}:{mount.source}:{mount.root}:{folder}"
     disk = _disk_uuid(status.st_dev) or f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
     return f"disk:{disk}:{status.st_ino}"
+
+
+def _is_remote(mount: Mount | None) -> bool:
+    return mount is not None and mount.fs_type in NETWORK_TYPES
 
 
 def _disk_uuid(device: int) -> str:

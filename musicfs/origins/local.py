@@ -70,7 +70,7 @@ class LocalOrigin:
             raise origin_error(error, self._id, "") from error
 
     def list(self, prefix: str = "") -> Iterator[Folder]:
-        self.check()
+        self._anchor.prove(prefix, below=True)
         if prefix and not self._enters(prefix):
             raise self._gone(prefix)
         yield from LocalListing(self._id, self._root, self._selection, self._anchor).run(prefix)

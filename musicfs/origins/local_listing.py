@@ -45,7 +45,7 @@ class LocalListing:
         self._real_root = os.path.realpath(root)
         self._selection = selection
         self._anchor = anchor
-        self._mount_points: list[str] = []
+        self._mount_points: dict[str, int] = {}
         self._incomplete: list[str] = []
 
     def run(self, prefix: str) -> Iterator[Folder]:
@@ -81,7 +81,7 @@ class LocalListing:
             try:
                 status = os.fstat(descriptor)
                 if status.st_dev != parent_device:
-                    self._mount_points.append(path)
+                    self._mount_points[path] = status.st_dev
                 with os.scandir(descriptor) as entries:
                     return self._sort_out(path, list(entries), status.st_dev)
             finally:

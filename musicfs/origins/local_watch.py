@@ -5,7 +5,8 @@ event waits for a long walk, and a slow ``on_change`` costs at worst an overflow
 
 Nothing is lost to the race between a folder and its watch: a folder that appears is reported with all below it, and
 reported again once its watch stands. Folders beyond the limit, and whole origins where inotify sees nothing (network
-filesystems) or is not to be had, are named by :attr:`LocalWatch.unwatched`.
+filesystems) or is not to be had, are named by :attr:`LocalWatch.unwatched`. A link to a file is reported when the link
+changes; what happens to its target is reported in the target's folder only.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from musicfs.origins.watch_tree import WatchedFolder, WatchTree
 
 LATENCY_S = 1.0  # a folder that never becomes quiet is reported this often
 ROOT_RETRY_S = 2.0  # how often a root that went away is looked for
+CLOSE_TIMEOUT_S = 10.0
 _SLICE = 256  # folders armed between two looks at the events
 _MAX_UNWATCHED = 10_000  # more separate folders than this are polled as one: the whole origin
 
@@ -90,7 +92,8 @@ class LocalWatch:
             self._closing = self._ended = True
             if self._source is not None:
                 self._source.wake()
-        self._thread.join()
+        # A filesystem that hangs holds the thread in the kernel: it is left behind, and says nothing more.
+        self._thread.join(CLOSE_TIMEOUT_S)
 
     def _run(self) -> None:
         """The thread. However it ends, the origin is unwatched from then on."""

@@ -10,7 +10,9 @@ import msgspec
 
 from musicfs.config.settings import OriginSettings
 from musicfs.errors import ConfigError
+from musicfs.origins.compose import LOCAL_MANNERS, Manners, compose
 from musicfs.origins.contract import Origin
+from musicfs.origins.wrappers.trace import Tally
 
 
 class Factory(Protocol):
@@ -20,12 +22,13 @@ class Factory(Protocol):
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """Where one kind of origin lives. ``extra`` is the optional dependency it needs, empty for none."""
+    """Where one kind of origin lives, and how it is treated. ``extra`` is the dependency it needs, empty for none."""
 
     module: str
     factory: str
     extra: str = ""
     hint: str = ""
+    manners: Manners = LOCAL_MANNERS
 
 
 KINDS: Mapping[str, Kind] = {
@@ -34,12 +37,18 @@ KINDS: Mapping[str, Kind] = {
 
 
 def open_origin(
-    settings: OriginSettings, *, anchor: bytes = b"", debounce_s: float = 0.3, kinds: Mapping[str, Kind] = KINDS
+    settings: OriginSettings,
+    *,
+    anchor: bytes = b"",
+    debounce_s: float = 0.3,
+    tally: Tally | None = None,
+    kinds: Mapping[str, Kind] = KINDS,
 ) -> Origin:
-    """The origin that ``settings`` describe. No I/O on the origin: one that is down opens too.
+    """The origin that ``settings`` describe, in the wrappers of its kind. No I/O on it: one that is down opens too.
 
     ``anchor`` is what the origin's :class:`~musicfs.origins.contract.Anchored` power returned last time; ``debounce_s`` how
-    long a folder must be quiet before its change is reported. Raises ConfigError for an unknown type or a missing extra.
+    long a folder must be quiet before its change is reported; ``tally`` counts what is asked of the origin. Raises
+    ConfigError for an unknown type or a missing extra.
     """
     kind = kinds.get(settings.origin_type)
     if kind is None:
@@ -56,4 +65,5 @@ def open_origin(
             f"origin {settings.id!r}: the type {settings.origin_type!r} needs the package {error.name!r}",
             remedy=f"pip install 'musicfs[{kind.extra}]'",
         ) from error
-    return cast("Factory", getattr(module, kind.factory))(settings, anchor=anchor, debounce_s=debounce_s)
+    origin = cast("Factory", getattr(module, kind.factory))(settings, anchor=anchor, debounce_s=debounce_s)
+    return compose(origin, kind.manners, tally=tally)

@@ -7,6 +7,7 @@ bytes: what a filesystem holds is not always UTF-8.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from enum import IntEnum
 
 import msgspec
@@ -63,6 +64,9 @@ class ObjectKind(IntEnum):
     OPAQUE = 3  # named like audio, but it could not be read as such; served under its own name
 
 
+StoredTags = Mapping[int | str, str | list[str]]
+
+
 class StoredFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """:class:`~musicfs.model.Facts` with known fields as numbers and single values unwrapped: half the bytes."""
 
@@ -116,14 +120,29 @@ decode_folder = msgspec.msgpack.Decoder(FolderRecord).decode
 decode_origin = msgspec.msgpack.Decoder(OriginRecord).decode
 
 
-def pack_facts(facts: Facts) -> bytes:
-    """Facts as the catalog stores them."""
+def stored_facts(facts: Facts) -> StoredFacts:
+    """Facts in the form in which the catalog stores them and the tree uses them."""
     tags: dict[int | str, str | list[str]] = {}
     for field, values in facts.tags.items():
         tags[FIELDS.get(field, field)] = values[0] if len(values) == 1 else list(values)
-    return _facts_encoder.encode(
-        StoredFacts(facts.format, tags, facts.technical, facts.layout, facts.pictures),
-    )
+    return StoredFacts(facts.format, tags, facts.technical, facts.layout, facts.pictures)
+
+
+def pack_facts(facts: Facts) -> bytes:
+    """The value that :func:`unpack_stored` reads."""
+    return _facts_encoder.encode(stored_facts(facts))
+
+
+def unpack_stored(raw: bytes | msgspec.Raw) -> StoredFacts | None:
+    """What :func:`pack_facts` wrote, as it is stored; None for nil."""
+    stored: StoredFacts | None = _facts_decoder.decode(raw)
+    return stored
+
+
+def tag(tags: StoredTags, key: int | str) -> str:
+    """The first value of a field, named by its number (or its name, if it is not a known one); empty without."""
+    value = tags.get(key, "")
+    return value if isinstance(value, str) else value[0]
 
 
 def unpack_facts(raw: bytes | msgspec.Raw) -> Facts | None:

@@ -154,7 +154,7 @@ class WriteTransaction:
     def add_folder(self, origin: int, path: bytes) -> int:
         """Give a new folder its id."""
         folder = self._next(b"next_folder")
-        self.txn.put(folder_key(origin, path), U32.pack(folder), db=self.tables.folder_ids)
+        self._put_last(self.tables.folder_ids, folder_key(origin, path), U32.pack(folder))
         self.set_digest(folder, FolderRecord(origin, path), b"")
         return folder
 
@@ -193,14 +193,16 @@ class WriteTransaction:
 
     def put_object(self, object_id: int, record: ObjectRecord, fingerprint: int, problem: str = "") -> int:
         """Write an object (0: a new one) and what finds it; returns its id. A moved or changed one leaves no old keys."""
+        append = not object_id
         if object_id:
             self._forget_keys(object_id)
         else:
             object_id = self._next(b"next_object")
         key = U64.pack(object_id)
         txn, tables = self.txn, self.tables
-        txn.put(key, encode_record(record), db=tables.objects)
-        txn.put(U32.pack(record.folder) + record.name, U64_U64.pack(object_id, fingerprint), db=tables.object_ids)
+        name_key = U32.pack(record.folder) + record.name
+        txn.put(key, encode_record(record), append=append, db=tables.objects)
+        self._put_last(tables.object_ids, name_key, U64_U64.pack(object_id, fingerprint))
         if record.identity:
             txn.put(U64_U64.pack(record.identity, object_id), b"", db=tables.identities)
         if problem:
@@ -209,6 +211,11 @@ class WriteTransaction:
         self._bytes += record.size
         self._tracks += record.kind != ObjectKind.SIDECAR
         return object_id
+
+    def _put_last(self, table: lmdb._Database, key: bytes, value: bytes) -> None:
+        """Put a key that most likely is the table's last: appending fills pages whole, inserting leaves them half empty."""
+        if not self.txn.put(key, value, append=True, db=table):
+            self.txn.put(key, value, db=table)
 
     def remove_object(self, object_id: int) -> None:
         """Forget an object; its places in the tree are removed by the caller first."""
@@ -283,7 +290,7 @@ class WriteTransaction:
         """Note where an object appears; 0 forgets it."""
         key = U64.pack(object_id) + bytes((view,))
         if inode:
-            self.txn.put(key, U64.pack(inode), db=self.tables.places)
+            self._put_last(self.tables.places, key, U64.pack(inode))
         else:
             self.txn.delete(key, db=self.tables.places)
 

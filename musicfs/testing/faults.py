@@ -65,7 +65,7 @@ class FaultyOrigin(Wrapper):
         self._clock = clock or SystemClock()
         self._released = threading.Event()
         self._closed = threading.Event()
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._taken: list[tuple[Operation, str]] = []
         self._reads = _Script(script)
         self._others = {operation: _Script(text) for operation, text in (others or {}).items()}
@@ -75,6 +75,12 @@ class FaultyOrigin(Wrapper):
         """What was called so far, and the letter it met."""
         with self._lock:
             return tuple(self._taken)
+
+    def wait_taken(self, count: int, timeout_s: float = 10.0) -> None:
+        """Block until ``count`` calls have met their letter; TimeoutError after ``timeout_s``."""
+        with self._lock:
+            if not self._lock.wait_for(lambda: len(self._taken) >= count, timeout_s):
+                raise TimeoutError(f"{len(self._taken)} calls instead of {count} in {timeout_s:g} s")
 
     def release(self) -> None:
         """Let every call that hangs, and those that would hang from now on, time out."""
@@ -106,6 +112,7 @@ class FaultyOrigin(Wrapper):
                 script = self._reads
             letter = script.next() if script is not None else "."
             self._taken.append((operation, letter))
+            self._lock.notify_all()
             return letter
 
 

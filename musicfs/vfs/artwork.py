@@ -12,11 +12,10 @@ from collections.abc import Callable
 import msgspec
 import xxhash
 
-from musicfs.model import Facts, Picture, first
-from musicfs.store.records import Node, NodeKind, ObjectKind, ObjectRecord, unpack_facts
+from musicfs.model import FIELDS, Picture
+from musicfs.store.records import Node, NodeKind, ObjectKind, ObjectRecord, StoredFacts, tag, unpack_stored
 from musicfs.store.transaction import WriteTransaction
 from musicfs.vfs.directories import Directories
-from musicfs.vfs.inodes import file_inode
 from musicfs.vfs.names import fit
 
 COVER_NAME = b"cover.jpg"
@@ -38,14 +37,14 @@ def folder_image_rank(name: bytes) -> int | None:
     return _IMAGE_STEMS.index(stem) * len(_IMAGE_SUFFIXES) + _IMAGE_SUFFIXES.index(suffix)
 
 
-def picture_rank(facts: Facts | None) -> int | None:
+def picture_rank(facts: StoredFacts | None) -> int | None:
     """How good a track's embedded pictures are as a cover; None if it has none."""
     if facts is None or not facts.pictures:
         return None
     return _RANK_FRONT if any(picture.kind == _FRONT_COVER for picture in facts.pictures) else _RANK_OTHER
 
 
-def best_picture(facts: Facts) -> Picture | None:
+def best_picture(facts: StoredFacts) -> Picture | None:
     """The front cover among a track's pictures, else its first picture."""
     fronts = [picture for picture in facts.pictures if picture.kind == _FRONT_COVER]
     return next(iter(fronts or facts.pictures), None)
@@ -96,11 +95,10 @@ class Artwork:
             if current is not None:
                 self._drop(current)
             return
-        path = (*self._directories.path_of(directory), COVER_NAME)
         version = b"%d\0%d\0%d\0%d" % (choice.ref, choice.start, choice.size, choice.mtime_ns)
         if choice.kind == NodeKind.OBJECT:  # not the object's id: it differs between machines
             version = b"%d\0%d\0%d" % (choice.start, choice.size, choice.mtime_ns)
-        inode = file_inode(self._view, path, version)
+        inode = self._directories.inode_for(directory, COVER_NAME, version)
         if current is not None:
             if current.inode == inode and current.ref == choice.ref:
                 return
@@ -135,7 +133,7 @@ class Artwork:
             if record.name.lower().endswith((b".jpg", b".jpeg")) and record.size:
                 return _Choice(NodeKind.OBJECT, object_id, 0, record.size, record.mtime_ns)
         else:
-            facts = unpack_facts(record.facts)
+            facts = unpack_stored(record.facts)
             picture = best_picture(facts) if facts is not None else None
             if picture is None:
                 return None
@@ -173,7 +171,7 @@ class Artwork:
             return
         data = "\n".join(("#EXTM3U", *lines, "")).encode("utf-8", "surrogateescape")
         blob_id = xxhash.xxh3_64_intdigest(b"m3u8\0" + b"/".join(path) + b"\0" + data)
-        inode = file_inode(self._view, (*path, name), b"%d" % blob_id)
+        inode = self._directories.inode_for(directory, name, b"%d" % blob_id)
         if current is not None:
             if current.inode == inode:
                 return
@@ -189,10 +187,10 @@ class Artwork:
             record = self._tx.object(node.ref) if node is not None else None
             if node is None or record is None or record.kind != ObjectKind.AUDIO:
                 continue
-            facts = unpack_facts(record.facts)
+            facts = unpack_stored(record.facts)
             newest = max(newest, node.mtime_ns)
             if facts is not None:
-                label = " - ".join(filter(None, (first(facts.tags, "artist"), first(facts.tags, "title"))))
+                label = " - ".join(filter(None, (tag(facts.tags, FIELDS["artist"]), tag(facts.tags, FIELDS["title"]))))
                 seconds = round(facts.technical.duration_ms / 1000) or -1
                 lines.append(f"#EXTINF:{seconds},{' '.join(label.split())}")
             lines.append(name.decode("utf-8", "surrogateescape"))

@@ -7,10 +7,11 @@ import msgspec
 from musicfs.store.records import Node, NodeKind
 from musicfs.store.schema import ROOT_INODE, ChangeOp
 from musicfs.store.transaction import WriteTransaction
-from musicfs.vfs.inodes import file_inode, folder_inode
-from musicfs.vfs.names import fold, numbered
+from musicfs.vfs.inodes import entry_inode, folder_key
+from musicfs.vfs.names import fit, fold, numbered
 
 Path = tuple[bytes, ...]
+_FOLDER_VERSION = b"/"
 
 
 class Directories:
@@ -28,6 +29,7 @@ class Directories:
         self._fresh = fresh
         self._inodes: dict[Path, int] = {(): ROOT_INODE}
         self._paths: dict[int, Path] = {ROOT_INODE: ()}
+        self._keys: dict[int, bytes] = {}
         self._folded: dict[int, dict[bytes, bytes]] = {}
         self._new: set[int] = set()
         self._newest: dict[int, int] = {}  # touched folder -> newest time of what was put there
@@ -62,7 +64,7 @@ class Directories:
             inode = self.get((*path[:-1], name))
             if inode:
                 return inode
-        inode = self._free_inode(path)
+        inode = self.inode_for(parent, name, _FOLDER_VERSION)
         self.put(Node(inode, NodeKind.FOLDER, self._view, parent, 0, 0, 0, 0, name))
         self._remember(path, inode)
         self._new.add(inode)
@@ -83,12 +85,12 @@ class Directories:
 
     def free_name(self, directory: int, stem: str, suffix: str) -> bytes:
         """The first of ``stem.suffix``, ``stem (2).suffix`` ... that nothing in the folder has."""
+        name = fit(stem, suffix)
         number = 1
-        while True:
-            name = numbered(stem, suffix, number)
-            if not self.taken(directory, name):
-                return name
+        while self.taken(directory, name):
             number += 1
+            name = numbered(stem, suffix, number)
+        return name
 
     def taken(self, directory: int, name: bytes) -> bool:
         """True if an entry of the folder has this name."""
@@ -96,12 +98,14 @@ class Directories:
             return fold(name) in self._names_of(directory)
         return self._tx.entry(directory, name) is not None
 
-    def file_inode(self, directory: int, name: bytes, version: bytes) -> int:
-        """A number for a new file: the derived one, or the next salt's if another file has that."""
-        path = (*self.path_of(directory), name)
+    def inode_for(self, directory: int, name: bytes, version: bytes) -> int:
+        """The number of an entry: the derived one, or the next salt's while another entry has that."""
+        key = self._keys.get(directory)
+        if key is None:
+            key = self._keys[directory] = folder_key(self._view, self.path_of(directory))
         salt = 0
         while True:
-            inode = file_inode(self._view, path, version, salt)
+            inode = entry_inode(key, name, version, salt)
             holder = self._tx.node(inode)
             if holder is None or (holder.parent, holder.name) == (directory, name):
                 return inode
@@ -165,14 +169,6 @@ class Directories:
     def _remember(self, path: Path, inode: int) -> None:
         self._inodes[path] = inode
         self._paths.setdefault(inode, path)
-
-    def _free_inode(self, path: Path) -> int:
-        salt = 0
-        while True:
-            inode = folder_inode(self._view, path, salt)
-            if self._tx.node(inode) is None:
-                return inode
-            salt += 1
 
     def _spelling(self, directory: int, name: bytes) -> bytes:
         """The name under which a folder already stands, if case does not count."""

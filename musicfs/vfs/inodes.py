@@ -3,27 +3,33 @@
 The number of a file is a hash of its view, its virtual path and its content version; of a folder, of its view and path.
 The same bytes at the same place keep their number over remounts, rescans and rebuilt catalogs; other bytes get another, so
 that the kernel's page cache, which belongs to an inode, can never mix two versions.
+
+The upper 23 of the 63 bits come from the folder alone: the files of a folder lie side by side in the catalog, so that
+listing an album touches one page and not twelve. The lower 40 bits tell them apart (in a folder of 100,000 files two
+collide with a probability of one in two hundred; the later one is then salted).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import xxhash
 
-_MASK = (1 << 63) - 1  # some readers of stat take inode numbers as signed
+_PREFIX_BITS, _FILE_BITS = 23, 40  # 63 together: some readers of stat take inode numbers as signed
+_PREFIX_MASK = (1 << _PREFIX_BITS) - 1
+_FILE_MASK = (1 << _FILE_BITS) - 1
+_SALT_STEP = b"\0"
 
 
-def folder_inode(view: int, path: Iterable[bytes], salt: int = 0) -> int:
-    """The number of a folder. ``salt`` is raised while the number is taken by another."""
-    return _derive(b"d%d\0%d\0" % (salt, view) + b"/".join(path))
+def folder_key(view: int, path: tuple[bytes, ...]) -> bytes:
+    """What a folder's entries are hashed with."""
+    return b"%d\0" % view + b"/".join(path)
 
 
-def file_inode(view: int, path: Iterable[bytes], version: bytes, salt: int = 0) -> int:
-    """The number of one version of a file."""
-    return _derive(b"f%d\0%d\0" % (salt, view) + b"/".join(path) + b"\0" + version)
+def entry_inode(folder: bytes, name: bytes, version: bytes, salt: int = 0) -> int:
+    """The number of an entry of the folder with this :func:`folder_key`: a file's ``version``, or ``b"/"`` for a folder.
 
-
-def _derive(key: bytes) -> int:
-    number = xxhash.xxh3_64_intdigest(key) & _MASK
+    ``salt`` is raised while the number is taken by another.
+    """
+    prefix = xxhash.xxh3_64_intdigest(folder) & _PREFIX_MASK
+    key = folder + b"/" + name + b"\0" + version + _SALT_STEP * salt
+    number = (prefix << _FILE_BITS) | (xxhash.xxh3_64_intdigest(key) & _FILE_MASK)
     return number if number > 1 else number + 2  # 0 means none, 1 is the root

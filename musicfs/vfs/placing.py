@@ -6,21 +6,22 @@ from collections.abc import Callable
 
 import msgspec
 
-from musicfs.model import Facts
-from musicfs.store.records import Node, NodeKind, ObjectKind, ObjectRecord
+from musicfs.store.records import Node, NodeKind, ObjectKind, ObjectRecord, StoredFacts
+from musicfs.store.schema import ChangeOp
 from musicfs.store.transaction import WriteTransaction
 from musicfs.vfs.artwork import EMBEDDED_RANKS, folder_image_rank, picture_rank
 from musicfs.vfs.directories import Directories
-from musicfs.vfs.names import is_variant, numbered
+from musicfs.vfs.names import fit, is_variant
 from musicfs.vfs.views import View, Wish
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
-    """An object with its facts unpacked."""
+    """An object with its facts unpacked, and the album it counts towards (0: none)."""
 
     object_id: int
     record: ObjectRecord
-    facts: Facts | None
+    facts: StoredFacts | None
+    album: int = 0
 
 
 def content_version(record: ObjectRecord) -> bytes:
@@ -55,13 +56,16 @@ class Placer:
             return False
         if self._directories.get(wish.folders) != node.parent:
             return False
-        inode = self._directories.file_inode(node.parent, node.name, content_version(item.record))
+        inode = self._directories.inode_for(node.parent, node.name, content_version(item.record))
         if inode != node.inode:
             self.withdraw(item.object_id, old)
             self._put(item, node.parent, node.name, inode)
         else:
             self._forget_art(node)
             self._note_art(item, node)
+            if old is not item.record and (old.folder, old.name) == (item.record.folder, item.record.name):
+                # Edited in place with its time put back: the version cannot tell, so the kernel's pages may be old.
+                self._tx.note(ChangeOp.CONTENT, 0, b"", inode)
             if old.folder != item.record.folder and old.kind != ObjectKind.SIDECAR:
                 self._count(old.folder, node.parent, -1)
                 self._count(item.record.folder, node.parent, 1)
@@ -70,9 +74,11 @@ class Placer:
     def put(self, item: Item, wish: Wish) -> None:
         """Give the object a place: its wished one, numbered if that is taken."""
         directory = self._directories.ensure(wish.folders)
-        self._displace(directory, numbered(wish.stem, wish.suffix, 1))
-        name = self._directories.free_name(directory, wish.stem, wish.suffix)
-        self._put(item, directory, name, self._directories.file_inode(directory, name, content_version(item.record)))
+        name = fit(wish.stem, wish.suffix)
+        if self._directories.taken(directory, name):
+            self._displace(directory, name)
+            name = self._directories.free_name(directory, wish.stem, wish.suffix)
+        self._put(item, directory, name, self._directories.inode_for(directory, name, content_version(item.record)))
 
     def withdraw(self, object_id: int, record: ObjectRecord) -> None:
         """Take the object out of the view, if it is there. ``record`` is what it was placed as."""

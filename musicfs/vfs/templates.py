@@ -15,22 +15,25 @@ makes folders. Rendering is pure and costs a few microseconds.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 
 import msgspec
 
 from musicfs.errors import TemplateError
-from musicfs.model import Tags, first
+from musicfs.model import FIELDS
+from musicfs.store.records import StoredTags, tag
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _YEAR = re.compile(r"\d{4}")
 _DIGITS = re.compile(r"\d+")
+_ARTIST, _ALBUM_ARTIST, _COMPILATION = FIELDS["artist"], FIELDS["album_artist"], FIELDS["compilation"]
+_TRACK, _DATE = FIELDS["track"], FIELDS["date"]
 
 
 class Subject(msgspec.Struct, frozen=True, gc=False):
     """What a template is rendered for."""
 
-    tags: Tags
+    tags: StoredTags
     stem: str  # the origin file's name without suffix
     format: str  # flac, mp3, ...
     disc: str = ""  # set only when the album has more than one disc
@@ -41,20 +44,19 @@ Getter = Callable[[Subject], str]
 
 def _albumartist(subject: Subject) -> str:
     tags = subject.tags
-    return (
-        first(tags, "album_artist")
-        or ("Various Artists" if first(tags, "compilation") else "")
-        or first(tags, "artist")
-    )
+    return tag(tags, _ALBUM_ARTIST) or ("Various Artists" if tag(tags, _COMPILATION) else tag(tags, _ARTIST))
 
 
 def _track(subject: Subject) -> str:
-    value = first(subject.tags, "track")
+    value = tag(subject.tags, _TRACK)
     return value.zfill(2) if value.isdigit() else value
 
 
 def _year(subject: Subject) -> str:
-    found = _YEAR.search(first(subject.tags, "date"))
+    date = tag(subject.tags, _DATE)
+    if len(date) >= 4 and date[:4].isdecimal():
+        return date[:4]
+    found = _YEAR.search(date)
     return found[0] if found else ""
 
 
@@ -66,6 +68,14 @@ _DERIVED: Mapping[str, Getter] = {
     "year": _year,
     "format": lambda subject: subject.format,
     "format_upper": lambda subject: subject.format.upper(),
+}
+_DERIVED_FROM: Mapping[str, tuple[int, ...]] = {
+    "albumartist": (_ALBUM_ARTIST, _COMPILATION, _ARTIST),
+    "track": (_TRACK,),
+    "year": (_DATE,),
+    "disc": (),
+    "format": (),
+    "format_upper": (),
 }
 # What stands for a variable that is empty.
 _FALLBACK: Mapping[str, Getter] = {
@@ -80,7 +90,8 @@ _FALLBACK: Mapping[str, Getter] = {
 
 def _getter(name: str) -> Getter:
     derived = _DERIVED.get(name)
-    return derived if derived is not None else lambda subject: first(subject.tags, name)
+    key = FIELDS.get(name, name)
+    return derived if derived is not None else lambda subject: tag(subject.tags, key)
 
 
 class _Text:
@@ -98,11 +109,12 @@ class _Text:
 class _Variable:
     """``$name`` or ``${a|b|"text"}``: the first non-empty of the choices, else the last one's fallback."""
 
-    __slots__ = ("choices", "fallback")
+    __slots__ = ("choices", "fallback", "names")
 
-    def __init__(self, choices: list[Getter], fallback: Getter | None) -> None:
+    def __init__(self, choices: list[Getter], fallback: Getter | None, names: frozenset[str]) -> None:
         self.choices = choices
         self.fallback = fallback
+        self.names = names
 
     def render(self, subject: Subject) -> str:
         for choice in self.choices:
@@ -134,15 +146,64 @@ _Part = _Text | _Variable | _Conditional
 
 
 class Template:
-    """A parsed template."""
+    """A parsed template.
+
+    Tracks of one album share their folders, so these are rendered apart: ``folder_key`` is equal for subjects whose folders
+    are, and costs less than rendering them.
+    """
 
     def __init__(self, source: str, parts: list[_Part]) -> None:
         self.source = source
-        self._parts = parts
+        self._folders, self._name = _split(parts)
+        names = _names_in(self._folders)
+        self._keys = tuple(sorted({key for name in names for key in _fields_of(name)}, key=str))
+        self._by_stem = "title" in names
 
-    def render(self, subject: Subject) -> str:
-        """The path as the template says it, ``/``-separated, not yet cleaned for a filesystem."""
-        return "".join([part.render(subject) for part in self._parts])
+    def render(self, subject: Subject) -> tuple[str, str]:
+        """(folders, ``/``-separated; the rest) as the template says it, not yet cleaned for a filesystem.
+
+        The rest may hold further folders: those of a conditional.
+        """
+        return self.render_folders(subject), self.render_name(subject)
+
+    def render_folders(self, subject: Subject) -> str:
+        """The part before the last ``/`` that always stands."""
+        return "".join([part.render(subject) for part in self._folders])
+
+    def render_name(self, subject: Subject) -> str:
+        """The part after it."""
+        return "".join([part.render(subject) for part in self._name])
+
+    def folder_key(self, subject: Subject) -> Hashable:
+        """Equal for two subjects only if :meth:`render_folders` is."""
+        tags = subject.tags
+        values = [tag(tags, key) for key in self._keys]
+        return (subject.format, subject.disc, subject.stem if self._by_stem else "", *values)
+
+
+def _split(parts: list[_Part]) -> tuple[list[_Part], list[_Part]]:
+    """The parts before and after the last ``/`` of the top level's text."""
+    for position in range(len(parts) - 1, -1, -1):
+        part = parts[position]
+        if isinstance(part, _Text) and "/" in part.text:
+            before, _, after = part.text.rpartition("/")
+            return [*parts[:position], _Text(before)], [_Text(after), *parts[position + 1 :]]
+    return [], parts
+
+
+def _names_in(parts: list[_Part]) -> set[str]:
+    names: set[str] = set()
+    for part in parts:
+        if isinstance(part, _Variable):
+            names |= part.names
+        elif isinstance(part, _Conditional):
+            names |= _names_in(part.parts)
+    return names
+
+
+def _fields_of(name: str) -> tuple[int | str, ...]:
+    """The fields a variable is made of."""
+    return _DERIVED_FROM.get(name, (FIELDS.get(name, name),))
 
 
 def parse(source: str) -> Template:
@@ -207,11 +268,12 @@ def _parse_variable(source: str, position: int) -> tuple[_Variable, int]:
     if found is None:
         raise TemplateError("'$' without a variable name", column=position + 1, remedy="write $$ for a literal '$'")
     name = found[0]
-    return _Variable([_getter(name)], _FALLBACK.get(name)), found.end()
+    return _Variable([_getter(name)], _FALLBACK.get(name), frozenset((name,))), found.end()
 
 
 def _parse_choices(source: str, start: int, stop: int) -> _Variable:
     choices: list[Getter] = []
+    names: set[str] = set()
     fallback: Getter | None = None
     column = start
     for choice in source[start:stop].split("|"):
@@ -220,6 +282,7 @@ def _parse_choices(source: str, start: int, stop: int) -> _Variable:
             choices.append(_literal(choice[1:-1]))
         elif _NAME.fullmatch(choice):
             choices.append(_getter(choice))
+            names.add(choice)
             fallback = _FALLBACK.get(choice)
         else:
             raise TemplateError(
@@ -228,14 +291,18 @@ def _parse_choices(source: str, start: int, stop: int) -> _Variable:
                 remedy='write ${a|b|"text"}',
             )
         column += len(choice) + 1
-    return _Variable(choices, fallback)
+    return _Variable(choices, fallback, frozenset(names))
 
 
 def _literal(text: str) -> Getter:
     return lambda _: text
 
 
-def disc_number(tags: Tags, field: str = "disc") -> int:
-    """The number in a disc field (``2``, ``2/3``, ``CD 2``), 0 when there is none; at most 65,535."""
-    found = _DIGITS.search(first(tags, field))
+def disc_number(text: str) -> int:
+    """The number in a disc field (``2``, ``CD 2``), 0 when there is none; at most 65,535."""
+    if not text:
+        return 0
+    if text.isdecimal() and len(text) < 5:
+        return int(text)
+    found = _DIGITS.search(text)
     return min(int(found[0][:6]), 65535) if found else 0

@@ -8,15 +8,14 @@ has left.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
 from musicfs.clock import Clock
 from musicfs.library.publish import Change
-from musicfs.model import Facts
 from musicfs.store.catalog import folder_key
-from musicfs.store.records import ObjectKind, ObjectRecord, unpack_facts
+from musicfs.store.records import ObjectKind, ObjectRecord, StoredFacts, unpack_stored
 from musicfs.store.transaction import WriteTransaction
 from musicfs.vfs.artwork import Artwork, CoverMaker
 from musicfs.vfs.directories import Directories
@@ -65,19 +64,21 @@ class TreeBuilder:
         affected: dict[int, Item] = {}
         leaving: dict[int, ObjectRecord] = {}
         for change in changes:
-            facts = unpack_facts(change.new.facts) if change.new is not None else None
-            albums.note(change, facts)
+            facts = unpack_stored(change.new.facts) if change.new is not None else None
+            album = albums.note(change, facts)
             if change.old is not None:
                 leaving[change.object_id] = change.old
             if change.new is not None:
-                affected[change.object_id] = Item(change.object_id, change.new, facts)
+                affected[change.object_id] = Item(change.object_id, change.new, facts, album)
         for object_id in albums.settle():
             record = tx.object(object_id) if object_id not in affected and object_id not in leaving else None
             if record is not None:
-                affected[object_id] = Item(object_id, record, unpack_facts(record.facts))
+                facts = unpack_stored(record.facts)
+                affected[object_id] = Item(object_id, record, facts, album_key(facts.tags) if facts is not None else 0)
+        arrived = {change.object_id for change in changes if change.old is None}
         order = _arrival_order(tx, affected.values(), priorities)
         for view in self.views:
-            _ViewBatch(self, tx, view, albums).apply(affected, leaving, order)
+            _ViewBatch(self, tx, view, albums).apply(affected, leaving, order, arrived)
 
     def directories(self, tx: WriteTransaction, view: View) -> Directories:
         """The folders of a view for one batch."""
@@ -106,11 +107,11 @@ class _Albums:
         self._before: dict[int, bool] = {}
         self._several: dict[int, bool] = {}
 
-    def note(self, change: Change, facts: Facts | None) -> None:
-        """Move a changed track from its old album to its new one."""
+    def note(self, change: Change, facts: StoredFacts | None) -> int:
+        """Move a changed track from its old album to its new one; returns the new one's key."""
         old_key = 0
         if change.old is not None and change.old.kind == ObjectKind.AUDIO:
-            old_facts = unpack_facts(change.old.facts)
+            old_facts = unpack_stored(change.old.facts)
             old_key = album_key(old_facts.tags) if old_facts is not None else 0
         new_key = album_key(facts.tags) if facts is not None else 0
         for key in {old_key, new_key} - {0}:
@@ -120,6 +121,7 @@ class _Albums:
             self._tx.remove_album_member(old_key, change.object_id)
         if new_key and facts is not None:
             self._tx.set_album_member(new_key, change.object_id, *discs(facts.tags))
+        return new_key
 
     def settle(self) -> list[int]:
         """Object ids of all tracks of the albums that became, or ceased to be, multi-disc."""
@@ -131,14 +133,15 @@ class _Albums:
                 renamed += (object_id for object_id, _, _ in members)
         return renamed
 
-    def disc_of(self, facts: Facts) -> str:
+    def disc_of(self, item: Item, facts: StoredFacts) -> str:
         """``$disc`` for a track: its number if its album has more than one."""
         disc, total = discs(facts.tags)
-        key = album_key(facts.tags)
-        several = total > 1 if not key else self._several.get(key)
+        if not disc:
+            return ""
+        several = total > 1 if not item.album else self._several.get(item.album)
         if several is None:
-            several = self._several[key] = names_several_discs(self._tx.album_members(key))
-        return str(disc) if several and disc else ""
+            several = self._several[item.album] = names_several_discs(self._tx.album_members(item.album))
+        return str(disc) if several else ""
 
 
 class _ViewBatch:
@@ -154,14 +157,20 @@ class _ViewBatch:
         self._placer = Placer(tx, view, self._directories, self._artwork.displace)
         self._sidecars = Sidecars(tx, view, self._directories, self._placer)
 
-    def apply(self, affected: Mapping[int, Item], leaving: Mapping[int, ObjectRecord], order: Sequence[Item]) -> None:
-        """Place, settle, finish."""
+    def apply(
+        self,
+        affected: Mapping[int, Item],
+        leaving: Mapping[int, ObjectRecord],
+        order: Sequence[Item],
+        arrived: Collection[int],
+    ) -> None:
+        """Place, settle, finish. ``arrived`` are ids the tree has never seen."""
         if self._view.name:
             self._directories.ensure(self._view.root)
         folders = {record.folder for record in leaving.values()} | {item.record.folder for item in affected.values()}
         by_template = not self._view.folders
         homes = {folder: self._sidecars.own_home(folder) for folder in folders} if by_template else {}
-        self._move(affected, leaving, order)
+        self._move(affected, leaving, order, arrived)
         self._placer.flush_anchors()
         if by_template and self._options.sidecars:
             for folder, home in homes.items():
@@ -173,7 +182,13 @@ class _ViewBatch:
             self._make()
         self._directories.finish()
 
-    def _move(self, affected: Mapping[int, Item], leaving: Mapping[int, ObjectRecord], order: Sequence[Item]) -> None:
+    def _move(
+        self,
+        affected: Mapping[int, Item],
+        leaving: Mapping[int, ObjectRecord],
+        order: Sequence[Item],
+        arrived: Collection[int],
+    ) -> None:
         arriving: list[tuple[Item, Wish]] = []
         for object_id, record in leaving.items():
             if object_id not in affected:
@@ -182,10 +197,12 @@ class _ViewBatch:
             if item.record.kind == ObjectKind.SIDECAR and not self._view.folders:
                 continue
             wish = self._wish(item)
-            old = leaving.get(item.object_id, item.record)
-            if not self._placer.keeps(item, wish, old):
+            if item.object_id not in arrived:
+                old = leaving.get(item.object_id, item.record)
+                if self._placer.keeps(item, wish, old):
+                    continue
                 self._placer.withdraw(item.object_id, old)
-                arriving.append((item, wish))
+            arriving.append((item, wish))
         for item, wish in arriving:
             self._placer.put(item, wish)
 
@@ -197,7 +214,7 @@ class _ViewBatch:
         if item.facts is None:
             return self._view.wish_for_opaque(record.name)
         stem = split_suffix(record.name.decode("utf-8", "surrogateescape"))[0]
-        subject = Subject(item.facts.tags, stem, item.facts.format, self._albums.disc_of(item.facts))
+        subject = Subject(item.facts.tags, stem, item.facts.format, self._albums.disc_of(item, item.facts))
         return self._view.wish_for_track(subject, record.name)
 
     def _make(self) -> None:

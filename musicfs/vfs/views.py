@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import msgspec
 import xxhash
 
 from musicfs.config.settings import TreeSettings, ViewSettings
-from musicfs.model import Tags, first
+from musicfs.model import FIELDS
+from musicfs.store.records import StoredTags, tag
 from musicfs.vfs.names import clean, encode, fit, split_suffix
 from musicfs.vfs.templates import Subject, Template, disc_number, parse
 
 UNKNOWN_FOLDERS = ("Unknown Artist", "Unknown Album")
 # Fields that encoders write by themselves: a file with nothing else has no tags.
-_ENCODER_FIELDS = frozenset(("encoder", "encoded_by", "encodersettings", "encoder_settings", "tlen"))
+_ENCODER_FIELDS = frozenset((FIELDS["encoder"], "encoded_by", "encodersettings", "encoder_settings", "tlen"))
+_ALBUM, _ALBUM_ARTIST, _COMPILATION = FIELDS["album"], FIELDS["album_artist"], FIELDS["compilation"]
+_ARTIST, _DATE, _DISC, _DISC_TOTAL = FIELDS["artist"], FIELDS["date"], FIELDS["disc"], FIELDS["disc_total"]
 _CACHED_FOLDERS = 4096
 
 
@@ -35,12 +38,8 @@ class View:
         self.folders = folders
         self.names = names
         self.template: Template = parse(template)
-        self._cleaned: dict[str, tuple[bytes, ...]] = {}
-
-    @property
-    def root(self) -> tuple[bytes, ...]:
-        """The view's own folder below the mount's root."""
-        return (fit(clean(self.name, self.names)),) if self.name else ()
+        self.root: tuple[bytes, ...] = (fit(clean(name, names)),) if name else ()
+        self._folders: dict[Hashable, tuple[bytes, ...]] = {}
 
     def fingerprint(self) -> str:
         """Changes whenever the view would name something differently."""
@@ -50,17 +49,23 @@ class View:
         """The place of an audio file with facts; ``own_name`` is its name in the origin."""
         if untagged(subject.tags):
             return self.wish_for_opaque(own_name)
-        path = self.template.render(subject)
-        folders, _, name = path.rpartition("/")
-        cleaned = self._cleaned.get(folders)
-        if cleaned is None:
-            cleaned = tuple(fit(clean(part, self.names)) for part in folders.split("/") if part)
-            if len(self._cleaned) >= _CACHED_FOLDERS:
-                self._cleaned.clear()
-            self._cleaned[folders] = cleaned
+        key = self.template.folder_key(subject)
+        folders = self._folders.get(key)
+        if folders is None:
+            folders = self.root + self._clean_all(self.template.render_folders(subject))
+            if len(self._folders) >= _CACHED_FOLDERS:
+                self._folders.clear()
+            self._folders[key] = folders
+        name = self.template.render_name(subject)
+        if "/" in name:
+            more, _, name = name.rpartition("/")
+            folders += self._clean_all(more)
         suffix = f".{subject.format}"
         stem = name[: -len(suffix)] if name.endswith(suffix) else name
-        return Wish(self.root + cleaned, clean(stem, self.names), suffix)
+        return Wish(folders, clean(stem, self.names), suffix)
+
+    def _clean_all(self, folders: str) -> tuple[bytes, ...]:
+        return tuple(fit(clean(part, self.names)) for part in folders.split("/") if part)
 
     def wish_for_opaque(self, own_name: bytes) -> Wish:
         """The place of a file without tags, or whose tags cannot be read: under its own name."""
@@ -77,7 +82,7 @@ class View:
         return self.root + tuple(fit(clean(part, self.names)) for part in parts)
 
 
-def untagged(tags: Tags) -> bool:
+def untagged(tags: StoredTags) -> bool:
     """True for a file that says nothing about itself."""
     return not tags or _ENCODER_FIELDS.issuperset(tags)
 
@@ -92,19 +97,18 @@ def build_views(tree: TreeSettings, views: Sequence[ViewSettings]) -> tuple[View
     )
 
 
-def album_key(tags: Tags) -> int:
+def album_key(tags: StoredTags) -> int:
     """What makes two tracks siblings of one album, as 64 bits; 0 for a track without an album."""
-    album = first(tags, "album")
+    album = tag(tags, _ALBUM)
     if not album:
         return 0
-    artist = first(tags, "album_artist") or ("" if first(tags, "compilation") else first(tags, "artist"))
-    identity = "\0".join((album, artist, first(tags, "date")[:4]))
-    return xxhash.xxh64_intdigest(encode(identity)) or 1
+    artist = tag(tags, _ALBUM_ARTIST) or ("" if tag(tags, _COMPILATION) else tag(tags, _ARTIST))
+    return xxhash.xxh3_64_intdigest(encode(f"{album}\0{artist}\0{tag(tags, _DATE)[:4]}")) or 1
 
 
-def discs(tags: Tags) -> tuple[int, int]:
+def discs(tags: StoredTags) -> tuple[int, int]:
     """(disc, disc total), 0 where unknown."""
-    return disc_number(tags), disc_number(tags, "disc_total")
+    return disc_number(tag(tags, _DISC)), disc_number(tag(tags, _DISC_TOTAL))
 
 
 def names_several_discs(members: Sequence[tuple[int, int, int]]) -> bool:

@@ -1,0 +1,1 @@
+"""One file per promise: each measures beside a peer and prints what it found."""

@@ -1,0 +1,112 @@
+"""The wire contract: what clients have been using stays as it is, and the generated code is that of ``proto/``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+from musicfs.api import regenerate
+from musicfs.api.generated import musicfs_pb2 as pb
+
+# Message -> its fields as older clients know them: name, number and type ("*" repeated, "?" optional).
+_CONTRACT = {
+    "StatusResponse": (
+        "version 1 string, uptime_secs 2 uint64, mount_point 3 string, state 4 MountState, open_file_handles 5 uint32, "
+        "fuse_ops_total 6 uint64, files_indexed 7 uint64, cache_size_bytes 8 uint64, origins 9 OriginStatus*"
+    ),
+    "OriginStatus": "id 1 string, origin_type 2 string, health 3 HealthStatus, files_count 4 uint64",
+    "ShutdownRequest": "graceful 1 bool, timeout_secs 2 uint32",
+    "OriginsResponse": "origins 1 OriginInfo*",
+    "OriginInfo": (
+        "id 1 string, origin_type 2 string, display_name 3 string, root_path 4 string, health 5 HealthStatus, "
+        "files_count 6 uint64, total_size_bytes 7 uint64"
+    ),
+    "OriginRequest": "origin_id 1 string, subdir 2 string?",
+    "OriginHealthResponse": "origin_id 1 string, status 2 HealthStatus, message 3 string?, last_check_secs 4 uint64",
+    "SyncProgress": (
+        "phase 1 string, current 2 uint32, total 3 uint32, current_path 4 string, bytes_synced 5 uint64, "
+        "new_files 6 SyncedFile*"
+    ),
+    "SyncedFile": "path 1 string, file_id 2 int64, virtual_path 3 string",
+}
+_ENUMS = {
+    "MountState": ["UNKNOWN", "MOUNTING", "READY", "SYNCING", "DEGRADED", "UNMOUNTING"],
+    "HealthStatus": ["UNKNOWN", "HEALTHY", "DEGRADED", "UNHEALTHY"],
+}
+_METHODS = {
+    "GetStatus": ("Empty", "StatusResponse", False),
+    "Shutdown": ("ShutdownRequest", "Empty", False),
+    "ListOrigins": ("Empty", "OriginsResponse", False),
+    "GetOriginHealth": ("OriginRequest", "OriginHealthResponse", False),
+    "RescanOrigin": ("OriginRequest", "SyncProgress", True),
+}
+_FIRST_FREE = 20
+_TYPES = {
+    FieldDescriptor.TYPE_STRING: "string",
+    FieldDescriptor.TYPE_BOOL: "bool",
+    FieldDescriptor.TYPE_UINT32: "uint32",
+    FieldDescriptor.TYPE_UINT64: "uint64",
+    FieldDescriptor.TYPE_INT64: "int64",
+}
+
+
+def describe(field: FieldDescriptor) -> str:
+    named = field.enum_type or field.message_type
+    kind = _TYPES[field.type] if named is None else named.name
+    mark = "*" if field.is_repeated else "?" if field.containing_oneof is not None else ""
+    return f"{field.name} {field.number} {kind}{mark}"
+
+
+@pytest.mark.parametrize("name", _CONTRACT)
+def test_fields_keep_their_numbers(name: str) -> None:
+    message = pb.DESCRIPTOR.message_types_by_name[name]
+    known = [describe(field) for field in message.fields if field.number < _FIRST_FREE]
+    assert ", ".join(known) == _CONTRACT[name]
+
+
+@pytest.mark.parametrize("name", _ENUMS)
+def test_enums_keep_their_numbers(name: str) -> None:
+    values = pb.DESCRIPTOR.enum_types_by_name[name].values
+    prefix = name.removesuffix("State").removesuffix("Status").upper()
+    assert [(value.name, value.number) for value in values] == [
+        (f"{prefix}_{word}", number) for number, word in enumerate(_ENUMS[name])
+    ]
+
+
+def test_methods_keep_their_types() -> None:
+    service = pb.DESCRIPTOR.services_by_name["MusicFS"]
+    assert service.full_name == "musicfs.v1.MusicFS"
+    found = {
+        method.name: (method.input_type.name, method.output_type.name, method.server_streaming)
+        for method in service.methods
+    }
+    assert {name: found[name] for name in _METHODS} == _METHODS
+    assert set(found) == set(_METHODS) | {"ConfirmOrigin", "ListProblems"}
+
+
+def test_the_generated_code_is_that_of_the_contract(tmp_path: Path) -> None:
+    """Compared as descriptors: the text of generated code differs between releases of protoc."""
+    regenerate.compile_proto(f"--descriptor_set_out={tmp_path / 'set'}", f"--pyi_out={tmp_path}")
+    compiled = FileDescriptorSet.FromString((tmp_path / "set").read_bytes()).file[0]
+    for message in compiled.message_type:
+        for field in message.field:
+            field.ClearField("json_name")  # protoc writes it into a set, but not into generated code
+    assert compiled == FileDescriptorSet.FromString(_as_set(pb.DESCRIPTOR.serialized_pb)).file[0]
+    stub = (tmp_path / "musicfs" / "v1" / "musicfs_pb2.pyi").read_text()
+    committed = Path(pb.__file__).with_suffix(".pyi").read_text()
+    assert _names(stub) == _names(committed)
+
+
+def _as_set(file: bytes) -> bytes:
+    message = FileDescriptorSet()
+    message.file.add().MergeFromString(file)
+    return message.SerializeToString()
+
+
+def _names(stub: str) -> list[str]:
+    """The attributes and classes that a stub declares."""
+    lines = (line.strip() for line in stub.splitlines())
+    return [line.partition(":")[0] for line in lines if line.startswith("class ") or (": " in line and "(" not in line)]

@@ -1,0 +1,82 @@
+"""A user with a home of their own, and commands run as that user."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from musicfs.cli.main import main
+from tests.api.backend import FakeBackend, serving
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture(autouse=True)
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home of a user without any configuration; nothing of the real user is seen."""
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in [name for name in os.environ if name.startswith("MUSICFS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    return home
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in this process."""
+
+    def run_command(*arguments: str) -> Done:
+        code = main(arguments)
+        captured = capsys.readouterr()
+        return Done(code, captured.out, captured.err)
+
+    return run_command
+
+
+@pytest.fixture
+def socket(tmp_path: Path) -> Path:
+    """Where the daemon of the default instance listens."""
+    return tmp_path / "run" / "musicfs" / "musicfs.sock"
+
+
+@pytest.fixture
+def backend(socket: Path) -> Iterator[FakeBackend]:
+    """A daemon that runs, with answers to set."""
+    backend = FakeBackend()
+    with serving(backend, socket):
+        yield backend
+
+
+def command(*arguments: str) -> list[str]:
+    """The command line that runs a command in a process of its own."""
+    return [sys.executable, "-m", "musicfs.cli.main", *arguments]
+
+
+def run_process(*arguments: str, cwd: Path = REPOSITORY) -> Done:
+    """Run a command in a process of its own, with its output in pipes."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(
+        command(*arguments), capture_output=True, text=True, timeout=60, check=False, cwd=cwd, env=environment
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
