@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from musicfs.testing.audio import make_audio
-from tests.mounting import Mounted, originals
+from tests.mounting import Mounted, musicfs_command, originals
 
 T = TypeVar("T")
 
@@ -205,3 +206,39 @@ def alive(pid: int) -> bool:
 def contents(mapping: Mapping[str, Path]) -> set[Path]:
     """The originals of a tree."""
     return set(mapping.values())
+
+
+def restart(mounted: Mounted, *arguments: str, scanned: bool = True) -> Mounted:
+    """Mount again what has ended in whatever way, on the same folders and cache, as a user would: the same command."""
+    Path(mounted.environment["XDG_RUNTIME_DIR"]).mkdir(exist_ok=True)
+    with (mounted.folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command(mounted), "mount", str(mounted.point), "--foreground", *arguments],
+            env=mounted.environment,
+            cwd=mounted.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    again = Mounted(mounted.point, mounted.roots, mounted.folder, process, mounted.environment, _before=mounted._before)
+    if scanned:
+        try:
+            again.wait_until_scanned()
+        except BaseException:  # whatever it is, nothing may stay behind
+            again._abandon()
+            raise
+    return again
+
+
+def command(mounted: Mounted) -> list[str]:
+    """The command line of this mount's configuration."""
+    return [*musicfs_command(), "--config", str(mounted.folder / "config.toml")]
+
+
+def kill(mounted: Mounted) -> None:
+    """SIGKILL the mount process; fails unless the keeper and its workers follow by themselves within seconds."""
+    others = processes_below(mounted.process.pid)
+    mounted.process.kill()
+    mounted.process.wait()
+    wait_for("keeper and workers end", lambda: not any(alive(pid) for pid in others), 5)
