@@ -77,21 +77,21 @@ class Supervisor:
         pause_s = _FIRST_PAUSE_S
         while not self._stopping.is_set():
             born = self._clock.monotonic()
-            code = self._live_through_one()
+            code, came_up = self._live_through_one()
             if self._stopping.is_set():
                 return
             self.restarts += 1
             lived_s = self._clock.monotonic() - born
             pause_s = _FIRST_PAUSE_S if lived_s > _HEALTHY_AFTER_S else min(pause_s * 2, _LONGEST_PAUSE_S)
-            if code == -signal.SIGKILL and lived_s > 1:
+            if code == -signal.SIGKILL and came_up:
                 pause_s = _FIRST_PAUSE_S  # killed from outside: nothing is wrong with it
             log.warning(
                 "the keeper ended with status %d after %.1f s; the next one starts in %.2f s", code, lived_s, pause_s
             )
             self._clock.wait(self._stopping, pause_s)
 
-    def _live_through_one(self) -> int:
-        """Spawn a keeper and receive from it until it ends; its exit status, negative for a signal."""
+    def _live_through_one(self) -> tuple[int, bool]:
+        """Spawn a keeper and receive from it until it ends: its exit status (negative: a signal), and whether it spoke."""
         ours, theirs = socket.socketpair()
         try:
             with theirs:
@@ -101,18 +101,20 @@ class Supervisor:
         except OSError as error:  # no memory or no process to spare: there may be some later
             ours.close()
             log.error("the keeper cannot be started: %s", error.strerror)
-            return 1
+            return 1, False
         self._link = link = Link(ours)
         if self._stopping.is_set():  # stop() may have looked for a link just before there was one
             link.close()
         link.send(Start(self._settings, self._mount_pid, self._started_ns, self.restarts))
         self._on_message(Look())  # what the last keeper committed and could not tell
+        came_up = False
         while (message := link.receive()) is not None:
+            came_up = True
             self._on_message(message)
         link.close()
         try:
-            return process.wait(_END_TIMEOUT_S)
+            return process.wait(_END_TIMEOUT_S), came_up
         except subprocess.TimeoutExpired:
             log.warning("the keeper (pid %d) did not end; it is killed", process.pid)
             process.kill()
-            return process.wait()
+            return process.wait(), came_up

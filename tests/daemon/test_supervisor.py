@@ -27,7 +27,7 @@ births.close()
 link = Link(socket.socket(fileno=int(sys.argv[-1])))
 start = link.receive()
 """
-OBEDIENT = "while link.receive() is not None: pass"
+OBEDIENT = "link.send(Look())\nwhile link.receive() is not None: pass"
 CRASHES = "os._exit(3)"
 FAULTS = "time.sleep(1.1); signal.signal(signal.SIGSEGV, signal.SIG_DFL); os.kill(os.getpid(), signal.SIGSEGV)"
 DEAF = "time.sleep(600)"
@@ -81,9 +81,9 @@ def bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
 def test_it_starts_one_keeper_and_stops_it(bench: Callable[..., Bench]) -> None:
     one = bench(OBEDIENT)
     one.supervisor.start()
-    wait_for("a keeper", one.pids)
+    wait_for("a keeper that has come up", lambda: len(one.messages) == 2)  # the first looks for what an earlier one did
     assert one.supervisor.stop()
-    assert one.messages == [Look()]  # what an earlier keeper committed and could not tell
+    assert one.messages == [Look(), Look()]
     assert len(one.pids()) == 1
     assert one.supervisor.restarts == 0
 
@@ -109,13 +109,21 @@ def test_a_killed_keeper_is_replaced_at_once(bench: Callable[..., Bench]) -> Non
     one = bench(OBEDIENT)
     one.supervisor.start()
     for number in range(1, 4):
-        wait_for("a keeper", lambda number=number: len(one.pids()) == number)
+        wait_for("a keeper", lambda number=number: one.messages.count(Look()) == 2 * number)
         os.kill(one.pids()[-1], signal.SIGKILL)
         began = time.monotonic()
         wait_for("its successor", lambda number=number: len(one.pids()) == number + 1)
         assert time.monotonic() - began < 1
     assert one.supervisor.restarts == 3
-    assert one.messages.count(Look()) == 4
+
+
+@pytest.mark.expects_log("the keeper ended with status -9")
+def test_a_keeper_that_is_killed_at_birth_is_given_more_and_more_time(bench: Callable[..., Bench]) -> None:
+    clock = _Waits()
+    one = bench("os.kill(os.getpid(), signal.SIGKILL)", clock)
+    one.supervisor.start()
+    wait_for("three keepers", lambda: len(clock.pauses) >= 3, 30)
+    assert clock.pauses[:3] == [0.1, 0.2, 0.4]
 
 
 @pytest.mark.expects_log("the keeper ended with status 3")
