@@ -53,8 +53,9 @@ class LocalReader:
     """A range of a file on this machine.
 
     What the page cache holds is copied without waiting (RWF_NOWAIT); anything else waits for the disk inside ``waiting``.
-    After every read the file's size and time are compared with those of its opening, so that an edit in place ends this
-    reader instead of mixing two versions.
+    After every read the file's size and times are compared with those of its opening, so that an edit in place ends this
+    reader instead of mixing two versions. An edit that put the mtime back shows in the ctime alone; but so does a rename, a
+    deletion or a change of rights, after which a player may play on: a ctime that one of these explains is accepted.
     """
 
     def __init__(self, descriptor: int, start: int, size: int, waiting: Waiting, buffers: threading.local) -> None:
@@ -64,8 +65,8 @@ class LocalReader:
         self.size = size
         self._waiting = waiting
         self._buffers = buffers
-        found = os.fstat(descriptor)
-        self._version = (found.st_size, found.st_mtime_ns)
+        self._opened = os.fstat(descriptor)
+        self._circumstances = self._look_around(self._opened)
 
     def read(self, start: int, stop: int) -> memoryview:
         wanted = stop - start
@@ -82,9 +83,24 @@ class LocalReader:
         if count < wanted:
             self._read_waiting(view, offset, count)
         found = os.fstat(self._descriptor)
-        if (found.st_size, found.st_mtime_ns) != self._version:
-            raise ChangedError("the file changed while it was open")
+        if found.st_ctime_ns != self._opened.st_ctime_ns:
+            self._accept(found)
         return view
+
+    def _accept(self, found: os.stat_result) -> None:
+        """Take a changed ctime for harmless, or raise ChangedError."""
+        opened = self._opened
+        if (found.st_size, found.st_mtime_ns) != (opened.st_size, opened.st_mtime_ns):
+            raise ChangedError("the file changed while it was open")
+        circumstances = self._look_around(found)
+        if circumstances == self._circumstances:
+            raise ChangedError("the file changed while it was open, and its time was put back")
+        self._opened, self._circumstances = found, circumstances
+
+    def _look_around(self, found: os.stat_result) -> tuple[str, int, int, int, int]:
+        """What else than its bytes a file's ctime tells of: name, links, rights, owner."""
+        name = os.readlink(f"/proc/self/fd/{self._descriptor}")
+        return name, found.st_nlink, found.st_mode, found.st_uid, found.st_gid
 
     def _read_waiting(self, view: memoryview, offset: int, count: int) -> None:
         with self._waiting():

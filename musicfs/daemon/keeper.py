@@ -86,6 +86,7 @@ class Keeper:
         scanning.start()
         housekeeping.start()
         server = self._serve_control(backend)
+        self._link.send(Look())  # the first word: this keeper has come up
         try:
             self._listen(service, backend, catalog)
         finally:

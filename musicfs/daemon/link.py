@@ -16,6 +16,7 @@ from musicfs.config.settings import Settings
 
 _LENGTH = struct.Struct("<I")
 _MAX_FRAME_BYTES = 4 << 20
+_SEND_TIMEOUT_S = 10
 
 
 class Start(msgspec.Struct, frozen=True, tag="start"):
@@ -71,16 +72,20 @@ class Link:
     """One end."""
 
     def __init__(self, end: socket.socket) -> None:
+        """Takes over ``end``."""
         self._socket = end
+        # A peer that was stopped reads nothing: whoever tells it something must not stop too (socket(7)).
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_TIMEOUT_S, 0))
         self._sending = threading.Lock()
 
     def send(self, message: Message) -> bool:
-        """Send one message; False if the other side is gone."""
+        """Send one message; False if the other side is gone, or has read nothing for ten seconds: it then is, too."""
         body = _encoder.encode(message)
         try:
             with self._sending:
                 self._socket.sendall(_LENGTH.pack(len(body)) + body)
         except OSError:
+            self._hang_up()  # half a frame may be on its way
             return False
         return True
 
@@ -115,6 +120,9 @@ class Link:
 
     def close(self) -> None:
         """Close this end; a blocked :meth:`receive` returns None."""
+        self._hang_up()
+        self._socket.close()
+
+    def _hang_up(self) -> None:
         with contextlib.suppress(OSError):  # the other side is gone already
             self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()

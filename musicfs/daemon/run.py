@@ -7,11 +7,11 @@ is woken by SIGINT only: llfuse's own handler for it ends the loop, and the othe
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
 import signal
-import sys
 import threading
 from typing import IO
 
@@ -23,8 +23,8 @@ from musicfs.content.readers import Sources
 from musicfs.daemon import logs
 from musicfs.daemon.link import Counters, Look, Message, Replayed, Rescan, Stop
 from musicfs.daemon.supervisor import Supervisor
-from musicfs.errors import AlreadyRunningError
-from musicfs.mount.mountpoint import MountPoint
+from musicfs.errors import AlreadyRunningError, MusicFSError, StoreError
+from musicfs.mount.mountpoint import MountPoint, check_allow_other, unmount
 from musicfs.mount.operations import Operations, Presentation, released
 from musicfs.mount.session import Session, handlers_paused, invalidate, invalidate_folders
 from musicfs.origins.registry import open_origin
@@ -48,15 +48,25 @@ def run_foreground(settings: Settings, ready_fd: int | None) -> int:
     """
     logs.set_up(settings.logging.level, "mount")
     for folder in (settings.cache_dir, settings.state_dir):
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"the folder {folder} cannot be made: {error.strerror}", remedy="check cache_dir and state_dir"
+            ) from error
     with _single_instance(settings.cache_dir):
         return _MountProcess(settings, ready_fd).run()
 
 
 def _single_instance(cache_dir: str) -> IO[str]:
     """Hold the lock on the cache, with our pid beside it; AlreadyRunningError with the holder's pid otherwise."""
-    lock = open(os.path.join(cache_dir, "musicfs.lock"), "a")  # noqa: SIM115 # held until the process ends
     pid_path = os.path.join(cache_dir, "musicfs.pid")
+    try:
+        lock = open(os.path.join(cache_dir, "musicfs.lock"), "a")  # noqa: SIM115 # held until the process ends
+    except OSError as error:
+        raise StoreError(
+            f"the cache {cache_dir} cannot be written: {error.strerror}", remedy="check cache_dir and its permissions"
+        ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -67,8 +77,11 @@ def _single_instance(cache_dir: str) -> IO[str]:
             pid=pid,
             remedy="stop it with 'musicfs shutdown', or give this one its own --cache-dir",
         ) from None
-    with open(pid_path, "w") as file:
-        file.write(f"{os.getpid()}\n")
+    try:
+        with open(pid_path, "w") as file:
+            file.write(f"{os.getpid()}\n")
+    except OSError as error:  # a full disk must not keep the library from being served
+        log.warning("%s cannot be written: %s", pid_path, error.strerror)
     return lock
 
 
@@ -99,7 +112,9 @@ class _MountProcess:
     def run(self) -> int:
         """From the check of the mount point to the last clean-up."""
         settings = self._settings
-        mount_point = MountPoint(settings.mount_point, settings.cache_dir)
+        if settings.mount.allow_other:
+            check_allow_other()
+        mount_point = self._mount_point = MountPoint(settings.mount_point, settings.cache_dir)
         catalog_path = os.path.join(settings.cache_dir, "catalog")
         prepare(catalog_path)
         self._catalog = Catalog(catalog_path, readonly=True)
@@ -111,7 +126,9 @@ class _MountProcess:
         gid = settings.mount.gid if settings.mount.gid >= 0 else os.getgid()
         self._operations = Operations(self._nodes, Presentation(uid, gid, settings.mount.umask), self._announce)
         self._supervisor = Supervisor(settings, os.getpid(), self._started_ns, self._clock, self._on_message)
-        # Threads inherit the mask: signals reach the signals thread, and SIGINT the main thread alone.
+        # Threads inherit the mask: signals reach the signals thread, and SIGINT the main thread alone. Python's own
+        # handler would raise KeyboardInterrupt wherever the end happens to be when one more SIGINT comes.
+        signal.signal(signal.SIGINT, lambda *_: None)
         signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
         session = Session(
             self._operations, mount_point.path, allow_other=settings.mount.allow_other, workers=settings.mount.workers
@@ -129,10 +146,12 @@ class _MountProcess:
             session.close()
             mount_point.uncover()
         self._grown.set()
-        self._supervisor.stop()
+        keeper_ended = self._supervisor.stop()
         replay.join(5)
         self._catalog.close()
-        mark_clean(catalog_path)
+        if keeper_ended:
+            with contextlib.suppress(OSError):  # a full disk: the next start looks closer, that is all
+                mark_clean(catalog_path)
         self._call_off_deadline()
         log.info("unmounted %s", mount_point.path)
         return 0
@@ -211,8 +230,11 @@ class _MountProcess:
                 self._drain_timer.cancel()
 
     def _give_up(self) -> None:
-        from musicfs.mount.mountpoint import unmount
-
-        sys.stderr.write("requests did not end in time; unmounting without them\n")
-        unmount(self._settings.mount_point)
+        """The drain is over its time: go without the requests that hang."""
+        log.warning("requests did not end in time; unmounting without them")
+        try:
+            unmount(self._settings.mount_point)
+            self._mount_point.uncover()
+        except (MusicFSError, OSError) as error:
+            log.error("%s", error)
         os._exit(1)

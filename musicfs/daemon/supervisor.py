@@ -7,11 +7,12 @@ anybody notices; one that dies at birth again and again is given more and more t
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from musicfs.clock import Clock
 from musicfs.config.settings import Settings
@@ -19,6 +20,7 @@ from musicfs.daemon.link import Link, Look, Message, Start
 
 log = logging.getLogger(__name__)
 
+KEEPER_COMMAND = (sys.executable, "-m", "musicfs.daemon.keeper")
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 30.0
 _HEALTHY_AFTER_S = 20.0
@@ -29,8 +31,15 @@ class Supervisor:
     """The thread that owns the keeper process."""
 
     def __init__(
-        self, settings: Settings, mount_pid: int, started_ns: int, clock: Clock, on_message: Callable[[Message], None]
+        self,
+        settings: Settings,
+        mount_pid: int,
+        started_ns: int,
+        clock: Clock,
+        on_message: Callable[[Message], None],
+        command: Sequence[str] = KEEPER_COMMAND,
     ) -> None:
+        """``command`` is run with one more argument, the number of the descriptor that is its end of the link."""
         self._settings = settings
         self._mount_pid = mount_pid
         self._started_ns = started_ns
@@ -38,7 +47,7 @@ class Supervisor:
         self._on_message = on_message
         self._stopping = threading.Event()
         self._link: Link | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._command = tuple(command)
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
         self.restarts = 0
 
@@ -51,48 +60,61 @@ class Supervisor:
         link = self._link
         return link is not None and link.send(message)
 
-    def stop(self) -> None:
-        """End the keeper by closing the link; kill it if it does not follow. Blocks up to ten seconds."""
+    def stop(self) -> bool:
+        """End the keeper by closing the link; kill it if it does not follow. Blocks up to ten seconds.
+
+        False if it could not be seen to end. Also right before :meth:`start`.
+        """
         self._stopping.set()
         if self._link is not None:
             self._link.close()
+        if self._thread.ident is None:
+            return True
         self._thread.join(_END_TIMEOUT_S + 2)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         pause_s = _FIRST_PAUSE_S
         while not self._stopping.is_set():
             born = self._clock.monotonic()
-            code = self._live_through_one()
+            code, came_up = self._live_through_one()
             if self._stopping.is_set():
                 return
             self.restarts += 1
             lived_s = self._clock.monotonic() - born
             pause_s = _FIRST_PAUSE_S if lived_s > _HEALTHY_AFTER_S else min(pause_s * 2, _LONGEST_PAUSE_S)
-            if code < 0 and lived_s > 1:
+            if code == -signal.SIGKILL and came_up:
                 pause_s = _FIRST_PAUSE_S  # killed from outside: nothing is wrong with it
             log.warning(
                 "the keeper ended with status %d after %.1f s; the next one starts in %.2f s", code, lived_s, pause_s
             )
             self._clock.wait(self._stopping, pause_s)
 
-    def _live_through_one(self) -> int:
+    def _live_through_one(self) -> tuple[int, bool]:
+        """Spawn a keeper and receive from it until it ends: its exit status (negative: a signal), and whether it spoke."""
         ours, theirs = socket.socketpair()
-        with theirs:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "musicfs.daemon.keeper", str(theirs.fileno())],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-            )
-        self._process = process
+        try:
+            with theirs:
+                process = subprocess.Popen(
+                    [*self._command, str(theirs.fileno())], pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL
+                )
+        except OSError as error:  # no memory or no process to spare: there may be some later
+            ours.close()
+            log.error("the keeper cannot be started: %s", error.strerror)
+            return 1, False
         self._link = link = Link(ours)
+        if self._stopping.is_set():  # stop() may have looked for a link just before there was one
+            link.close()
         link.send(Start(self._settings, self._mount_pid, self._started_ns, self.restarts))
         self._on_message(Look())  # what the last keeper committed and could not tell
+        came_up = False
         while (message := link.receive()) is not None:
+            came_up = True
             self._on_message(message)
         link.close()
         try:
-            return process.wait(_END_TIMEOUT_S)
+            return process.wait(_END_TIMEOUT_S), came_up
         except subprocess.TimeoutExpired:
             log.warning("the keeper (pid %d) did not end; it is killed", process.pid)
             process.kill()
-            return process.wait()
+            return process.wait(), came_up

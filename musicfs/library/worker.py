@@ -32,8 +32,12 @@ def main() -> int:
             return 0
         job = job_decoder.decode(body)
         reply = [_read_file(*file) for file in job.files] if isinstance(job, ReadJob) else _make_cover(job)
-        sink.write(frame(reply))
-        sink.flush()
+        try:
+            sink.write(frame(reply))
+            sink.flush()
+        except BrokenPipeError:  # the keeper died; what the interpreter would flush at its end has no reader either
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sink.fileno())
+            return 0
 
 
 def _receive(source: BinaryIO) -> bytes | None:

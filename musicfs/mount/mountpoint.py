@@ -8,6 +8,7 @@ cannot be read. Its real mode is noted in the cache folder and restored by the n
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import stat
 import subprocess
@@ -16,6 +17,9 @@ import msgspec
 
 from musicfs.errors import MountError
 
+log = logging.getLogger(__name__)
+
+FUSE_CONF = "/etc/fuse.conf"
 _NOTE = "covered.json"
 _UNMOUNT_TIMEOUT_S = 10.0
 
@@ -46,27 +50,35 @@ class MountPoint:
         """Make the folder below unreadable, and note its mode first."""
         found = os.fstat(self._descriptor)
         note = Covered(self.path, found.st_dev, found.st_ino, self._mode)
-        with open(self._note, "wb") as file:
-            file.write(msgspec.json.encode(note))
+        try:
+            with open(self._note, "wb") as file:
+                file.write(msgspec.json.encode(note))
+        except OSError as error:  # a full disk, say: the mount works, only this guard does not
+            log.warning("the folder below the mount is not guarded: %s: %s", self._note, error.strerror)
+            return
         try:
             os.fchmod(self._descriptor, 0)
         except PermissionError:  # another user's folder: the mount works, only this guard does not
             os.unlink(self._note)
 
     def uncover(self) -> None:
-        """Give the folder its mode back."""
+        """Give the folder its mode back; idempotent."""
+        if self._descriptor < 0:
+            return
         if os.path.exists(self._note):
             os.fchmod(self._descriptor, self._mode)
             os.unlink(self._note)
         os.close(self._descriptor)
+        self._descriptor = -1
 
     def _restore(self) -> None:
         """Undo what a crash left: the noted folder gets its mode back."""
         try:
             with open(self._note, "rb") as file:
                 note = msgspec.json.decode(file.read(), type=Covered)
+            clear_stale(note.path)  # it may have been mounted somewhere else
             found = os.stat(note.path)
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, MountError):
             return
         if (found.st_dev, found.st_ino) == (note.device, note.inode) and stat.S_IMODE(found.st_mode) == 0:
             os.chmod(note.path, note.mode)
@@ -109,6 +121,22 @@ def clear_stale(path: str) -> bool:
         unmount(path)
         return True
     return False
+
+
+def check_allow_other(conf_path: str = FUSE_CONF, user: int | None = None) -> None:
+    """MountError unless this user (the effective one) may mount with ``allow_other`` (fusermount(1))."""
+    if (os.geteuid() if user is None else user) == 0:
+        return
+    try:
+        with open(conf_path, encoding="utf-8", errors="replace") as file:
+            allowed = any(line.partition("#")[0].strip() == "user_allow_other" for line in file)
+    except OSError:
+        allowed = False
+    if not allowed:
+        raise MountError(
+            "allow_other is set, and only root may mount for other users on this machine",
+            remedy=f"add the line 'user_allow_other' to {conf_path}, or leave allow_other out",
+        )
 
 
 def is_mounted(path: str) -> bool:

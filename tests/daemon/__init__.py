@@ -1,0 +1,1 @@
+"""Two processes, their link, their supervision, their end."""
