@@ -70,7 +70,7 @@ class Sidecars:
     def dependents(self, folder_id: int) -> set[int]:
         """Folders whose home may follow this one's: those without tracks below it, or beside it for a disc."""
         record = self._tx.folder(folder_id)
-        top = parent_of(record.path) if is_disc_folder(record.path) else record.path
+        top = (is_disc_folder(record.path) and parent_of(record.path)) or record.path
         if not top:
             return set()
         return {
