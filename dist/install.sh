@@ -212,7 +212,7 @@ make_venv() {
     fi
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[$extras]" ||
         fail "pip could not install the package" "its messages are above; without a network, use an index mirror of your own (PIP_INDEX_URL)"
-    printf '%s\n' "$digest" >"$stamp"
+    printf '%s\n' "$digest" | tee "$VENV/.musicfs-all" >"$stamp" # every list of extras here includes "all"
 }
 
 # ---------------------------------------------------------------------------------------------------------------

@@ -133,7 +133,10 @@ class Mounted:
         raise AssertionError(f"not scanned after {timeout_s} s; last status {status}; log:\n{self.log}")
 
     def files(self) -> Iterator[ServedFile]:
-        """Every regular file of the mount that has an original, in the order of its names; asks the mount's xattrs."""
+        """Every regular file of the mount that is an original, in the order of its names; asks the mount's xattrs.
+
+        A cover that was taken out of a track, or converted, names where it comes from too: it is none of these.
+        """
         for virtual in sorted(self.point.rglob("*")):
             if not virtual.is_file() or virtual.is_symlink():
                 continue
@@ -141,8 +144,10 @@ class Mounted:
                 origin_id = os.getxattr(virtual, "user.musicfs.origin").decode()
                 path = os.getxattr(virtual, "user.musicfs.origin_path")
             except OSError:
-                continue  # made by MusicFS itself: a cover taken from a track
-            yield ServedFile(virtual, Path(os.fsdecode(os.path.join(os.fsencode(self.roots[origin_id]), path))))
+                continue  # made by MusicFS itself: a playlist
+            origin = Path(os.fsdecode(os.path.join(os.fsencode(self.roots[origin_id]), path)))
+            if origin.suffix.lower() == virtual.suffix.lower():
+                yield ServedFile(virtual, origin)
 
     def close(self, timeout_s: float = 40) -> None:
         """Stop it by SIGTERM, and check all that the module's docstring promises."""

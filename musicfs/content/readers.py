@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from musicfs.errors import ChangedError, NotFoundError, OriginError
+from musicfs.errors import ChangedError, NotFoundError, OriginError, UnreachableError
 from musicfs.origins.contract import LocalPaths, Origin
 
 _BUFFER_BYTES = 1 << 17  # the kernel asks for 128 KiB at most
@@ -147,10 +147,22 @@ class OriginReader:
         pass
 
 
+class Origins(Protocol):
+    """Where open origins come from."""
+
+    def get(self, origin_id: str) -> Origin | None:
+        """The origin, or None if there is none of this id."""
+        ...
+
+    def forget(self, origin_id: str) -> None:
+        """It could not be reached: open it anew next time."""
+        ...
+
+
 class Sources:
     """Opens ranges of origins' objects."""
 
-    def __init__(self, origins: Mapping[str, Origin], waiting: Waiting) -> None:
+    def __init__(self, origins: Origins, waiting: Waiting) -> None:
         self._origins = origins
         self._waiting = waiting
         self._buffers = threading.local()
@@ -161,7 +173,11 @@ class Sources:
         if origin is None:
             raise NotFoundError(f"origin {origin_id!r} is not configured", remedy="see 'musicfs config show'")
         if isinstance(origin, LocalPaths):
-            with self._waiting():
-                descriptor = origin.open_local(path, version)
+            try:
+                with self._waiting():
+                    descriptor = origin.open_local(path, version)
+            except UnreachableError:
+                self._origins.forget(origin_id)
+                raise
             return LocalReader(descriptor, start, size, self._waiting, self._buffers)
         return OriginReader(origin, path, version, start, size, self._waiting)

@@ -178,9 +178,9 @@ class KeeperBackend:
             )
 
     def confirm(self, origin_id: str) -> int:
-        self._lookup(origin_id)
+        state = self._lookup(origin_id)
         held = self._catalog.origins()[origin_id].held
-        if held:
+        if held or state.healthy is False:  # another disk under the path is confirmed in the same way
             self._service.request(Request(origin_id, confirmed=True)).done.wait(_CONFIRM_WAIT_S)
         return held
 

@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from musicfs.api.paths import socket_path
 from musicfs.api.server import ControlServer
@@ -22,6 +22,7 @@ from musicfs.config.settings import OriginSettings, Settings
 from musicfs.daemon import logs
 from musicfs.daemon.control import KeeperBackend
 from musicfs.daemon.link import Counters, Link, Look, Replayed, Rescan, Stale, Start, Stop
+from musicfs.daemon.opening import enabled_origins
 from musicfs.daemon.scanning import OriginState, Request, ScanService
 from musicfs.errors import MusicFSError
 from musicfs.library.pool import WorkerPool
@@ -148,13 +149,18 @@ class Keeper:
 
     # Beginning.
 
-    def _enabled(self) -> list[OriginSettings]:
-        return sorted((one for one in self._settings.origins if one.enabled), key=lambda one: one.priority)
+    def _opener(self, settings: OriginSettings, number: int) -> Callable[[bytes], Origin]:
+        def opener(anchor: bytes) -> Origin:
+            origin = open_origin(settings, anchor=anchor, debounce_s=self._settings.scan.debounce_s)
+            self._origins[number] = origin
+            return origin
+
+        return opener
 
     def _open_origins(self, catalog: Catalog) -> list[OriginState]:
         """Open every enabled origin, best priority first, and give new ones their number."""
         states = []
-        for settings in self._enabled():
+        for settings in enabled_origins(self._settings):
             with WriteTransaction(catalog) as tx:
                 record = tx.origin(settings.id)
                 if record is None:
@@ -164,14 +170,12 @@ class Keeper:
                         record.number, settings.origin_type, settings.path, b"", record.files, record.size_bytes
                     )
                 tx.put_origin(settings.id, record)
-            origin = open_origin(settings, anchor=record.identity, debounce_s=self._settings.scan.debounce_s)
-            self._origins[record.number] = origin
-            states.append(OriginState(settings, origin, record, self._clock))
+            states.append(OriginState(settings, self._opener(settings, record.number), record, self._clock))
         return states
 
     def _forget_unconfigured(self, catalog: Catalog, publisher: Publisher) -> None:
         """Take origins out of the tree that the configuration no longer has."""
-        configured = {settings.id for settings in self._enabled()}
+        configured = {settings.id for settings in enabled_origins(self._settings)}
         for origin_id, record in catalog.origins().items():
             if origin_id in configured:
                 continue

@@ -7,23 +7,14 @@ import stat
 
 from musicfs import formats
 from musicfs.config.settings import Settings
-from musicfs.errors import FormatError, OriginError, Problem, TemplateError
+from musicfs.errors import FormatError, OriginError
 from musicfs.library.classify import is_audio_name
 from musicfs.origins.contract import LocalPaths
 from musicfs.origins.registry import open_origin
 from musicfs.store.records import stored_facts
 from musicfs.vfs.names import numbered, split_suffix
-from musicfs.vfs.templates import Subject, parse
+from musicfs.vfs.templates import Subject
 from musicfs.vfs.views import View, build_views, discs
-
-
-def check_template(text: str) -> Problem | None:
-    """What is wrong with a template, or None."""
-    try:
-        parse(text)
-    except TemplateError as error:
-        return Problem("template", str(error), error.remedy)
-    return None
 
 
 def preview(settings: Settings, limit: int = 10) -> list[tuple[str, str]]:
@@ -38,9 +29,8 @@ def preview(settings: Settings, limit: int = 10) -> list[tuple[str, str]]:
 
 def _samples(settings: Settings, limit: int) -> list[tuple[str, str, Subject | None]]:
     found: list[tuple[str, str, Subject | None]] = []
-    for one in settings.origins:
-        origin = open_origin(one)
-        if not one.enabled or not isinstance(origin, LocalPaths):
+    for origin in map(open_origin, (one for one in settings.origins if one.enabled)):
+        if not isinstance(origin, LocalPaths):
             continue
         for folder in origin.list():
             for entry in folder.files:

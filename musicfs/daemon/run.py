@@ -21,13 +21,13 @@ from musicfs.clock import SystemClock
 from musicfs.config.settings import Settings
 from musicfs.content.readers import Sources
 from musicfs.daemon import logs
-from musicfs.daemon.link import Counters, Look, Message, Replayed, Rescan, Stop
+from musicfs.daemon.link import Counters, Look, Message, Replayed, Rescan, Stale, Stop
+from musicfs.daemon.opening import CatalogedOrigins
 from musicfs.daemon.supervisor import Supervisor
 from musicfs.errors import AlreadyRunningError, MusicFSError, StoreError
 from musicfs.mount.mountpoint import MountPoint, check_allow_other, unmount
 from musicfs.mount.operations import Operations, Presentation, released
 from musicfs.mount.session import Session, handlers_paused, invalidate, invalidate_folders
-from musicfs.origins.registry import open_origin
 from musicfs.store.catalog import Catalog, prepare
 from musicfs.store.environment import mark_clean
 from musicfs.store.schema import ROOT_INODE, ChangeOp
@@ -119,9 +119,8 @@ class _MountProcess:
         prepare(catalog_path)
         self._catalog = Catalog(catalog_path, readonly=True)
         self._sequence = self._catalog.last_change()
-        origins = {one.id: open_origin(one) for one in settings.origins if one.enabled}
-        sources = Sources(origins, released)
-        self._nodes = Nodes(self._catalog, sources, settings.cache.metadata_cache_mb << 20)
+        sources = Sources(CatalogedOrigins(settings, self._catalog), released)
+        self._nodes = Nodes(self._catalog, sources, settings.cache.metadata_cache_mb << 20, self._on_stale)
         uid = settings.mount.uid if settings.mount.uid >= 0 else os.getuid()
         gid = settings.mount.gid if settings.mount.gid >= 0 else os.getgid()
         self._operations = Operations(self._nodes, Presentation(uid, gid, settings.mount.umask), self._announce)
@@ -171,6 +170,9 @@ class _MountProcess:
             self._grown.set()
         elif isinstance(message, Stop):
             self._stop(message.timeout_s if message.graceful else 0.0)
+
+    def _on_stale(self, object_id: int) -> None:
+        self._supervisor.send(Stale(object_id))
 
     def _replay(self) -> None:
         """Follow the change log: drop our lists, then what the kernel holds."""

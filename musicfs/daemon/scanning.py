@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -51,9 +51,13 @@ class Job:
 class OriginState:
     """What is known about a configured origin while the keeper lives."""
 
-    def __init__(self, settings: OriginSettings, origin: Origin, record: OriginRecord, clock: Clock) -> None:
+    def __init__(
+        self, settings: OriginSettings, opener: Callable[[bytes], Origin], record: OriginRecord, clock: Clock
+    ) -> None:
+        """``opener`` opens the origin, anchored to what it is given; empty accepts whatever is found."""
         self.settings = settings
-        self.origin = origin
+        self.opener = opener
+        self.origin = opener(record.identity)
         self.number = record.number
         self.healthy: bool | None = None
         self.message = ""
@@ -146,6 +150,15 @@ class ScanService:
                 if state.watch is not None:
                     state.watch.close()
 
+    def _begin_anew(self, state: OriginState) -> None:
+        """Accept what the origin stands on now, whatever it stood on before."""
+        if state.watch is not None:
+            state.watch.close()
+            state.watch = None
+        state.origin.close()
+        state.origin = state.opener(b"")
+        self._begin(state)
+
     def _begin(self, state: OriginState) -> None:
         """Watch first, then list: nothing falls between."""
         if state.settings.watch and isinstance(state.origin, Watchable):
@@ -215,6 +228,8 @@ class ScanService:
             job.done.set()
 
     def _scan(self, state: OriginState, request: Request) -> Outcome:
+        if request.confirmed:
+            self._begin_anew(state)
         record = self._catalog.origins()[state.settings.id]
         outcome = self._scanner.scan(
             state.origin,

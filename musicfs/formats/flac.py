@@ -91,7 +91,7 @@ def _continues(view: View, position: int, *, last: bool) -> bool:
         return False
     if last:
         return head[0] == 0xFF and head[1] & 0xFE == 0xF8
-    return head[0] & 0x7F <= _PICTURE and position + 4 + int.from_bytes(head[1:]) <= view.size
+    return _STREAMINFO < head[0] & 0x7F <= _PICTURE and position + 4 + int.from_bytes(head[1:]) <= view.size
 
 
 def read_block_comments(view: View, start: int, tags: TagSet, pictures: list[Picture]) -> int:

@@ -17,6 +17,7 @@ HEADER_BYTES = 10
 # A tag that is unsynchronised as a whole (v2.2, v2.3) can only be walked by undoing that for all of it.
 _MAX_UNSYNC_TAG_BYTES = 8 * 1024 * 1024
 _PICTURE_HEADER_BYTES = 1024
+_MAX_COMPRESSED_FRAMES = 100
 
 _UNSYNC, _EXTENDED = 0x80, 0x40
 # Frame format flags: "ID3 tag version 2.3.0", 3.3.1; "2.4.0 - Main Structure", 4.1.2.
@@ -74,7 +75,7 @@ def _walk_of_unsync(view: View, tag: Id3, version: int, flags: int, body: slice)
         raise FormatError("an unsynchronised ID3 tag of this size is not read")
     raw = view.read(body.start, body.stop)
     plain = undo_unsync(raw)
-    return _Walk(_Memory(plain), tag, version, flags, position=0, stop=len(plain), raw=raw, raw_start=body.start)
+    return _Walk(View(_Memory(plain)), tag, version, flags, position=0, stop=len(plain), raw=raw, raw_start=body.start)
 
 
 def undo_unsync(data: bytes) -> bytes:
@@ -82,14 +83,17 @@ def undo_unsync(data: bytes) -> bytes:
     return data.replace(b"\xff\x00", b"\xff")
 
 
-class _Memory(View):
-    """A view of bytes in memory."""
+class _Memory:
+    """Bytes in memory as a source."""
 
-    __slots__ = ()
+    __slots__ = ("_data", "size")
 
     def __init__(self, data: bytes) -> None:
-        self.head = data
+        self._data = data
         self.size = len(data)
+
+    def read(self, start: int, stop: int) -> bytes:
+        return self._data[start:stop]
 
 
 @dataclass(slots=True)
@@ -107,6 +111,8 @@ class _Walk:
     stop: int
     raw: bytes = b""
     raw_start: int = 0
+    located: tuple[int, int] = (0, 0)
+    compressed: int = 0
     text: FrameText = field(init=False)
 
     def run(self) -> None:
@@ -208,7 +214,8 @@ class _Walk:
 
     def _compressed(self, name: str, packed: bytes) -> None:
         """A compressed frame: its text. A compressed picture has no range in the file, and is passed over."""
-        if name != "APIC":
+        self.compressed += 1
+        if name != "APIC" and self.compressed <= _MAX_COMPRESSED_FRAMES:
             self.text.add(name, zlib.decompressobj().decompress(packed, MAX_VALUE_BYTES))
 
     def _frame(self, name: str, start: int, stop: int, *, unsync: bool) -> None:
@@ -233,14 +240,24 @@ class _Walk:
         if start >= stop:
             return None
         if self.raw:
-            start, stop = (self.raw_start + raw_offset(self.raw, offset) for offset in (start, stop))
+            start, stop = self._locate(start), self._locate(stop)
         return Picture(kind, mime, start, stop, "unsync" if unsync or self.raw else "raw")
 
+    def _locate(self, offset: int) -> int:
+        """Where the byte at ``offset`` of the tag lies in the file; offsets never decrease."""
+        raw = raw_offset(self.raw, offset, self.located)
+        self.located = raw, offset
+        return self.raw_start + raw
 
-def raw_offset(raw: bytes, plain_offset: int) -> int:
-    """Where in unsynchronised ``raw`` the byte lies that is at ``plain_offset`` once that is undone."""
-    offset = plain_offset
-    while (grown := plain_offset + raw.count(b"\xff\x00", 0, offset)) != offset:
+
+def raw_offset(raw: bytes, plain_offset: int, known: tuple[int, int] = (0, 0)) -> int:
+    """Where in unsynchronised ``raw`` the byte lies that is at ``plain_offset`` once that is undone.
+
+    ``known`` is an earlier pair of such positions, raw and plain, to count from.
+    """
+    raw_known, plain_known = known
+    offset = least = raw_known + plain_offset - plain_known
+    while (grown := least + raw.count(b"\xff\x00", raw_known, offset)) != offset:
         offset = grown
     return offset + (raw[offset - 1 : offset + 1] == b"\xff\x00")
 

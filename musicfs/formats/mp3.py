@@ -62,9 +62,9 @@ def _find_stream(view: View, start: int, stop: int) -> Stream:
 def _technical(stream: Stream, audio_stop: int) -> Technical:
     frame = stream.frame
     if stream.samples:
-        duration_ms = round(stream.samples * 1000 / frame.sample_rate)
+        duration_ms = round((stream.samples - stream.filling) * 1000 / frame.sample_rate)
         audio_bytes = stream.audio_bytes or audio_stop - stream.start - frame.size
-        bitrate = round(audio_bytes * 8 * frame.sample_rate / stream.samples)
+        bitrate = round(max(0, audio_bytes) * 8 * frame.sample_rate / stream.samples)
     else:
         bitrate = frame.bitrate
         duration_ms = round((audio_stop - stream.start) * 8000 / bitrate)

@@ -70,13 +70,14 @@ class ItemList:
         if mean == _ITUNES and name.startswith("iTun"):
             return  # gapless and loudness data of iTunes' own
         for kind, data in _data_atoms(body, name_stop):
-            if kind not in (_IMPLICIT, _UTF8, _UTF16):
-                continue
+            text = _text(kind, data)
+            if kind not in (_IMPLICIT, _UTF8, _UTF16) or "\0" in text:
+                continue  # binary, whether it says so or not
             field = MP4_FREE_FORM.get(key)
             if field is not None:
-                self.tags.add(field, _text(kind, data))
+                self.tags.add(field, text)
             else:
-                self.tags.add_alias(key, _text(kind, data))
+                self.tags.add_alias(key, text)
 
     def _add_covers(self, view: View, start: int, stop: int) -> None:
         """Note each picture; some programs put other atoms between them."""

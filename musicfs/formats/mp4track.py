@@ -127,6 +127,8 @@ class Track:
         rate = bits.sample_rate()
         channels = bits.take(4)
         is_extended = kind in (_SBR, _PS)
+        if kind == _PS and channels == 1:
+            channels = 2  # parametric stereo: one channel is coded, two are played
         if is_extended:
             rate = bits.sample_rate()
             kind = bits.object_type()

@@ -47,12 +47,16 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """The first frame of a stream, and what its Xing or VBRI header counts; 0 is unknown."""
+    """The first frame of a stream, and what its Xing or VBRI header counts; 0 is unknown.
+
+    ``filling`` of the ``samples`` were put before and after the music by the encoder.
+    """
 
     start: int
     frame: Frame
     samples: int = 0
     audio_bytes: int = 0
+    filling: int = 0
 
 
 def parse_frame(bits: int) -> Frame | None:
@@ -126,7 +130,7 @@ def _xing(data: bytes, xing: int, start: int, frame: Frame) -> Stream | None:
     if len(data) < xing + 8:
         return None
     (flags,) = struct.unpack_from(">I", data, xing + 4)
-    samples = size = 0
+    samples = size = filling = 0
     position = xing + 8
     if flags & _FRAMES:
         samples = int.from_bytes(data[position : position + 4]) * frame.samples
@@ -141,5 +145,6 @@ def _xing(data: bytes, xing: int, start: int, frame: Frame) -> Stream | None:
     if samples and len(lame) == 24 and lame.startswith(_LAME_VERSIONS):
         # Bytes 21-23: what the encoder put before and after the music, 12 bits each, in samples.
         (edges,) = struct.unpack(">I", b"\0" + lame[21:24])
-        samples = max(0, samples - (edges >> 12) - (edges & 0xFFF))
-    return Stream(start, frame, samples, size)
+        filling = (edges >> 12) + (edges & 0xFFF)
+    # Old versions of LAME wrote more filling than there is sound into short files.
+    return Stream(start, frame, samples, size, filling if filling < samples else 0)

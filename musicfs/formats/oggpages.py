@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
+from operator import itemgetter
 
 from musicfs.errors import FormatError
 from musicfs.formats.source import View
@@ -97,21 +99,27 @@ class Packets:
         while self._known < stop and not self._complete:
             self._extend(start)
         parts = []
-        for position, file_position, size in self._extents:
+        for index in range(self._extent_at(start), len(self._extents)):
+            position, file_position, size = self._extents[index]
             low, high = max(start, position), min(stop, position + size)
-            if low < high:
-                shift = file_position - position
-                parts.append(self._view.read(low + shift, high + shift))
+            if low >= high:
+                break
+            shift = file_position - position
+            parts.append(self._view.read(low + shift, high + shift))
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def locate(self, position: int) -> int:
         """Where the byte at ``position`` of the packet at hand lies in the file; FormatError beyond its end."""
         while self._known <= position and not self._complete:
             self._extend(position)
-        for start, file_position, size in self._extents:
-            if start <= position < start + size:
-                return file_position + position - start
-        raise FormatError(f"an Ogg packet ends before its byte {position}")
+        if position >= self._known:
+            raise FormatError(f"an Ogg packet ends before its byte {position}")
+        start, file_position, _ = self._extents[self._extent_at(position)]
+        return file_position + position - start
+
+    def _extent_at(self, position: int) -> int:
+        """The index of the extent that holds ``position``, or of the last one before it."""
+        return max(0, bisect_right(self._extents, position, key=itemgetter(0)) - 1)
 
     def _extend(self, towards: int = 0) -> None:
         """Add what the current page has of the packet at hand, or turn the page; a step ``towards`` a position far ahead."""

@@ -44,7 +44,7 @@ def _extract(source: RangeReader, picture: Picture) -> bytes:
         raise FormatError(f"pictures coded as {picture.coding} are not known")
     view = View(source)
     is_ogg = view.head[:4] == CAPTURE
-    payload = _ogg_payload(view, picture) if is_ogg else view.read(picture.start, picture.stop)
+    payload = _ogg_payload(source, view, picture) if is_ogg else source.read(picture.start, picture.stop)
     if picture.coding == "ogg":
         return payload
     block = binascii.a2b_base64(payload)
@@ -52,7 +52,7 @@ def _extract(source: RangeReader, picture: Picture) -> bytes:
     return block[header.data_start : header.data_start + header.data_bytes]
 
 
-def _ogg_payload(view: View, picture: Picture) -> bytes:
+def _ogg_payload(source: RangeReader, view: View, picture: Picture) -> bytes:
     """The payload of the picture's stream between two positions of the file."""
     parts: list[bytes] = []
     position, serial = 0, None
@@ -61,10 +61,13 @@ def _ogg_payload(view: View, picture: Picture) -> bytes:
         position = page.stop
         if page.stop <= picture.start or (serial is not None and page.serial != serial):
             continue
+        if page.payload >= picture.stop:
+            break
         if serial is not None and not page.flags & CONTINUED:
             raise FormatError(f"the picture breaks off at the Ogg page at byte {page.start}")
         serial = page.serial
-        parts.append(view.read(max(page.payload, picture.start), min(page.stop, picture.stop)))
+        # Past the view, whose budget is for tags; the page is known to lie within the file.
+        parts.append(source.read(max(page.payload, picture.start), min(page.stop, picture.stop)))
         if position >= picture.stop:
             return b"".join(parts)
     raise FormatError(f"the picture at byte {picture.start} spans too many Ogg pages")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from musicfs.errors import FormatError
 from musicfs.formats.adts import read_adts
 from musicfs.formats.aiff import read_aiff
@@ -24,6 +26,9 @@ _READERS = {
 }
 
 
+MAX_PICTURES = 100
+
+
 def read(source: RangeReader, name: str) -> Facts:
     """Everything the file says about itself, from its head and tail; ``name`` is its file name (only the suffix matters).
 
@@ -37,10 +42,11 @@ def read(source: RangeReader, name: str) -> Facts:
         if found is None:
             raise FormatError(f"{name} is no audio file of a known kind")
         container, start = found
-        if container == "mp4":
-            return read_mp4(view, name)
-        return _READERS[container](view, start)
+        facts = read_mp4(view, name) if container == "mp4" else _READERS[container](view, start)
     except FormatError:
         raise
     except MALFORMED as error:
         raise FormatError(f"{name} is damaged: {error}") from error
+    if len(facts.pictures) > MAX_PICTURES:
+        facts = msgspec.structs.replace(facts, pictures=facts.pictures[:MAX_PICTURES])
+    return facts

@@ -19,6 +19,10 @@ REMOTE_TAIL_BYTES = 64 * 1024
 _READ_AHEAD_BYTES = 16 * 1024
 _REMOTE_READ_AHEAD_BYTES = 64 * 1024
 
+# What the parsers may read of one file, where a read counts as this many bytes more: a crafted file cannot keep them busy.
+_BUDGET_BYTES = 32 * 1024 * 1024
+_READ_COST_BYTES = 256
+
 
 class RangeReader(Protocol):
     """A file of known size that is read by ranges. Parsers ask for few, small ranges, never beyond ``size``."""
@@ -150,18 +154,22 @@ class HeadTail:
 class View:
     """What parsers read through: the head in memory, and every range checked against the file's size.
 
-    A range that lies outside the file is a FormatError: some length in the file is wrong.
+    A range that lies outside the file is a FormatError: some length in the file is wrong. So is reading without end.
     """
 
-    __slots__ = ("_source", "head", "size")
+    __slots__ = ("_budget", "_source", "head", "size")
 
     def __init__(self, source: RangeReader) -> None:
         self._source = source
+        self._budget = _BUDGET_BYTES
         self.size = source.size
         self.head = source.read(0, min(self.size, HEAD_BYTES)) if self.size else b""
 
     def read(self, start: int, stop: int) -> bytes:
         """Exactly the bytes ``[start, stop)``."""
+        self._budget -= stop - start + _READ_COST_BYTES
+        if self._budget < 0:
+            raise FormatError("the tags of the file refer to too much data")
         if 0 <= start <= stop <= len(self.head):
             return self.head[start:stop]
         if not 0 <= start <= stop <= self.size:

@@ -9,6 +9,7 @@ from musicfs.model import FIELDS
 MAX_VALUE_BYTES = 256 * 1024
 MAX_TEXT_CHARS = 1024 * 1024
 MAX_ITEMS = 10_000
+MAX_VALUES_PER_FIELD = 500
 
 _TRUE = frozenset({"1", "true", "yes", "t", "y"})
 
@@ -16,22 +17,28 @@ _TRUE = frozenset({"1", "true", "yes", "t", "y"})
 class TagSet:
     """Values by field in the file's order, each once; blank values and what exceeds the limits are left out."""
 
-    __slots__ = ("_aliases", "_room", "_values")
+    __slots__ = ("_aliases", "_items", "_room", "_values")
 
     def __init__(self) -> None:
         self._values: dict[str, list[str]] = {}
         self._aliases: dict[str, list[str]] = {}
         self._room = MAX_TEXT_CHARS
+        self._items = MAX_ITEMS
 
     def add(self, field: str, value: str) -> None:
         """Add one value of ``field``, a field's name or a custom tag's."""
+        if "\0" in value:
+            for part in value.split("\0", MAX_VALUES_PER_FIELD):
+                self.add(field, part)
+            return
         self._room -= len(field) + len(value)
-        if self._room < 0 or not value or value.isspace():
+        self._items -= 1
+        if self._room < 0 or self._items < 0 or not value or value.isspace():
             return
         values = self._values.get(field)
         if values is None:
             self._values[field] = [value]
-        elif value not in values:
+        elif len(values) < MAX_VALUES_PER_FIELD and value not in values:
             values.append(value)
 
     def add_alias(self, name: str, value: str) -> None:
@@ -39,7 +46,7 @@ class TagSet:
         if not name:
             return
         self._room -= len(name) + len(value)
-        if self._room >= 0 and value and not value.isspace():
+        if self._room >= 0 and value:
             self._aliases.setdefault(name, []).append(value)
 
     def add_named(self, name: str, value: str) -> None:
@@ -67,6 +74,8 @@ class TagSet:
         for number in ("track", "disc"):
             if number in tags:
                 _split_total(tags, number)
+        if "date" in tags:
+            _drop_empty_dates(tags)
         if "compilation" in tags:
             if tags["compilation"][0].strip().lower() in _TRUE:
                 tags["compilation"] = ("1",)
@@ -75,13 +84,14 @@ class TagSet:
         return tags
 
     def _settle_aliases(self) -> None:
-        for name, values in self._aliases.items():
+        aliases, self._aliases = self._aliases, {}
+        for name, values in aliases.items():
             field = VORBIS.get(name) or VORBIS_ALIASES.get(name) or name
-            primary = self._values.setdefault(field, values)
+            primary = self._values.get(field)
             # A year beside its date, or the same words twice, says nothing new; the rest stays under its own name.
-            if primary is not values and name not in FIELDS and not _says_all(primary, values):
-                self._values.setdefault(name, values)
-        self._aliases = {}
+            if primary is None or (name not in FIELDS and not _says_all(primary, values)):
+                for value in values:
+                    self.add(field if primary is None else name, value)
 
 
 def _says_all(primary: list[str], values: list[str]) -> bool:
@@ -103,3 +113,12 @@ def _split_total(tags: dict[str, tuple[str, ...]], number: str) -> None:
         tags[number] = tuple(values)
     else:
         del tags[number]
+
+
+def _drop_empty_dates(tags: dict[str, tuple[str, ...]]) -> None:
+    """A date without any digit but zero is what some programs write for an unknown one."""
+    dates = tuple(date for date in tags["date"] if any(digit in "123456789" for digit in date))
+    if dates:
+        tags["date"] = dates
+    else:
+        del tags["date"]

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from musicfs.errors import UnreachableError
-from musicfs.origins.filesystems import Mount, filesystem_identity, read_mounts
+from musicfs.origins.filesystems import Mount, filesystem_identity, parse_mountinfo, read_mountinfo
 from musicfs.origins.oserrors import is_absent, origin_error, printable
 
 ROOT = ""
@@ -37,6 +37,7 @@ class Anchor:
         self._root = root
         self._lock = threading.Lock()
         self._identities: dict[str, str] = _load(saved)
+        self._table: tuple[bytes, tuple[Mount, ...]] = (b"", ())  # its text, and what it says
 
     def dump(self) -> bytes:
         """The identities, to be given to a later :class:`Anchor`; empty before the first use."""
@@ -53,7 +54,7 @@ class Anchor:
         """
         with self._lock:
             submounts = [folder for folder in self._identities if folder and _concerns(folder, path, below=below)]
-        mounts = read_mounts()
+        mounts = self._mounts()
         for folder in (ROOT, *submounts):
             identity = self._identify(folder, mounts)
             with self._lock:
@@ -66,7 +67,7 @@ class Anchor:
         ``mount_points`` maps each to the device it was on; UnreachableError if one is not any more. What lies in the folders
         ``unknown``, which the listing could not see into, stays as it is.
         """
-        mounts = read_mounts()
+        mounts = self._mounts()
         found = {path: self._identify(path, mounts, device) for path, device in mount_points.items()}
         hidden = tuple(unknown)
         with self._lock:
@@ -74,6 +75,19 @@ class Anchor:
                 if not any(is_at_or_below(path, folder) for folder in hidden):
                     del self._identities[path]
             self._identities.update(found)
+
+    def _mounts(self) -> tuple[Mount, ...]:
+        """The mount table, parsed again only when it reads differently.
+
+        Identities are never kept: a disk that is unmounted and another one in its place can have the same line here, the
+        same device number and the same inode.
+        """
+        text = read_mountinfo()
+        known, mounts = self._table
+        if text != known:
+            mounts = parse_mountinfo(text)
+            self._table = (text, mounts)
+        return mounts
 
     def _identify(self, path: str, mounts: tuple[Mount, ...], device: int | None = None) -> str:
         absolute = self._absolute(path)

@@ -46,13 +46,18 @@ def parse_mountinfo(text: bytes) -> tuple[Mount, ...]:
     return tuple(mounts)
 
 
-def read_mounts() -> tuple[Mount, ...]:
-    """What is mounted in this process's namespace; empty where there is no ``/proc``."""
+def read_mountinfo() -> bytes:
+    """The mount table of this process's namespace as the kernel prints it; empty where there is no ``/proc``."""
     try:
-        with open("/proc/self/mountinfo", "rb") as file:
-            return parse_mountinfo(file.read())
+        with open("/proc/self/mountinfo", "rb", buffering=0) as file:
+            return file.read()
     except FileNotFoundError:
-        return ()
+        return b""
+
+
+def read_mounts() -> tuple[Mount, ...]:
+    """What is mounted in this process's namespace."""
+    return parse_mountinfo(read_mountinfo())
 
 
 def find_mount(real_path: bytes, mounts: Iterable[Mount]) -> Mount | None:

@@ -10,7 +10,7 @@ import ctypes
 import os
 import select
 import struct
-from typing import Protocol
+from typing import Protocol, cast
 
 import msgspec
 from watchdog.observers import inotify_c
@@ -98,7 +98,8 @@ class Inotify:
         return watch
 
     def remove(self, watch: int) -> None:
-        inotify_c.inotify_rm_watch(self._queue, inotify_c.WatchDescriptor(watch))  # EINVAL: gone with its folder
+        # EINVAL: gone with its folder. The type's name is new in watchdog 7; 6 is fine otherwise.
+        inotify_c.inotify_rm_watch(self._queue, cast("inotify_c.WatchDescriptor", watch))
 
     def read(self, timeout_s: float | None) -> list[InotifyEvent]:
         ready = {descriptor for descriptor, _ in self._poll.poll(None if timeout_s is None else timeout_s * 1000)}

@@ -19,11 +19,13 @@ from musicfs.errors import SchemaError, StoreError
 from musicfs.store import environment
 from musicfs.store.records import (
     ENTRY,
+    NODE,
     U16,
     U32,
     U64,
     U64_U64,
     Node,
+    NodeKind,
     ObjectRecord,
     OriginRecord,
     decode_folder,
@@ -31,7 +33,7 @@ from musicfs.store.records import (
     decode_origin,
     unpack_node,
 )
-from musicfs.store.schema import FACT_TABLES, ROOT_INODE, SCHEMA, TREE_TABLES
+from musicfs.store.schema import FACT_TABLES, ROOT_INODE, SCHEMA, TREE_SLOTS, TREE_TABLES
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +63,13 @@ class Tables:
         self.object_ids, self.objects, self.identities, self.problems = map(table, FACT_TABLES[4:8])
         self.blobs, self.changes = map(table, FACT_TABLES[8:])
         self.nodes, self.entries, self.places, self.anchors, self.albums, self.art, self.made = (
-            table(f"{name}.{generation}") for name in TREE_TABLES
+            table(f"{name}.{generation % TREE_SLOTS}") for name in TREE_TABLES
         )
+
+    def clear_tree(self, txn: lmdb.Transaction[bytes]) -> None:
+        """Empty the tables of this generation."""
+        for table in (self.nodes, self.entries, self.places, self.anchors, self.albums, self.art, self.made):
+            txn.drop(table, delete=False)
 
 
 def prepare(path: str) -> str | None:
@@ -156,20 +163,23 @@ class Catalog:
         generation = self.tables.generation + 1
         tables = Tables(self.env, generation, create=True)
         with self.env.begin(write=True) as txn:
-            for name in TREE_TABLES:
-                txn.drop(getattr(tables, name), delete=False)
+            tables.clear_tree(txn)
         return tables
 
     def drop_old_trees(self) -> None:
-        """Give back the space of generations before the served one. No reader may be left in them."""
-        with self.env.begin() as txn, txn.cursor() as cursor:
-            names = [bytes(key) for key in cursor.iternext(values=False)]
-        for name in names:
-            table, dot, number = name.partition(b".")
-            if dot and table.decode() in TREE_TABLES and int(number) < self.tables.generation:
-                handle = self.env.open_db(name, create=False)
-                with self.env.begin(write=True) as txn:
-                    txn.drop(handle, delete=True)
+        """Give back the space of the tree before the served one, and of made bytes that only it used.
+
+        No reader may be left in it.
+        """
+        before = Tables(self.env, self.tables.generation - 1, create=True)
+        with self.env.begin(write=True) as txn:
+            before.clear_tree(txn)
+            with txn.cursor(self.tables.nodes) as cursor:
+                used = {NODE.unpack_from(raw)[5] for _, raw in cursor if raw[0] == NodeKind.BLOB}
+            with txn.cursor(self.tables.blobs) as cursor:
+                unused = [key for key in cursor.iternext(values=False) if U64.unpack(key)[0] not in used]
+            for key in unused:
+                txn.delete(key, db=self.tables.blobs)
 
     @contextmanager
     def snapshot(self) -> Iterator[lmdb.Transaction[bytes]]:

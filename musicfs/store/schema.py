@@ -1,7 +1,8 @@
 """Every table of the catalog: key, value, who writes it, what a crash leaves.
 
 All integers in keys are big-endian so that byte order is numeric order. Everything is written by the keeper in one
-transaction a batch; a crash leaves the last committed batch. ``G`` is the generation number of the tree.
+transaction a batch; a crash leaves the last committed batch. ``G`` is the tree's generation number modulo
+:data:`TREE_SLOTS`: LMDB keeps a handle for every table name a process has opened, and never gives it back.
 
 Facts (costly to learn, kept when templates change):
 
@@ -54,6 +55,8 @@ FACT_TABLES = (
     "meta", "origins", "folder_ids", "folders", "object_ids", "objects", "identities", "problems", "blobs", "changes",
 )  # fmt: skip
 TREE_TABLES = ("nodes", "entries", "places", "anchors", "albums", "art", "made")
+
+TREE_SLOTS = 2  # the served tree, and the one that is built or was served before
 
 ROOT_INODE = 1
 

@@ -187,6 +187,8 @@ class Artwork:
             record = self._tx.object(node.ref) if node is not None else None
             if node is None or record is None or record.kind != ObjectKind.AUDIO:
                 continue
+            if self._tx.place(node.ref, self._view) != inode:
+                continue  # a cover that is a range of a track
             facts = unpack_stored(record.facts)
             newest = max(newest, node.mtime_ns)
             if facts is not None:

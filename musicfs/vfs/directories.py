@@ -13,6 +13,8 @@ from musicfs.vfs.names import fit, fold, numbered
 Path = tuple[bytes, ...]
 _FOLDER_VERSION = b"/"
 
+_SECOND_NS = 1_000_000_000  # media servers compare folder times by the second
+
 
 class Directories:
     """The folders of one view while a batch is applied; :meth:`finish` must be called at its end.
@@ -46,10 +48,11 @@ class Directories:
         parent = self.get(path[:-1])
         if not parent:
             return 0
-        entry = self._tx.entry(parent, self._spelling(parent, path[-1]))
+        name = self._spelling(parent, path[-1])
+        entry = self._tx.entry(parent, name)
         if entry is None or entry[1] != NodeKind.FOLDER:
             return 0
-        self._remember(path, entry[0])
+        self._remember(path, entry[0], parent, name)
         return entry[0]
 
     def ensure(self, path: Path) -> int:
@@ -66,7 +69,7 @@ class Directories:
                 return inode
         inode = self.inode_for(parent, name, _FOLDER_VERSION)
         self.put(Node(inode, NodeKind.FOLDER, self._view, parent, 0, 0, 0, 0, name))
-        self._remember(path, inode)
+        self._remember(path, inode, parent, name)
         self._new.add(inode)
         self._newest.setdefault(inode, 0)
         return inode
@@ -80,7 +83,7 @@ class Directories:
         if node is None:
             return ()
         path = (*self.path_of(node.parent), node.name)
-        self._remember(path, inode)
+        self._remember(path, inode, node.parent, node.name)
         return path
 
     def free_name(self, directory: int, stem: str, suffix: str) -> bytes:
@@ -117,6 +120,12 @@ class Directories:
         self._newest[node.parent] = max(self._newest.get(node.parent, 0), node.mtime_ns)
         if self._ignore_case and node.parent in self._folded:
             self._folded[node.parent][fold(node.name)] = node.name
+
+    def refresh(self, node: Node, mtime_ns: int) -> None:
+        """Have the kernel forget what it holds of a file whose version is the same, but perhaps not its bytes."""
+        self._tx.update_node(msgspec.structs.replace(node, mtime_ns=mtime_ns))
+        self._tx.note(ChangeOp.CONTENT, 0, b"", node.inode)
+        self._newest[node.parent] = max(self._newest.get(node.parent, 0), mtime_ns)
 
     def remove(self, node: Node) -> None:
         """Take an entry out of its folder."""
@@ -156,19 +165,21 @@ class Directories:
         if node is None:
             return
         newest = self._newest[inode]
-        if inode not in self._new and not self._fresh:
-            newest = max(newest, self._now_ns)
+        if inode not in self._new and not self._fresh:  # it grows by a second even if an entry's time lies ahead
+            newest = max(newest, self._now_ns, node.mtime_ns + _SECOND_NS)
         if newest > node.mtime_ns:
             node = msgspec.structs.replace(node, mtime_ns=newest)
             self._tx.update_node(node)
             if node.parent in self._newest and inode in self._new:
                 self._newest[node.parent] = max(self._newest[node.parent], newest)
-        elif inode not in self._new:
+        elif inode not in self._new or inode == ROOT_INODE:  # the root is listed before it has a node
             self._tx.note(ChangeOp.INODE, 0, b"", inode)
 
-    def _remember(self, path: Path, inode: int) -> None:
+    def _remember(self, path: Path, inode: int, parent: int, name: bytes) -> None:
+        """``path`` is what was asked for; the folder's own path may be spelled otherwise."""
         self._inodes[path] = inode
-        self._paths.setdefault(inode, path)
+        if inode not in self._paths:
+            self._paths[inode] = (*self.path_of(parent), name)
 
     def _spelling(self, directory: int, name: bytes) -> bytes:
         """The name under which a folder already stands, if case does not count."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from musicfs.content.readers import BlobReader, Reader, Sources
-from musicfs.errors import ChangedError, StoreError
+from musicfs.errors import ChangedError, GoneError, StoreError
 from musicfs.store.catalog import Catalog
 from musicfs.store.records import Node, NodeKind
 from musicfs.store.schema import ROOT_INODE
@@ -25,7 +25,11 @@ _ROOT = Node(ROOT_INODE, NodeKind.FOLDER, 0, 0, 0, 0, 0, 0, b"")
 class Nodes:
     """What the mount shows."""
 
-    def __init__(self, catalog: Catalog, sources: Sources, listing_cache_bytes: int) -> None:
+    def __init__(
+        self, catalog: Catalog, sources: Sources, listing_cache_bytes: int, on_stale: Callable[[int], object]
+    ) -> None:
+        """``on_stale`` is told the object whose file was not what the catalog says; it must not block."""
+        self._on_stale = on_stale
         self._catalog = catalog
         self._sources = sources
         self._listings: OrderedDict[int, Listing] = OrderedDict()
@@ -84,9 +88,13 @@ class Nodes:
         if located is None:
             raise ChangedError(f"inode {node.inode} is outdated")
         origin, path, record = located
-        return self._sources.open(
-            self._origin_id(origin), os.fsdecode(path), record.version.decode(), node.start, node.size
-        )
+        try:
+            return self._sources.open(
+                self._origin_id(origin), os.fsdecode(path), record.version.decode(), node.start, node.size
+            )
+        except (ChangedError, GoneError):
+            self._on_stale(node.ref)
+            raise
 
     def attributes(self, node: Node) -> dict[bytes, bytes]:
         """The extended attributes of a file; a folder has none."""

@@ -29,6 +29,11 @@ def content_version(record: ObjectRecord) -> bytes:
     return b"%d\0%s" % (record.size, record.version or b"%d" % record.mtime_ns)
 
 
+def _same_path(old: ObjectRecord, new: ObjectRecord) -> bool:
+    """True if a file was read anew where it was, and not only named anew because of its siblings."""
+    return old is not new and (old.folder, old.name) == (new.folder, new.name)
+
+
 class Placer:
     """Puts objects at their wished places in one view, or takes them away."""
 
@@ -61,6 +66,8 @@ class Placer:
             self.withdraw(item.object_id, old)
             self._put(item, node.parent, node.name, inode)
         else:
+            if node.mtime_ns != item.record.mtime_ns or _same_path(old, item.record):
+                self._directories.refresh(node, item.record.mtime_ns)
             self._forget_art(node)
             self._note_art(item, node)
             if old is not item.record and (old.folder, old.name) == (item.record.folder, item.record.name):

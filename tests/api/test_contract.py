@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorSet
 
 from musicfs.api import regenerate
 from musicfs.api.generated import musicfs_pb2 as pb
@@ -45,25 +44,25 @@ _METHODS = {
 }
 _FIRST_FREE = 20
 _TYPES = {
-    FieldDescriptor.TYPE_STRING: "string",
-    FieldDescriptor.TYPE_BOOL: "bool",
-    FieldDescriptor.TYPE_UINT32: "uint32",
-    FieldDescriptor.TYPE_UINT64: "uint64",
-    FieldDescriptor.TYPE_INT64: "int64",
+    FieldDescriptorProto.TYPE_STRING: "string",
+    FieldDescriptorProto.TYPE_BOOL: "bool",
+    FieldDescriptorProto.TYPE_UINT32: "uint32",
+    FieldDescriptorProto.TYPE_UINT64: "uint64",
+    FieldDescriptorProto.TYPE_INT64: "int64",
 }
 
 
-def describe(field: FieldDescriptor) -> str:
-    named = field.enum_type or field.message_type
-    kind = _TYPES[field.type] if named is None else named.name
-    mark = "*" if field.is_repeated else "?" if field.containing_oneof is not None else ""
+def describe(field: FieldDescriptorProto) -> str:
+    kind = _TYPES[field.type] if not field.type_name else field.type_name.rpartition(".")[2]
+    mark = "*" if field.label == FieldDescriptorProto.LABEL_REPEATED else "?" if field.proto3_optional else ""
     return f"{field.name} {field.number} {kind}{mark}"
 
 
 @pytest.mark.parametrize("name", _CONTRACT)
 def test_fields_keep_their_numbers(name: str) -> None:
-    message = pb.DESCRIPTOR.message_types_by_name[name]
-    known = [describe(field) for field in message.fields if field.number < _FIRST_FREE]
+    message = DescriptorProto()
+    pb.DESCRIPTOR.message_types_by_name[name].CopyToProto(message)
+    known = [describe(field) for field in message.field if field.number < _FIRST_FREE]
     assert ", ".join(known) == _CONTRACT[name]
 
 

@@ -1,0 +1,1 @@
+"""How MusicFS reaches a machine: the scripts under ``dist/``."""

@@ -1,0 +1,1 @@
+"""What music there is: plans, the pool of tag readers, and scans."""

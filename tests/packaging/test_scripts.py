@@ -1,0 +1,154 @@
+"""The scripts of ``dist/``: they parse, say what is wrong and what to do, and quickstart mounts.
+
+Installing system packages and building the environment is proven by ``dist/verify-clean-root``, which needs root and
+a network; here quickstart finds an environment that is already made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.mounting import REPOSITORY, is_mount_point, musicfs_command
+
+DIST = REPOSITORY / "dist"
+SCRIPTS = [DIST / name for name in ("install.sh", "quickstart", "test", "verify-clean-root")]
+MANAGERS = ("apt", "dnf", "pacman")
+
+
+def run(
+    *command: str | Path, environment: Mapping[str, str] | None = None, timeout_s: float = 120
+) -> tuple[int, str, str]:
+    """Exit code, standard output, standard error."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        env=None if environment is None else dict(environment),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def shell(function: str) -> str:
+    """What a command says in a shell that has sourced ``dist/install.sh``."""
+    code, output, errors = run("bash", "-c", f"set -euo pipefail; cd {REPOSITORY}; source dist/install.sh; {function}")
+    assert code == 0, errors
+    return output.strip()
+
+
+@pytest.fixture
+def home() -> Iterator[dict[str, str]]:
+    """An environment whose home is empty, and whose virtual environment is this interpreter's, under another name."""
+    with tempfile.TemporaryDirectory(prefix="musicfs-home-") as folder:  # short: sockets lie below it
+        venv = Path(folder) / "venv"
+        (venv / "bin").mkdir(parents=True)
+        for name, command in (("python", [sys.executable]), ("musicfs", musicfs_command())):
+            script = venv / "bin" / name
+            words = " ".join(f"'{word}'" for word in command)
+            script.write_text(f'#!/bin/sh\nexec {words} "$@"\n', encoding="utf-8")
+            script.chmod(0o755)
+        digest = hashlib.sha256((REPOSITORY / "pyproject.toml").read_bytes()).hexdigest()
+        (venv / ".musicfs-all").write_text(digest + "\n", encoding="utf-8")
+        runtime = Path(folder) / "run"
+        runtime.mkdir(mode=0o700)
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "MUSICFS_"))}
+        yield {
+            **inherited,
+            "HOME": folder,
+            "XDG_RUNTIME_DIR": str(runtime),
+            "MUSICFS_VENV": str(venv),
+            "PYTHONPATH": str(REPOSITORY),
+        }
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_it_is_shell(script: Path) -> None:
+    assert run("bash", "-n", script)[0] == 0
+
+
+@pytest.mark.parametrize("name", ["quickstart", "test", "verify-clean-root"])
+def test_help_says_how(name: str) -> None:
+    code, output, _errors = run(DIST / name, "--help")
+    assert code == 0
+    assert output.startswith("usage: ")
+
+
+def test_the_build_needs_are_known_to_every_package_manager() -> None:
+    for manager in MANAGERS:
+        for name in ("python3-venv", "python3-dev", "gcc", "libc6-dev", "pkg-config", "libfuse-dev", "fuse3", "ffmpeg"):
+            assert shell(f"translate {manager} {name}"), f"{manager} {name}"
+
+
+def test_nothing_is_ever_removed() -> None:
+    text = (DIST / "install.sh").read_text(encoding="utf-8")
+    assert "--no-remove" in text
+    for word in (
+        "apt-get remove",
+        "apt-get purge",
+        "autoremove",
+        "dnf remove",
+        "dnf swap",
+        "pacman -R",
+        "--allowerasing",
+    ):
+        assert word not in text
+
+
+def test_an_old_python_is_told_from_a_new_one() -> None:
+    assert shell(f"python_is_recent '{sys.executable}' && echo recent") == "recent"
+    assert shell("python_is_recent /bin/false || echo old") == "old"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint", "remedy"),
+    [
+        (["/nonexistent/music"], "there is no folder /nonexistent/music", "name the folder"),
+        (["/etc/hostname"], "is not a folder", "not a file in it"),
+        (["/usr/share", "/usr/share/mounted"], "lies inside the music", "choose a folder outside"),
+        (["/usr/share/doc", "/usr/share"], "lies inside the mount point", "choose another mount point"),
+    ],
+)
+def test_quickstart_says_what_is_wrong(arguments: list[str], complaint: str, remedy: str, home: dict[str, str]) -> None:
+    code, _output, errors = run(DIST / "quickstart", *arguments, environment=home)
+    assert code == 1
+    assert complaint in errors and remedy in errors
+
+
+def test_quickstart_mounts_a_sample_library_once(home: dict[str, str]) -> None:
+    point = Path(home["HOME"]) / "Music-by-tag"
+    try:
+        code, output, errors = run(DIST / "quickstart", environment=home)
+        assert code == 0, errors
+        assert "[FLAC]/" in output and "cover.jpg" in output, output
+        assert "mpv" in output and "shutdown" in output
+        assert is_mount_point(point)
+        code, again, errors = run(DIST / "quickstart", environment=home)
+        assert code == 0, errors
+        assert "already mounted" in errors
+        assert "[FLAC]/" in again
+    finally:
+        code, _output, errors = run(Path(home["MUSICFS_VENV"]) / "bin" / "musicfs", "shutdown", environment=home)
+    assert code == 0, errors
+    assert not is_mount_point(point)
+
+
+def test_quickstart_takes_a_folder_of_music(home: dict[str, str], sample_library: Path) -> None:
+    point = Path(home["HOME"]) / "my music"
+    try:
+        code, output, errors = run(DIST / "quickstart", sample_library, point, environment=home)
+        assert code == 0, errors
+        assert f"\n{point}\n" in output
+        assert is_mount_point(point)
+    finally:
+        code, _output, errors = run(Path(home["MUSICFS_VENV"]) / "bin" / "musicfs", "shutdown", environment=home)
+    assert code == 0, errors

@@ -1,0 +1,1 @@
+"""What the library looks like as files: names, templates, views, the tree, and what reads it."""

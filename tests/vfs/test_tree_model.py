@@ -1,0 +1,165 @@
+"""Any history of changes, through the real builder into a real catalog: every promise holds after each batch."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from musicfs.model import Picture
+from musicfs.vfs.tree import TreeOptions
+from musicfs.vfs.views import View
+from tests.vfs.oracle import Tree, check_holders, check_step, check_tree, holders, keys_in_listing_order, read_log
+from tests.vfs.world import SECOND_NS, START_NS, Content, Key, Move, Put, Remove, Step, World
+
+MODEL = settings(
+    max_examples=120, deadline=None, derandomize=True, database=None, report_multiple_bugs=False, suppress_health_check=list(HealthCheck)
+)
+
+FOLDERS = (b"", b"A", b"A/CD1", b"A/CD1/Scans", b"A/CD2", b"A/Scans", b"B", b"B/B", b"CD1", b"CD1/Scans")
+TRACKS = (b"1.flac", b"2.flac", b"cover.mp3")
+SIDECARS = (b"cover.jpg", b"Cover.jpeg", b"folder.png", b"1.lrc", b"K", b"notes.txt")
+
+FRONT_JPEG = Picture(3, "image/jpeg", 100, 150)
+BACK_JPEG = Picture(4, "image/jpeg", 200, 260)
+FRONT_PNG = Picture(3, "image/png", 100, 150)
+BROKEN_PNG = Picture(3, "image/png", 100, 151)
+
+keys = st.tuples(
+    st.sampled_from((1, 1, 2)), st.sampled_from(FOLDERS), st.sampled_from(TRACKS + TRACKS + SIDECARS)
+)
+tags = st.fixed_dictionaries(
+    {
+        "title": st.sampled_from(("A", "A", "a", "A (2)", "", "K")),
+        "artist": st.sampled_from(("X", "X", "x", "")),
+        "album": st.sampled_from(("K", "K", "k", "")),
+        "track": st.sampled_from(("", "1")),
+        "disc": st.sampled_from(("", "1", "2")),
+        "disc_total": st.sampled_from(("", "", "1", "2")),
+    }
+).map(lambda found: tuple(found.items()))
+contents = st.builds(
+    Content,
+    st.one_of(st.just(()), st.none(), tags, tags, tags),
+    st.sampled_from((1000, 1001)),
+    st.sampled_from((0, START_NS, START_NS + 5 * SECOND_NS, 2 * START_NS)),
+    st.sampled_from(((), (), (FRONT_JPEG,), (BACK_JPEG,), (BACK_JPEG, FRONT_PNG), (BROKEN_PNG,))),
+)
+intents = st.one_of(
+    st.tuples(keys, contents),
+    st.tuples(keys, contents),
+    st.tuples(keys, keys),
+    st.tuples(keys, st.none()),
+)
+histories = st.lists(st.lists(intents, min_size=1, max_size=7), min_size=1, max_size=7)
+
+POSIX, WINDOWS = "posix", "windows"
+DEFAULT = "$albumartist/$album/<$disc->$track - $title.$format"
+FLAT = "$album/$title"
+Shape = tuple[tuple[View, ...], TreeOptions]
+SHAPES: tuple[Shape, ...] = (
+    ((View(0, "", DEFAULT, folders=False, names=POSIX),), TreeOptions(playlists=True)),
+    ((View(0, "", FLAT, folders=False, names=POSIX),), TreeOptions()),
+    ((View(0, "", FLAT, folders=False, names=WINDOWS),), TreeOptions(ignore_case=True)),
+    ((View(0, "", DEFAULT, folders=True, names=POSIX),), TreeOptions()),
+    (
+        (View(1, "Albums", DEFAULT, folders=False, names=POSIX), View(2, "Files", FLAT, folders=True, names=POSIX)),
+        TreeOptions(covers=False),
+    ),
+    ((View(0, "", "$title", folders=False, names=POSIX),), TreeOptions(sidecars=False)),
+)
+
+
+@contextmanager
+def a_world(shape: Shape) -> Iterator[World]:
+    with tempfile.TemporaryDirectory(prefix="musicfs-tree-") as folder:
+        world = World(Path(folder, "catalog"), *shape)
+        try:
+            yield world
+        finally:
+            world.close()
+
+
+Intent = tuple[Key, Content | Key | None]
+
+
+def plan(world: World, batch: Sequence[Intent]) -> list[Step]:
+    """What can be done of a batch: each file and each path once, as in a listing."""
+    steps: list[Step] = []
+    touched: set[Key] = set()
+    for key, change in batch:
+        if key in touched:
+            continue
+        if isinstance(change, Content):
+            steps.append(Put(key, change))
+        elif key not in world.files:
+            continue
+        elif change is None:
+            steps.append(Remove(key))
+        elif change in world.files or change in touched or change[2].rpartition(b".")[2] != key[2].rpartition(b".")[2]:
+            continue
+        else:
+            steps.append(Move(key, change))
+            touched.add(change)
+        touched.add(key)
+    return steps
+
+
+def step_and_check(world: World, tree: Tree, batch: Sequence[Intent]) -> Tree:
+    sequence = world.catalog.last_change()
+    held = holders(world, tree)
+    world.apply(plan(world, batch))
+    after = check_tree(world)
+    check_step(tree, after, read_log(world, sequence))
+    check_holders(held, world, after)
+    return after
+
+
+@MODEL
+@given(st.sampled_from(SHAPES), histories)
+def test_every_promise_holds_after_each_batch(shape: Shape, history: list[list[Intent]]) -> None:
+    with a_world(shape) as world:
+        tree = check_tree(world)
+        for batch in history:
+            tree = step_and_check(world, tree, batch)
+        world.rebuild()
+        tree = check_tree(world)
+        step_and_check(world, tree, history[0])
+        world.apply(Remove(key) for key in list(world.files))
+        assert not [node for node in check_tree(world).nodes.values() if node.parent], "something stays"
+
+
+@MODEL
+@given(st.sampled_from(SHAPES), histories)
+def test_a_rebuilt_tree_does_not_depend_on_history(shape: Shape, history: list[list[Intent]]) -> None:
+    with a_world(shape) as world, a_world(shape) as fresh:
+        for batch in history:
+            world.apply(plan(world, batch))
+        world.rebuild()
+        for key in reversed(keys_in_listing_order(world)):  # other ids for the same files
+            fresh.apply([Put(key, world.files[key].content)])
+        fresh.rebuild()
+        assert outline(Tree(world)) == outline(Tree(fresh))
+
+
+@MODEL
+@given(st.sampled_from(SHAPES), st.dictionaries(keys, contents, max_size=20))
+def test_what_is_added_at_once_in_listing_order_is_what_a_rebuild_makes(
+    shape: Shape, files: dict[Key, Content]
+) -> None:
+    with a_world(shape) as world:
+        world.apply([Put(key, holds) for key, holds in files.items()])
+        first = Tree(world)
+        world.rebuild()
+        assert outline(Tree(world)) == outline(first)
+
+
+def outline(tree: Tree) -> dict[tuple[bytes, ...], tuple[int, ...]]:
+    """Paths with all that must be the same on every machine: not the catalog's own ids."""
+    return {
+        path: (node.inode, node.kind, node.size, node.start, node.mtime_ns) for path, node in tree.by_path().items()
+    }
