@@ -27,21 +27,28 @@ def _without(origin: OriginSettings, folders: list[str]) -> OriginSettings:
 
 
 class CatalogedOrigins:
-    """Origins for reading, opened when first asked for, each anchored to what its last complete listing stood on."""
+    """Origins for reading, opened when first asked for, each anchored to what its last complete listing stood on.
+
+    The keeper learns of new submounts while we live: an origin whose anchor has changed since is opened anew, which costs
+    no I/O. Without that a disk that came later, and went, would be absence and not an outage.
+    """
 
     def __init__(self, settings: Settings, catalog: Catalog) -> None:
         self._settings = {one.id: one for one in enabled_origins(settings)}
         self._catalog = catalog
-        self._open: dict[str, Origin] = {}
+        self._open: dict[str, tuple[bytes, Origin]] = {}
 
     def get(self, origin_id: str) -> Origin | None:
         """The origin, or None if the configuration has none of this id."""
+        settings = self._settings.get(origin_id)
+        if settings is None:
+            return None
+        record = self._catalog.origins().get(origin_id)
+        anchor = record.identity if record is not None else b""
         found = self._open.get(origin_id)
-        if found is None and origin_id in self._settings:
-            record = self._catalog.origins().get(origin_id)
-            anchor = record.identity if record is not None else b""
-            found = self._open[origin_id] = open_origin(self._settings[origin_id], anchor=anchor)
-        return found
+        if found is None or found[0] != anchor:
+            found = self._open[origin_id] = (anchor, open_origin(settings, anchor=anchor))
+        return found[1]
 
     def forget(self, origin_id: str) -> None:
         """Open it anew next time: a confirmed change of what it stands on is in the catalog by then."""

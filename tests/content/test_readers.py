@@ -14,11 +14,23 @@ from hypothesis import strategies as st
 
 from musicfs.content.readers import BlobReader, Sources
 from musicfs.errors import ChangedError, DeniedError, GoneError, NotFoundError, UnreachableError
+from musicfs.origins.contract import Origin
 from musicfs.origins.local import LocalOrigin
 from musicfs.origins.memory import MemoryOrigin
 from musicfs.testing.faults import FaultyOrigin
 
 DATA = bytes(range(256)) * 2000
+
+
+class Opened(dict[str, Origin]):
+    """Origins that are open already, and the ids that were to be opened anew."""
+
+    def __init__(self, *origins: Origin) -> None:
+        super().__init__({origin.id: origin for origin in origins})
+        self.forgotten: list[str] = []
+
+    def forget(self, origin_id: str) -> None:
+        self.forgotten.append(origin_id)
 
 
 class Waits:
@@ -59,7 +71,7 @@ def test_a_reader_of_a_range_is_a_slice_of_a_slice(
     memory = MemoryOrigin("m")
     memory.put("a", data)
     for origin in (LocalOrigin("o", folder), memory):
-        reader = Sources({origin.id: origin}, Waits()).open(origin.id, "a", "", begin, size)
+        reader = Sources(Opened(origin), Waits()).open(origin.id, "a", "", begin, size)
         assert reader.size == size
         assert bytes(reader.read(start, stop)) == data[begin : begin + size][start:stop]
         reader.close()
@@ -74,14 +86,14 @@ def test_blobs() -> None:
 
 def test_an_origin_that_is_not_configured() -> None:
     with pytest.raises(NotFoundError, match="'gone' is not configured"):
-        Sources({}, Waits()).open("gone", "a", "", 0, 1)
+        Sources(Opened(), Waits()).open("gone", "a", "", 0, 1)
 
 
 def test_opening_lets_the_lock_go_and_closing_gives_the_descriptor_back(local: tuple[Path, LocalOrigin]) -> None:
     _, origin = local
     waits = Waits()
     before = len(os.listdir("/proc/self/fd"))
-    reader = Sources({"o": origin}, waits).open("o", "a.flac", _version(origin), 0, len(DATA))
+    reader = Sources(Opened(origin), waits).open("o", "a.flac", _version(origin), 0, len(DATA))
     assert waits.count == 1
     assert len(os.listdir("/proc/self/fd")) == before + 1
     reader.close()
@@ -92,7 +104,7 @@ def test_opening_lets_the_lock_go_and_closing_gives_the_descriptor_back(local: t
 def test_a_warm_read_does_not_wait_and_a_cold_one_lets_the_lock_go(local: tuple[Path, LocalOrigin]) -> None:
     path, origin = local
     waits = Waits()
-    reader = Sources({"o": origin}, waits).open("o", "a.flac", _version(origin), 0, len(DATA))
+    reader = Sources(Opened(origin), waits).open("o", "a.flac", _version(origin), 0, len(DATA))
     path.read_bytes()
     waits.count = 0
     assert bytes(reader.read(0, len(DATA))) == DATA
@@ -108,7 +120,7 @@ def test_a_warm_read_does_not_wait_and_a_cold_one_lets_the_lock_go(local: tuple[
 
 def test_another_version_is_refused_at_opening(local: tuple[Path, LocalOrigin]) -> None:
     path, origin = local
-    sources = Sources({"o": origin}, Waits())
+    sources = Sources(Opened(origin), Waits())
     version = _version(origin)
     path.write_bytes(DATA + b"x")
     with pytest.raises(ChangedError):
@@ -123,13 +135,15 @@ def test_an_origin_whose_folder_is_gone_is_unreachable_not_empty(local: tuple[Pa
     version = _version(origin)
     list(origin.list())  # it knows what it stands on
     path.parent.rename(path.parent.with_name("away"))
+    origins = Opened(origin)
     with pytest.raises(UnreachableError):
-        Sources({"o": origin}, Waits()).open("o", "a.flac", version, 0, len(DATA))
+        Sources(origins, Waits()).open("o", "a.flac", version, 0, len(DATA))
+    assert origins.forgotten == ["o"], "what it stands on may have been confirmed meanwhile"
 
 
 def test_what_explains_a_new_ctime_ends_nobody(local: tuple[Path, LocalOrigin]) -> None:
     path, origin = local
-    reader = Sources({"o": origin}, Waits()).open("o", "a.flac", _version(origin), 0, len(DATA))
+    reader = Sources(Opened(origin), Waits()).open("o", "a.flac", _version(origin), 0, len(DATA))
     moved = path.with_name("moved")
     path.rename(moved)
     assert bytes(reader.read(0, 100)) == DATA[:100]
@@ -146,7 +160,7 @@ def test_what_explains_a_new_ctime_ends_nobody(local: tuple[Path, LocalOrigin]) 
 def test_an_edit_is_noticed_whatever_the_times_say(local: tuple[Path, LocalOrigin]) -> None:
     path, origin = local
     for put_back in (False, True):
-        reader = Sources({"o": origin}, Waits()).open("o", "a.flac", _version(origin), 0, len(DATA))
+        reader = Sources(Opened(origin), Waits()).open("o", "a.flac", _version(origin), 0, len(DATA))
         found = path.stat()
         with path.open("r+b") as stream:
             stream.write(b"edited")
@@ -160,7 +174,7 @@ def test_an_edit_is_noticed_whatever_the_times_say(local: tuple[Path, LocalOrigi
 
 def test_a_file_that_became_shorter_is_an_error_never_short(local: tuple[Path, LocalOrigin]) -> None:
     path, origin = local
-    reader = Sources({"o": origin}, Waits()).open("o", "a.flac", _version(origin), 0, len(DATA))
+    reader = Sources(Opened(origin), Waits()).open("o", "a.flac", _version(origin), 0, len(DATA))
     os.truncate(path, 1000)
     for start, stop in ((0, 100), (900, 1100), (5000, 6000)):
         with pytest.raises(ChangedError):
@@ -170,7 +184,7 @@ def test_a_file_that_became_shorter_is_an_error_never_short(local: tuple[Path, L
 
 def test_threads_do_not_share_buffers(local: tuple[Path, LocalOrigin]) -> None:
     _, origin = local
-    sources = Sources({"o": origin}, Waits())
+    sources = Sources(Opened(origin), Waits())
     reader = sources.open("o", "a.flac", _version(origin), 0, len(DATA))
     views: list[tuple[int, memoryview | bytes]] = []
     done = threading.Barrier(5)
@@ -196,7 +210,7 @@ def test_errors_of_an_origin_pass_through_and_a_later_read_goes_well() -> None:
     entry = memory.stat("a")
     assert entry is not None
     waits = Waits()
-    reader = Sources({"m": FaultyOrigin(memory, "RTDGC.")}, waits).open("m", "a", entry.version, 10, 1000)
+    reader = Sources(Opened(FaultyOrigin(memory, "RTDGC.")), waits).open("m", "a", entry.version, 10, 1000)
     assert reader.read(0, 10) == DATA[10:20]
     for expected in (UnreachableError, DeniedError, GoneError, ChangedError):
         with pytest.raises(expected):
