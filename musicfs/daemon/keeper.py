@@ -43,6 +43,7 @@ from musicfs.vfs.views import build_views
 log = logging.getLogger(__name__)
 
 _END_TIMEOUT_S = 5.0
+_NICE = 5  # the mount process comes first
 _READER_CHECK_S = 10.0
 _REMOVE_FILES = 2000
 
@@ -222,6 +223,7 @@ def main(descriptor: int) -> int:
     """Read the start message from the link and work; 0 when the link was closed in order."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the mount process decides; its end is ours
+    os.nice(_NICE)
     link = Link(socket.socket(fileno=descriptor))
     start = link.receive()
     if not isinstance(start, Start):
