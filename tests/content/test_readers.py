@@ -48,7 +48,7 @@ class Waits:
 @pytest.fixture
 def local(tmp_path: Path) -> tuple[Path, LocalOrigin]:
     (tmp_path / "a.flac").write_bytes(DATA)
-    return tmp_path / "a.flac", LocalOrigin("o", tmp_path)
+    return tmp_path / "a.flac", LocalOrigin("o", str(tmp_path))
 
 
 def _version(origin: LocalOrigin, path: str = "a.flac") -> str:

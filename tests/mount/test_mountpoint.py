@@ -179,7 +179,7 @@ def test_a_killed_mount_elsewhere_is_cleared_too(running: Mounted, tmp_path: Pat
     assert stat.S_IMODE(moved.stat().st_mode) == 0o755
 
 
-ENDINGS = {
+ENDINGS: dict[str, Callable[[Mounted], object]] = {
     "fusermount -u": lambda mounted: subprocess.run(["fusermount3", "-u", str(mounted.point)], check=True),
     "umount": lambda mounted: subprocess.run(["umount", str(mounted.point)], check=True),
     "lazy umount": lambda mounted: subprocess.run(["umount", "-l", str(mounted.point)], check=True),
