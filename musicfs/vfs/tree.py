@@ -77,7 +77,7 @@ class TreeBuilder:
                 affected[object_id] = Item(object_id, record, unpack_facts(record.facts))
         order = _arrival_order(tx, affected.values(), priorities)
         for view in self.views:
-            _ViewBatch(self, tx, view, albums).apply(affected, leaving, order)
+            _ViewBatch(self, tx, view, albums, priorities).apply(affected, leaving, order)
 
     def directories(self, tx: WriteTransaction, view: View) -> Directories:
         """The folders of a view for one batch."""
@@ -91,11 +91,14 @@ class TreeBuilder:
 
 
 def _arrival_order(tx: WriteTransaction, items: Iterable[Item], priorities: Mapping[int, int]) -> list[Item]:
-    keys: dict[int, tuple[int, bytes]] = {}
-    for folder_id in {item.record.folder for item in items}:
-        folder = tx.folder(folder_id)
-        keys[folder_id] = (priorities.get(folder.origin, 0), folder_key(folder.origin, folder.path))
+    keys = {folder: _folder_order(tx, folder, priorities) for folder in {item.record.folder for item in items}}
     return sorted(items, key=lambda item: (keys[item.record.folder], item.record.name))
+
+
+def _folder_order(tx: WriteTransaction, folder_id: int, priorities: Mapping[int, int]) -> tuple[int, bytes]:
+    """Sorts origin folders by (priority, path): the same on every machine, which ids are not."""
+    folder = tx.folder(folder_id)
+    return priorities.get(folder.origin, 0), folder_key(folder.origin, folder.path)
 
 
 class _Albums:
@@ -144,8 +147,11 @@ class _Albums:
 class _ViewBatch:
     """One batch in one view."""
 
-    def __init__(self, builder: TreeBuilder, tx: WriteTransaction, view: View, albums: _Albums) -> None:
+    def __init__(
+        self, builder: TreeBuilder, tx: WriteTransaction, view: View, albums: _Albums, priorities: Mapping[int, int]
+    ) -> None:
         self._tx = tx
+        self._priorities = priorities
         self._view = view
         self._albums = albums
         self._options = builder.options
@@ -168,7 +174,7 @@ class _ViewBatch:
                 if self._sidecars.own_home(folder) != home:
                     folders |= self._sidecars.dependents(folder)
             gone = leaving.keys() - affected.keys()
-            for folder in sorted(folders):
+            for folder in sorted(folders, key=lambda folder: _folder_order(self._tx, folder, self._priorities)):
                 self._sidecars.settle(folder, gone)
         if by_template:
             self._make()
