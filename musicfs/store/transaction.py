@@ -113,7 +113,7 @@ class WriteTransaction:
         with self.txn.cursor(self.tables.changes) as cursor:
             while cursor.first() and U64.unpack(cursor.key())[0] <= upto:
                 cursor.delete()
-        self.txn.put(b"trimmed", _encode(upto), db=self.tables.meta)
+        self.txn.put(b"trimmed", _encode(max(upto, self.meta_int(b"trimmed", 0))), db=self.tables.meta)
 
     def meta_int(self, name: bytes, default: int) -> int:
         """A number from ``meta``."""
