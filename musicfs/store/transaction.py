@@ -68,8 +68,11 @@ class WriteTransaction:
             return
         try:
             self._commit()
-        except lmdb.Error as failed:
-            raise self._mapped(failed) from failed
+        except BaseException as failed:  # the next write waits for this one's end, whatever ended it
+            self.txn.abort()
+            if isinstance(failed, lmdb.Error):
+                raise self._mapped(failed) from failed
+            raise
 
     def _mapped(self, error: lmdb.Error) -> StoreError:
         full = isinstance(error, lmdb.DiskError | lmdb.MapFullError) or getattr(error, "code", 0) == errno.ENOSPC
