@@ -26,7 +26,9 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
     opened.close()
 
 
-def record(folder: int, name: bytes, *, size: int = 10, kind: int = ObjectKind.AUDIO, identity: int = 0) -> ObjectRecord:
+def record(
+    folder: int, name: bytes, *, size: int = 10, kind: int = ObjectKind.AUDIO, identity: int = 0
+) -> ObjectRecord:
     return ObjectRecord(folder, name, kind, size, 1, b"v", identity, 0)
 
 

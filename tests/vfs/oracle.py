@@ -89,7 +89,7 @@ class Oracle:
 
     def wish(self, view: View, file: File) -> Wish | None:
         """Where a file wants to be; None for a sidecar without a home."""
-        origin, folder, name = file.key
+        _, folder, name = file.key
         if view.folders:
             return view.wish_in(view.origin_folders(folder), name)
         if file.record.kind == ObjectKind.SIDECAR:
@@ -318,9 +318,9 @@ def _check_made(world: World, tree: Tree, oracle: Oracle, view: View) -> None:
 def _is_real(tree: Tree, oracle: Oracle, directory: int, name: bytes, ignore_case: bool) -> bool:
     """True if a file or folder of the origins stands where something would be made."""
     for other, inode in tree.children(directory).items():
-        if other == name or (ignore_case and fold(other) == fold(name)):
-            if tree.nodes[inode].kind == NodeKind.FOLDER or oracle.file_at(inode) is not None:
-                return True
+        same = other == name or (ignore_case and fold(other) == fold(name))
+        if same and (tree.nodes[inode].kind == NodeKind.FOLDER or oracle.file_at(inode) is not None):
+            return True
     return False
 
 
