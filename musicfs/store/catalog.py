@@ -101,10 +101,10 @@ def check_schema(path: str) -> None:
     with environment.open_environment(path, readonly=True) as env:
         try:
             meta = env.open_db(b"meta", create=False)
-        except lmdb.NotFoundError:
-            raise SchemaError(f"{path}: not a catalog of MusicFS") from None
-        with env.begin(meta) as txn:
-            found = _get(txn, meta, "schema", 0)
+            with env.begin(meta) as txn:
+                found = _get(txn, meta, "schema", 0)
+        except (lmdb.Error, msgspec.DecodeError) as error:
+            raise SchemaError(f"{path}: not a catalog of MusicFS: {error}") from error
     if found != SCHEMA:
         raise SchemaError(f"{path}: schema {found}, this version writes {SCHEMA}")
 
@@ -317,7 +317,7 @@ class Catalog:
             for key, value in cursor:
                 if len(found) == limit:
                     break
-                found.append((U64.unpack(key)[0], value.decode()))
+                found.append((U64.unpack(key)[0], value.decode("utf-8", "replace")))
         return found
 
     def count_problems(self) -> int:

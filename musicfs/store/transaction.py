@@ -68,8 +68,11 @@ class WriteTransaction:
             return
         try:
             self._commit()
-        except lmdb.Error as failed:
-            raise self._mapped(failed) from failed
+        except BaseException as failed:  # the next write waits for this one's end, whatever ended it
+            self.txn.abort()
+            if isinstance(failed, lmdb.Error):
+                raise self._mapped(failed) from failed
+            raise
 
     def _mapped(self, error: lmdb.Error) -> StoreError:
         full = isinstance(error, lmdb.DiskError | lmdb.MapFullError) or getattr(error, "code", 0) == errno.ENOSPC
@@ -113,7 +116,7 @@ class WriteTransaction:
         with self.txn.cursor(self.tables.changes) as cursor:
             while cursor.first() and U64.unpack(cursor.key())[0] <= upto:
                 cursor.delete()
-        self.txn.put(b"trimmed", _encode(upto), db=self.tables.meta)
+        self.txn.put(b"trimmed", _encode(max(upto, self.meta_int(b"trimmed", 0))), db=self.tables.meta)
 
     def meta_int(self, name: bytes, default: int) -> int:
         """A number from ``meta``."""
