@@ -12,6 +12,7 @@ from musicfs.config.settings import DEFAULT_TEMPLATE
 from musicfs.content.readers import Sources
 from musicfs.errors import ChangedError
 from musicfs.model import Picture
+from musicfs.origins.contract import Origin
 from musicfs.store.records import NodeKind
 from musicfs.store.schema import ROOT_INODE
 from musicfs.vfs.generation import is_current
@@ -200,9 +201,24 @@ def test_fingerprints_follow_options(make_world: MakeWorld) -> None:
     assert not is_current(world.catalog, other)
 
 
+class NoOrigins:
+    """What the reading side has when no origin is configured."""
+
+    def get(self, origin_id: str) -> Origin | None:
+        return None
+
+    def forget(self, origin_id: str) -> None:
+        raise AssertionError(f"{origin_id} was never open")
+
+
+def reading_side(world: World, listing_cache_bytes: int) -> Nodes:
+    sources = Sources(NoOrigins(), contextlib.nullcontext)
+    return Nodes(world.catalog, sources, listing_cache_bytes, on_stale=lambda _: None)
+
+
 def test_nodes_answer_from_the_catalog(make_world: MakeWorld) -> None:
     world = make_world()
-    nodes = Nodes(world.catalog, Sources({}, contextlib.nullcontext), 1 << 20)
+    nodes = reading_side(world, 1 << 20)
     assert nodes.lookup(ROOT_INODE).kind == NodeKind.FOLDER
     assert nodes.listing(ROOT_INODE) == ()
     world.apply([Put(at("1.flac"), content(title="A", album="K"))])
@@ -225,7 +241,7 @@ def test_nodes_answer_from_the_catalog(make_world: MakeWorld) -> None:
 def test_lists_are_kept_within_their_limit(make_world: MakeWorld) -> None:
     world = make_world()
     world.apply([Put(at(f"{n}.flac"), content(title=str(n), album=str(n % 5))) for n in range(50)])
-    nodes = Nodes(world.catalog, Sources({}, contextlib.nullcontext), 160 * 25)
+    nodes = reading_side(world, 160 * 25)
     folders = [inode for _, inode, _ in nodes.listing(ROOT_INODE)]
     for inode in folders * 2:
         assert len(nodes.listing(inode)) == 10
