@@ -28,18 +28,23 @@ def measure(bench: Bench) -> Iterator[Result]:
 
 
 def _idle(bench: Bench) -> Result:
+    """The files of a generated catalog do not exist: the keeper has looked each of them up once before it is idle, and
+    holds their removal back. Clean pages of the catalog that it has mapped count in PSS, not as anonymous memory.
+    """
     tracks = bench.size(CATALOG_TRACKS, 50_000)
     with bench.room("memory") as room:
         server = bench.catalog(tracks).server(room / "musicfs")
         with bench.serving(server):
             time.sleep(SETTLE_S)  # the allocator and the scan's last worker get their chance
             mount, everything = memory_of([server.mount_pid]), memory_of(server.pids())
+    small_enough = mount.anonymous <= 25 * MB and mount.pss <= 50 * MB and everything.pss <= 120 * MB
     return Result(
         "9", f"memory, idle, {tracks:,} tracks, {bench.size(WATCHED_FOLDERS, 1_000):,} watched folders",
         "mount <= 25 MB anonymous, <= 50 MB PSS; both <= 120 MB PSS",
         f"mount {mount.anonymous / MB:.0f} MB anonymous, {mount.pss / MB:.0f} MB PSS; both {everything.pss / MB:.0f} MB PSS",
-        "", met(mount.anonymous <= 25 * MB and mount.pss <= 50 * MB and everything.pss <= 120 * MB),
-        {"mount_anonymous_mb": mount.anonymous / MB, "mount_pss_mb": mount.pss / MB, "all_pss_mb": everything.pss / MB},
+        f"of both, anonymous: {everything.anonymous / MB:.0f} MB", met(small_enough),
+        {"mount_anonymous_mb": mount.anonymous / MB, "mount_pss_mb": mount.pss / MB,
+         "all_pss_mb": everything.pss / MB, "all_anonymous_mb": everything.anonymous / MB},
     )  # fmt: skip
 
 

@@ -186,7 +186,11 @@ class MusicFS:
             "PYTHONPATH": os.pathsep.join(paths),
         }
         return {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "MUSICFS_"))},
+            **{
+                name: value
+                for name, value in os.environ.items()
+                if not name.startswith(("XDG_", "MUSICFS_", "PYTHONDONTWRITEBYTECODE"))
+            },
             **own,
         }
 

@@ -33,6 +33,7 @@ from musicfs.model import Picture
 from musicfs.origins.contract import LocalPaths, Origin
 from musicfs.origins.registry import open_origin
 from musicfs.store.catalog import Catalog
+from musicfs.store.pages import RESTING_BYTES, trim_pages
 from musicfs.store.records import OriginRecord
 from musicfs.store.transaction import WriteTransaction
 from musicfs.vfs.generation import is_current, rebuild
@@ -42,6 +43,7 @@ from musicfs.vfs.views import build_views
 log = logging.getLogger(__name__)
 
 _END_TIMEOUT_S = 5.0
+_NICE = 5  # the mount process comes first
 _READER_CHECK_S = 10.0
 _REMOVE_FILES = 2000
 
@@ -83,7 +85,9 @@ class Keeper:
         service = ScanService(states, scanner, publisher, self._clock)
         backend = KeeperBackend(self._start, states, service, catalog, self._clock, self._link.send)
         scanning = threading.Thread(target=self._scan, args=(service,), name="scan", daemon=True)
-        housekeeping = threading.Thread(target=self._keep_house, args=(catalog,), name="housekeeping", daemon=True)
+        housekeeping = threading.Thread(
+            target=self._keep_house, args=(catalog, service), name="housekeeping", daemon=True
+        )
         scanning.start()
         housekeeping.start()
         server = self._serve_control(backend)
@@ -108,10 +112,12 @@ class Keeper:
             log.exception("the scanning service failed")
             os._exit(1)
 
-    def _keep_house(self, catalog: Catalog) -> None:
-        """Free the slots of readers that died."""
+    def _keep_house(self, catalog: Catalog, service: ScanService) -> None:
+        """Free the slots of readers that died, and give mapped pages back: at rest nearly all of them."""
+        limit_bytes = self._settings.cache.metadata_cache_mb << 20
         while not self._clock.wait(self._ended, _READER_CHECK_S):
             catalog.env.reader_check()
+            trim_pages(catalog.path, limit_bytes if service.busy else RESTING_BYTES)
 
     def _serve_control(self, backend: KeeperBackend) -> ControlServer | None:
         path = socket_path(self._settings.instance, self._settings.state_dir, os.environ)
@@ -217,6 +223,7 @@ def main(descriptor: int) -> int:
     """Read the start message from the link and work; 0 when the link was closed in order."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the mount process decides; its end is ours
+    os.nice(_NICE)
     link = Link(socket.socket(fileno=descriptor))
     start = link.receive()
     if not isinstance(start, Start):

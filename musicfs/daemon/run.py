@@ -30,12 +30,14 @@ from musicfs.mount.operations import Operations, Presentation, released
 from musicfs.mount.session import Session, handlers_paused, invalidate, invalidate_folders
 from musicfs.store.catalog import Catalog, prepare
 from musicfs.store.environment import mark_clean
+from musicfs.store.pages import RESTING_BYTES, trim_pages
 from musicfs.store.schema import ROOT_INODE, ChangeOp
 from musicfs.vfs.nodes import Nodes
 
 log = logging.getLogger(__name__)
 
 _COUNTERS_S = 1.0
+_AT_REST_S = 30.0
 _HANDLED = frozenset((signal.SIGTERM, signal.SIGHUP))
 _ALL = frozenset((signal.SIGINT, *_HANDLED))
 
@@ -108,6 +110,7 @@ class _MountProcess:
         self._drain_timer: threading.Timer | None = None
         self._sequence = 0
         self._last_counters = Counters(0, 0)
+        self._idle_s = 0.0
 
     def run(self) -> int:
         """From the check of the mount point to the last clean-up."""
@@ -178,7 +181,7 @@ class _MountProcess:
         """Follow the change log: drop our lists, then what the kernel holds."""
         while not self._ending.is_set():
             if not self._grown.wait(_COUNTERS_S):
-                self._send_counters()
+                self._rest()
                 continue
             self._grown.clear()
             for sequence, entries in self._catalog.changes_after(self._sequence):
@@ -197,10 +200,14 @@ class _MountProcess:
             names += [name for name, _, _ in self._nodes.listing(ROOT_INODE)]
         invalidate_folders((ROOT_INODE, name) for name in dict.fromkeys(names))
 
-    def _send_counters(self) -> None:
+    def _rest(self) -> None:
+        """What is done about once a second while no change comes: tell the keeper our counts, keep our memory small."""
         counters = Counters(self._operations.open_files, self._operations.served)
+        self._idle_s = 0.0 if counters.served != self._last_counters.served else self._idle_s + _COUNTERS_S
         if counters != self._last_counters and self._supervisor.send(counters):
             self._last_counters = counters
+        limit_bytes = self._settings.cache.metadata_cache_mb << 20
+        trim_pages(self._catalog.path, limit_bytes if self._idle_s < _AT_REST_S else RESTING_BYTES)
 
     # The end.
 

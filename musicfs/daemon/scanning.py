@@ -90,6 +90,11 @@ class ScanService:
         return self._scanner.progress
 
     @property
+    def busy(self) -> bool:
+        """True while a scan runs or waits."""
+        return self.progress is not None or bool(self._queue)
+
+    @property
     def waiting(self) -> int:
         """Requests in the queue."""
         return len(self._queue)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -304,28 +304,43 @@ class _Run:
 
     def _remove_vanished(self, *, confirmed: bool) -> int:
         """Remove what a complete listing no longer shows; returns how many files were held back instead."""
-        folders = []
-        below = self._catalog.folders_under(self._record.number, os.fsencode(self._prefix)) if self._recursive else ()
-        for folder_id, path in below:
-            if hash(path) not in self._seen and not self._is_uncertain(path):
-                folders.append(folder_id)
-                self._gone += (object_id for object_id, _ in self._catalog.files_of(folder_id).values())
-        vanished = [object_id for object_id in self._gone if object_id not in self._moved]
-        if not confirmed and exceeds_guard(len(vanished), self._record.files, self._guard_percent):
+        gone = [object_id for object_id in self._gone if object_id not in self._moved]
+        folders, below = self._vanished_folders()
+        vanished = len(gone) + below
+        if not confirmed and exceeds_guard(vanished, self._record.files, self._guard_percent):
             log.warning(
                 "origin %s: %d of %d files vanished at once; they stay until 'musicfs origin confirm %s'",
-                self._origin.id, len(vanished), self._record.files, self._origin.id,
+                self._origin.id, vanished, self._record.files, self._origin.id,
             )  # fmt: skip
-            return len(vanished)
+            return vanished
         self.progress.phase = "removing"
-        for first in range(0, max(len(vanished), 1), _REMOVE_FILES):
-            part = vanished[first : first + _REMOVE_FILES]
-            last = first + _REMOVE_FILES >= len(vanished)
-            if part or folders:
-                counts = self._publisher.remove(part, folders if last else ())
-                self._add(counts.files, counts.size_bytes)
-                self.progress.removed -= counts.files
+        objects, emptied = gone, list[int]()
+        for folder in folders:
+            objects += (object_id for object_id, _ in self._catalog.files_of(folder).values())
+            emptied.append(folder)
+            if len(objects) + len(emptied) >= _REMOVE_FILES:
+                self._remove(objects, emptied)
+                objects, emptied = [], []
+        self._remove(objects, emptied)
         return 0
+
+    def _vanished_folders(self) -> tuple[list[int], int]:
+        """(ids of the folders that were not listed, files in them): counted first, for there may be millions."""
+        if not self._recursive:
+            return [], 0
+        folders, files = [], 0
+        for folder_id, path, count in self._catalog.count_files_under(self._record.number, os.fsencode(self._prefix)):
+            if hash(path) not in self._seen and not self._is_uncertain(path):
+                folders.append(folder_id)
+                files += count
+        return folders, files
+
+    def _remove(self, objects: Sequence[int], folders: Sequence[int]) -> None:
+        for first in range(0, max(len(objects), min(len(folders), 1)), _REMOVE_FILES):
+            last = first + _REMOVE_FILES >= len(objects)
+            counts = self._publisher.remove(objects[first : first + _REMOVE_FILES], folders if last else ())
+            self._add(counts.files, counts.size_bytes)
+            self.progress.removed -= counts.files
 
     def _is_uncertain(self, path: bytes) -> bool:
         return any(not root or path == root or path.startswith(root + b"/") for root in self._uncertain)

@@ -18,12 +18,14 @@ from musicfs.library.protocol import LENGTH, CoverJob, ReadJob, ReadResult, fram
 from musicfs.store.records import pack_facts
 
 _MEMORY_LIMIT_BYTES = 1 << 30
+_NICE = 5  # on top of the keeper's: a scan takes what players and the mount leave
 _MAX_IMAGE_BYTES = 64 << 20
 _OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
 def main() -> int:
     """Serve jobs from standard input; replies go to standard output."""
+    os.nice(_NICE)
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_LIMIT_BYTES, _MEMORY_LIMIT_BYTES))
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     while True:

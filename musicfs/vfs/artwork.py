@@ -152,7 +152,8 @@ class Artwork:
             folder = self._tx.folder(record.folder)
             path = (folder.path + b"/" if folder.path else b"") + record.name
             data = self._make_cover(folder.origin, path, record.size, picture)
-            self._tx.put_blob(blob_id, data)  # an empty one remembers that it cannot be done
+            if data:
+                self._tx.put_blob(blob_id, data)
         return blob_id, len(data)
 
     def settle_playlist(self, directory: int, *, wanted: bool) -> None:

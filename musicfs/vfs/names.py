@@ -54,9 +54,10 @@ def fit(stem: str, suffix: str = "") -> bytes:
         return raw + tail
     if room < 1:
         return (raw + tail)[:MAX_NAME_BYTES]
-    while room and (raw[room] & 0xC0) == 0x80:  # do not cut inside a UTF-8 sequence
-        room -= 1
-    return raw[:room].rstrip(b" ") + tail
+    cut = room
+    while cut > room - 3 and (raw[cut] & 0xC0) == 0x80:  # do not cut inside a UTF-8 sequence
+        cut -= 1
+    return (raw[:cut].rstrip(b" .") or b"_") + tail
 
 
 def split_suffix(name: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ the track's folder and name.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Set
 
 from musicfs.library.classify import is_audio_name, is_disc_folder, parent_of
 from musicfs.store.records import ObjectKind
@@ -69,7 +70,7 @@ class Sidecars:
     def dependents(self, folder_id: int) -> set[int]:
         """Folders whose home may follow this one's: those without tracks below it, or beside it for a disc."""
         record = self._tx.folder(folder_id)
-        top = parent_of(record.path) if is_disc_folder(record.path) else record.path
+        top = (is_disc_folder(record.path) and parent_of(record.path)) or record.path
         if not top:
             return set()
         return {
@@ -78,10 +79,10 @@ class Sidecars:
             if not self._tx.anchors(found, self._view.number)
         }
 
-    def settle(self, folder_id: int) -> None:
-        """Put every sidecar of the folder where it belongs now."""
+    def settle(self, folder_id: int, gone: Set[int]) -> None:
+        """Put every sidecar of the folder where it belongs now. ``gone`` are leaving, though the catalog has them yet."""
         record = self._tx.folder(folder_id)
-        files = self._tx.files_of(folder_id)
+        files = {name: found for name, found in self._tx.files_of(folder_id).items() if found[0] not in gone}
         sidecars = [(name, found[0]) for name, found in files.items() if not is_audio_name(name)]
         if not sidecars:
             return

@@ -25,6 +25,7 @@ from musicfs.store.records import StoredTags, tag
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _YEAR = re.compile(r"\d{4}")
+_MAX_DEPTH = 32
 _DIGITS = re.compile(r"\d+")
 _ARTIST, _ALBUM_ARTIST, _COMPILATION = FIELDS["artist"], FIELDS["album_artist"], FIELDS["compilation"]
 _TRACK, _DATE = FIELDS["track"], FIELDS["date"]
@@ -238,6 +239,10 @@ def _parse_parts(source: str, position: int, depth: int) -> tuple[list[_Part], i
             parts.append(variable)
         elif char == "<":
             flush()
+            if depth == _MAX_DEPTH:
+                raise TemplateError(
+                    f"more than {_MAX_DEPTH} '<' in each other", column=position + 1, remedy="nest less"
+                )
             inner, stop = _parse_parts(source, position + 1, depth + 1)
             if source[stop : stop + 1] != ">":
                 raise TemplateError("'<' is never closed", column=position + 1, remedy="add '>' or write $<")

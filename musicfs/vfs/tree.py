@@ -176,8 +176,9 @@ class _ViewBatch:
             for folder, home in homes.items():
                 if self._sidecars.own_home(folder) != home:
                     folders |= self._sidecars.dependents(folder)
+            gone = leaving.keys() - affected.keys()
             for folder in sorted(folders):
-                self._sidecars.settle(folder)
+                self._sidecars.settle(folder, gone)
         if by_template:
             self._make()
         self._directories.finish()

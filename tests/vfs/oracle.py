@@ -227,12 +227,12 @@ def check_tree(world: World) -> Tree:
     tree = Tree(world)
     oracle = Oracle(world, tree)
     _check_entries(world, tree)
+    live = {(file.object_id, view.number) for file in world.files.values() for view in world.views}
+    assert set(tree.places) <= live, "places of files that are gone"
     for view in world.views:
         _check_places(world, tree, oracle, view)
         if not view.folders:
             _check_made(world, tree, oracle, view)
-    live = {(file.object_id, view.number) for file in world.files.values() for view in world.views}
-    assert set(tree.places) <= live, "places of files that are gone"
     _check_counts(world, tree, oracle)
     return tree
 
@@ -346,7 +346,9 @@ def _check_counts(world: World, tree: Tree, oracle: Oracle) -> None:
     assert tree.albums == albums
     assert tree.art == art
     referred = {node.ref for node in tree.nodes.values() if node.kind == NodeKind.BLOB}
-    assert referred == {blob for blob, data in tree.blobs.items() if data}, "blobs without a file, or files without a blob"
+    assert referred == {blob for blob, data in tree.blobs.items() if data}, (
+        "blobs without a file, or files without a blob"
+    )
     totals = world.catalog.totals()
     files = world.files.values()
     assert (totals.files, totals.size_bytes) == (len(files), sum(file.content.size for file in files))
