@@ -105,7 +105,6 @@ def test_stop_at_any_moment_of_the_start(bench: Callable[..., Bench]) -> None:
         assert time.monotonic() - began < 5
 
 
-@pytest.mark.expects_log("the keeper ended with status -9")
 def _looked(one: Bench, times: int) -> bool:
     return one.messages.count(Look()) == times
 
@@ -114,6 +113,7 @@ def _spawned(one: Bench, times: int) -> bool:
     return len(one.pids()) == times
 
 
+@pytest.mark.expects_log("the keeper ended with status -9")
 def test_a_killed_keeper_is_replaced_at_once(bench: Callable[..., Bench]) -> None:
     one = bench(OBEDIENT)
     one.supervisor.start()
