@@ -129,8 +129,13 @@ def test_nothing_to_probe_is_clean(tmp_path: Path) -> None:
 
 
 def test_an_unclean_stop_is_probed_in_a_child(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    probed = []
-    monkeypatch.setattr(environment, "survives_probe", lambda path: not probed.append(path))
+    probed: list[str] = []
+
+    def probe_it(path: str) -> bool:
+        probed.append(path)
+        return True
+
+    monkeypatch.setattr(environment, "survives_probe", probe_it)
     catalog.prepare(str(stored))
     assert not probed
     catalog.prepare(str(stored))  # the mark is gone

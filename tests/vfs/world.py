@@ -53,7 +53,7 @@ class Content(msgspec.Struct, frozen=True):
     def facts(self) -> Facts | None:
         if self.tags is None:
             return None
-        tags = {field: (value,) for field, value in self.tags if value}
+        tags: dict[str, tuple[str, ...]] = {field: (value,) for field, value in self.tags if value}
         return Facts("flac", tags, Technical(duration_ms=61_499), Layout("flac", 10, self.size), self.pictures)
 
 
