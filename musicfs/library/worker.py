@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from musicfs import formats
 from musicfs.errors import FormatError, MusicFSError
-from musicfs.library.protocol import LENGTH, CoverJob, ReadJob, ReadResult, frame, job_decoder
+from musicfs.library.protocol import LENGTH, CoverJob, ReadJob, ReadResult, frame, job_decoder, printable
 from musicfs.store.records import pack_facts
 
 _MEMORY_LIMIT_BYTES = 1 << 30
@@ -55,7 +55,7 @@ def _read_file(path: bytes, size: int, mtime_ns: int) -> ReadResult:
         try:
             result = ReadResult(facts=pack_facts(formats.read(formats.LocalSource(descriptor, size), name)))
         except FormatError as error:
-            result = ReadResult(reason=str(error))
+            result = ReadResult(reason=printable(error))
         except OSError as error:
             result = ReadResult(reason=os.strerror(error.errno or 0))
         if not _unchanged(descriptor, size, mtime_ns):
