@@ -173,6 +173,7 @@ class _Run:
         except GoneError:
             if not self._prefix:
                 raise
+            self._recursive = True  # all that was below it is gone as well
         return True
 
     # Listing.
