@@ -288,7 +288,8 @@ class _Run:
                 return best
             files += len(pending.files)
             following = self._queue[position + 1] if position + 1 < len(self._queue) else None
-            if last if following is None else following.group != pending.group:
+            # Slices of one huge folder may part, the discs of an album may not.
+            if last if following is None else following.group != pending.group or following.path == pending.path:
                 best = (position + 1, files)
             if best[1] >= _BATCH_FILES:
                 return best
