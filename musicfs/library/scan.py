@@ -17,7 +17,7 @@ import msgspec
 from musicfs import formats
 from musicfs.clock import Clock
 from musicfs.errors import FormatError, GoneError, OriginError
-from musicfs.library.classify import is_audio_name, is_disc_folder, parent_of
+from musicfs.library.classify import album_folder, is_audio_name
 from musicfs.library.plan import FolderPlan, digest, exceeds_guard, identity, plan_folder
 from musicfs.library.pool import FILES_PER_JOB, WorkerPool
 from musicfs.library.protocol import ReadJob, ReadResult, Reply
@@ -68,7 +68,7 @@ class _Pending:
         self.digest = folder_digest
         self.files = files
         self.unread = 0  # jobs not yet answered
-        self.group = parent_of(path) if is_disc_folder(path) else path
+        self.group = album_folder(path)
 
     def finished(self) -> FinishedFolder:
         """What can be published: without files that changed while they were read."""
