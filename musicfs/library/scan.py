@@ -16,7 +16,7 @@ import msgspec
 
 from musicfs import formats
 from musicfs.clock import Clock
-from musicfs.errors import FormatError, GoneError, OriginError
+from musicfs.errors import DeniedError, FormatError, GoneError, OriginError
 from musicfs.library.classify import album_folder, is_audio_name
 from musicfs.library.plan import FolderPlan, digest, exceeds_guard, identity, plan_folder
 from musicfs.library.pool import FILES_PER_JOB, WorkerPool
@@ -264,7 +264,7 @@ class _Run:
         except FormatError as error:
             return ReadResult(reason=str(error))
         except OriginError as error:
-            return ReadResult(reason=str(error), retry=True)
+            return ReadResult(reason=str(error), retry=not isinstance(error, DeniedError))
 
     # Publishing.
 
