@@ -24,7 +24,7 @@ from musicfs.library.protocol import ReadJob, ReadResult, Reply
 from musicfs.library.publish import FinishedFolder, Learned, Publisher
 from musicfs.model import Entry
 from musicfs.origins.contract import Anchored, Folder, LocalPaths, Origin
-from musicfs.store.records import OriginRecord, pack_facts
+from musicfs.store.records import ObjectKind, OriginRecord, pack_facts
 from musicfs.store.transaction import WriteTransaction
 
 log = logging.getLogger(__name__)
@@ -221,21 +221,27 @@ class _Run:
             self._read(pending)
 
     def _learn(self, name: bytes, entry: Entry, object_id: int) -> Learned:
-        before = 0 if object_id else self._moved_from(entry)
+        before = 0 if object_id else self._moved_from(name, entry)
         if before:
             self._moved.add(before)
-            return Learned(name, entry, before, moved=True)
+            known = self._catalog.object(before)  # what could not be read is tried again, and says again why
+            return Learned(name, entry, before, moved=known is not None and known.kind != ObjectKind.OPAQUE)
         self.progress.new += not object_id
         return Learned(name, entry, object_id)
 
-    def _moved_from(self, entry: Entry) -> int:
-        """The object that this new name was before a rename: same identity, and its old path is gone. 0 if none."""
+    def _moved_from(self, name: bytes, entry: Entry) -> int:
+        """The object that this new name was before a rename: same identity, and its old path is gone. 0 if none.
+
+        A sidecar that becomes audio by its name (``a.flac.part``, a finished download) is another object.
+        """
         own_identity = identity(entry)
         if not own_identity:
             return 0
         for object_id in self._catalog.objects_with_identity(own_identity):
             located = self._catalog.locate(object_id)
             if object_id in self._moved or located is None or located[0] != self._record.number:
+                continue
+            if (located[2].kind == ObjectKind.SIDECAR) == is_audio_name(name):
                 continue
             if located[2].size == entry.size and self._origin.stat(os.fsdecode(located[1])) is None:
                 return object_id
