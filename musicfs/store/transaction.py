@@ -141,6 +141,16 @@ class WriteTransaction:
         """Write an origin's record."""
         self.txn.put(origin_id.encode(), encode_record(record), db=self.tables.origins)
 
+    def count_files(self, number: int, files: int, size_bytes: int) -> None:
+        """Add to the totals of the origin with this number; both may be negative."""
+        with self.txn.cursor(self.tables.origins) as cursor:
+            for key, raw in cursor:
+                record = decode_origin(raw)
+                if record.number == number:
+                    totals = {"files": record.files + files, "size_bytes": record.size_bytes + size_bytes}
+                    cursor.put(key, encode_record(msgspec.structs.replace(record, **totals)))
+                    return
+
     def new_origin_number(self) -> int:
         """A number no other origin of this catalog has; at most 65,535 of them."""
         return self._next(b"next_origin")

@@ -131,11 +131,11 @@ def test_nothing_to_probe_is_clean(tmp_path: Path) -> None:
 def test_an_unclean_stop_is_probed_in_a_child(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     probed: list[str] = []
 
-    def survives(path: str) -> bool:
+    def probe_it(path: str) -> bool:
         probed.append(path)
         return True
 
-    monkeypatch.setattr(environment, "survives_probe", survives)
+    monkeypatch.setattr(environment, "survives_probe", probe_it)
     catalog.prepare(str(stored))
     assert not probed
     catalog.prepare(str(stored))  # the mark is gone
