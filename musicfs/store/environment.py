@@ -27,6 +27,7 @@ from musicfs.errors import DiskFullError, StoreError
 MAP_SIZE_BYTES = 128 << 30
 MAX_READERS = 1024
 MAX_TABLES = 64
+_LOCK_FILE_BYTES = 128 + 64 * MAX_READERS  # liblmdb 0.9 mdb.c: MDB_txninfo's header, and one cache line a reader
 
 # liblmdb 0.9 mdb.c: MDB_page header of 16 bytes, then MDB_meta {magic u32, version u32, address u64, mapsize u64,
 # two MDB_db of 48 bytes (the first one's md_pad is the page size), last page u64, transaction id u64}.
@@ -46,6 +47,7 @@ def open_environment(path: str, *, readonly: bool = False, durable: bool = True)
     own meta pages say or is no LMDB file, DiskFullError when the disk is full. Blocks for a disk access or two.
     """
     check_length(path)
+    _reserve_lock_file(path)
     try:
         return lmdb.open(
             path,
@@ -67,6 +69,22 @@ def open_environment(path: str, *, readonly: bool = False, durable: bool = True)
         if getattr(error, "code", 0) == errno.ENOSPC:
             raise DiskFullError(f"{path}: no space left", remedy="free some space on this disk") from error
         raise StoreError(f"{path}: {error}", remedy="stop MusicFS and delete this folder; it is rebuilt") from error
+
+
+def _reserve_lock_file(path: str) -> None:
+    """Give the lock file its blocks before LMDB maps and writes it: a hole that a full disk cannot fill is a SIGBUS."""
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        descriptor = os.open(os.path.join(path, "lock.mdb"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            if os.fstat(descriptor).st_blocks * 512 < _LOCK_FILE_BYTES:
+                os.posix_fallocate(descriptor, 0, _LOCK_FILE_BYTES)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(f"{path}: no space left", remedy="free some space on this disk") from error
+        raise StoreError(f"{path}: {error.strerror}", remedy="check the folder and its permissions") from error
 
 
 def check_length(path: str) -> None:
