@@ -33,6 +33,7 @@ from musicfs.model import Picture
 from musicfs.origins.contract import LocalPaths, Origin
 from musicfs.origins.registry import open_origin
 from musicfs.store.catalog import Catalog
+from musicfs.store.environment import is_damage, note_damage
 from musicfs.store.pages import RESTING_BYTES, trim_pages
 from musicfs.store.records import OriginRecord
 from musicfs.store.transaction import WriteTransaction
@@ -108,8 +109,9 @@ class Keeper:
     def _scan(self, service: ScanService) -> None:
         try:
             service.run()
-        except Exception:  # without its writer the keeper is useless: end, and be started anew
-            log.exception("the scanning service failed")
+        except Exception as error:  # without its writer the keeper is useless: end, and be started anew
+            if not _report_damage(error, self._settings.cache_dir):
+                log.exception("the scanning service failed")
             os._exit(1)
 
     def _keep_house(self, catalog: Catalog, service: ScanService) -> None:
@@ -234,7 +236,20 @@ def main(descriptor: int) -> int:
     except MusicFSError as error:
         log.error("%s%s", error, f" ({error.remedy})" if error.remedy else "")
         return 1
+    except Exception as error:
+        if not _report_damage(error, start.settings.cache_dir):
+            raise
+        return 1
     return 0
+
+
+def _report_damage(error: Exception, cache_dir: str) -> bool:
+    """Have a damaged catalog rebuilt by the next mount: this one has it mapped. False if ``error`` is something else."""
+    if not is_damage(error):
+        return False
+    note_damage(os.path.join(cache_dir, "catalog"))
+    log.error("the catalog is damaged: %s; it is rebuilt when you unmount and mount again", error)
+    return True
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from musicfs.mount.mountpoint import MountPoint, check_allow_other, unmount
 from musicfs.mount.operations import Operations, Presentation, released
 from musicfs.mount.session import Session, handlers_paused, invalidate, invalidate_folders
 from musicfs.store.catalog import Catalog, prepare
-from musicfs.store.environment import mark_clean
+from musicfs.store.environment import is_damage, mark_clean, note_damage
 from musicfs.store.pages import RESTING_BYTES, trim_pages
 from musicfs.store.schema import ROOT_INODE, ChangeOp
 from musicfs.vfs.nodes import Nodes
@@ -109,6 +109,7 @@ class _MountProcess:
         self._stop_lock = threading.Lock()
         self._drain_timer: threading.Timer | None = None
         self._sequence = 0
+        self._damaged = False
         self._last_counters = Counters(0, 0)
         self._idle_s = 0.0
 
@@ -126,7 +127,9 @@ class _MountProcess:
         self._nodes = Nodes(self._catalog, sources, settings.cache.metadata_cache_mb << 20, self._on_stale)
         uid = settings.mount.uid if settings.mount.uid >= 0 else os.getuid()
         gid = settings.mount.gid if settings.mount.gid >= 0 else os.getgid()
-        self._operations = Operations(self._nodes, Presentation(uid, gid, settings.mount.umask), self._announce)
+        self._operations = Operations(
+            self._nodes, Presentation(uid, gid, settings.mount.umask), self._announce, self._on_damage
+        )
         self._supervisor = Supervisor(settings, os.getpid(), self._started_ns, self._clock, self._on_message)
         # Threads inherit the mask: signals reach the signals thread, and SIGINT the main thread alone. Python's own
         # handler would raise KeyboardInterrupt wherever the end happens to be when one more SIGINT comes.
@@ -174,6 +177,13 @@ class _MountProcess:
         elif isinstance(message, Stop):
             self._stop(message.timeout_s if message.graceful else 0.0)
 
+    def _on_damage(self, error: Exception) -> None:
+        """Serve what can be read; the next start will rebuild the rest."""
+        if not self._damaged:
+            self._damaged = True
+            note_damage(self._catalog.path)
+            log.error("the catalog is damaged: %s; it is rebuilt when you unmount and mount again", error)
+
     def _on_stale(self, object_id: int) -> None:
         self._supervisor.send(Stale(object_id))
 
@@ -184,7 +194,7 @@ class _MountProcess:
                 self._rest()
                 continue
             self._grown.clear()
-            for sequence, entries in self._catalog.changes_after(self._sequence):
+            for sequence, entries in self._changes():
                 if any(op == ChangeOp.SWAP for op, _, _, _ in entries):
                     self._follow_swap()
                 with handlers_paused():
@@ -192,6 +202,15 @@ class _MountProcess:
                 invalidate(entries)
                 self._sequence = sequence
             self._supervisor.send(Replayed(self._sequence))
+
+    def _changes(self) -> list[tuple[int, list[tuple[int, int, bytes, int]]]]:
+        try:
+            return self._catalog.changes_after(self._sequence)
+        except Exception as error:  # what cannot be understood must not end the thread that the next changes need
+            if not is_damage(error):
+                raise
+            self._on_damage(error)
+            return []
 
     def _follow_swap(self) -> None:
         with handlers_paused():

@@ -14,10 +14,11 @@ import msgspec
 
 from musicfs.clock import Clock
 from musicfs.config.settings import OriginSettings
-from musicfs.errors import MusicFSError, OriginError, StoreError
+from musicfs.errors import DiskFullError, MusicFSError, OriginError, StoreError
 from musicfs.library.publish import Publisher
 from musicfs.library.scan import Outcome, Progress, Scanner
 from musicfs.origins.contract import Change, Origin, Watch, Watchable
+from musicfs.store.environment import is_damage
 from musicfs.store.records import OriginRecord
 from musicfs.store.transaction import WriteTransaction
 
@@ -227,6 +228,8 @@ class ScanService:
             state.next_scan_at = min(state.next_scan_at, self._clock.monotonic() + _RETRY_S)
         except StoreError as error:
             job.error = error
+            if is_damage(error):
+                raise  # trying again cannot help
             log.error("the catalog cannot be written: %s", error)
             state.next_scan_at = min(state.next_scan_at, self._clock.monotonic() + _STORE_RETRY_S)
         finally:
@@ -280,6 +283,9 @@ class ScanService:
         if self._replayed - self._trimmed < _KEPT_CHANGES:
             return
         upto = self._replayed
-        with WriteTransaction(self._catalog) as tx:
-            tx.trim_changes(upto)
+        try:
+            with WriteTransaction(self._catalog) as tx:
+                tx.trim_changes(upto)
+        except DiskFullError:
+            return  # the log is longer than it need be: no harm
         self._trimmed = upto

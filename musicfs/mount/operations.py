@@ -15,6 +15,7 @@ import msgspec
 
 from musicfs.content.readers import Reader
 from musicfs.errors import MusicFSError
+from musicfs.store.environment import is_damage
 from musicfs.store.records import Node, NodeKind
 from musicfs.vfs.nodes import Listing, Nodes
 
@@ -60,7 +61,10 @@ def guarded(handler: Callable[P, R]) -> Callable[P, R]:
                 log.warning("%s: %s", handler.__name__, error)
             raise llfuse.FUSEError(error.errno) from error
         except Exception as error:  # an escaped exception would end the mount
-            log.exception("%s failed", handler.__name__)
+            if is_damage(error):
+                args[0]._on_damage(error)  # type: ignore[attr-defined] # the Operations whose handler this is
+            else:
+                log.exception("%s failed", handler.__name__)
             raise llfuse.FUSEError(errno.EIO) from error
 
     return guard
@@ -69,8 +73,16 @@ def guarded(handler: Callable[P, R]) -> Callable[P, R]:
 class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
     """The requests the kernel sends, answered from :class:`~musicfs.vfs.nodes.Nodes`."""
 
-    def __init__(self, nodes: Nodes, presentation: Presentation, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        nodes: Nodes,
+        presentation: Presentation,
+        on_ready: Callable[[], None],
+        on_damage: Callable[[Exception], None],
+    ) -> None:
+        """``on_ready`` is called once the kernel has said hello; ``on_damage`` whenever the catalog cannot be understood."""
         super().__init__()
+        self._on_damage = on_damage
         self._nodes = nodes
         self._on_ready = on_ready
         self._uid = presentation.uid

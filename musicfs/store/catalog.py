@@ -15,7 +15,7 @@ import lmdb
 import msgspec
 import xxhash
 
-from musicfs.errors import SchemaError, StoreError
+from musicfs.errors import DiskFullError, SchemaError, StoreError
 from musicfs.store import environment
 from musicfs.store.records import (
     ENTRY,
@@ -79,14 +79,17 @@ def prepare(path: str) -> str | None:
     """
     os.makedirs(path, mode=0o700, exist_ok=True)
     aside = None
-    clean = environment.take_clean_mark(path)
     try:
+        clean = environment.take_clean_mark(path)
+        environment.check_damage(path)
         environment.check_length(path)
         if not clean and not environment.survives_probe(path):
             raise StoreError(f"{path}: the catalog could not be read after an unclean stop")
         if os.path.exists(os.path.join(path, "data.mdb")):
             check_schema(path)
             return None
+    except DiskFullError:
+        raise  # nothing is wrong with the catalog
     except StoreError as error:
         aside = environment.put_aside(path)
         os.makedirs(path, mode=0o700)
@@ -97,16 +100,19 @@ def prepare(path: str) -> str | None:
 
 
 def check_schema(path: str) -> None:
-    """Raise SchemaError unless the catalog in ``path`` was written with this schema."""
+    """Raise SchemaError unless the catalog in ``path`` was written with this schema; StoreError if it cannot be opened."""
     with environment.open_environment(path, readonly=True) as env:
         try:
             meta = env.open_db(b"meta", create=False)
             with env.begin(meta) as txn:
-                found = _get(txn, meta, "schema", 0)
-        except (lmdb.Error, msgspec.DecodeError) as error:
-            raise SchemaError(f"{path}: not a catalog of MusicFS: {error}") from error
-    if found != SCHEMA:
-        raise SchemaError(f"{path}: schema {found}, this version writes {SCHEMA}")
+                found, generation = _get(txn, meta, "schema", 0), _get(txn, meta, "generation", 1)
+            if found != SCHEMA:
+                raise SchemaError(f"{path}: schema {found}, this version writes {SCHEMA}")
+            Tables(env, generation, create=False)
+        except lmdb.NotFoundError:
+            raise SchemaError(f"{path}: not a catalog of MusicFS") from None
+        except (lmdb.Error, msgspec.MsgspecError) as error:
+            raise StoreError(f"{path}: {error}") from error
 
 
 def create(env: lmdb.Environment) -> None:

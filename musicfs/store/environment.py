@@ -3,11 +3,13 @@
 Paid-for rules: the map size is fixed, sparse and the same in every process (resizing a live map is a SIGBUS in the others);
 the file's length is compared with what its meta pages promise before it is mapped (touching a page beyond the end is a
 SIGBUS too); after an unclean stop the environment is probed in a child process first, because a damaged page can crash
-the reader, and one that fails the probe is put aside, never deleted.
+the reader, and one that fails the probe is put aside, never deleted. LMDB has no checksums: a clean stop
+seals a small file with one of ours, and whoever stumbles over damage later notes it for the next start.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import struct
@@ -16,6 +18,8 @@ import sys
 import time
 
 import lmdb
+import msgspec
+import xxhash
 
 from musicfs.errors import DiskFullError, StoreError
 
@@ -23,6 +27,7 @@ from musicfs.errors import DiskFullError, StoreError
 MAP_SIZE_BYTES = 128 << 30
 MAX_READERS = 1024
 MAX_TABLES = 64
+_LOCK_FILE_BYTES = 128 + 64 * MAX_READERS  # liblmdb 0.9 mdb.c: MDB_txninfo's header, and one cache line a reader
 
 # liblmdb 0.9 mdb.c: MDB_page header of 16 bytes, then MDB_meta {magic u32, version u32, address u64, mapsize u64,
 # two MDB_db of 48 bytes (the first one's md_pad is the page size), last page u64, transaction id u64}.
@@ -30,6 +35,8 @@ _META = struct.Struct("<16xIIQQ48s48sQQ")
 _META_MAGIC = 0xBEEFC0DE
 _PAGE_SIZES = frozenset((4096, 8192, 16384, 32768, 65536))
 _CLEAN_MARK = "clean"
+_DAMAGE_MARK = "damaged"
+_SEALED_BYTES = 16 << 20  # some 20,000 tracks; hashing it takes two milliseconds, and a mount must be there at once
 _PROBE_TIMEOUT_S = 60.0
 
 
@@ -40,6 +47,7 @@ def open_environment(path: str, *, readonly: bool = False, durable: bool = True)
     own meta pages say or is no LMDB file, DiskFullError when the disk is full. Blocks for a disk access or two.
     """
     check_length(path)
+    _reserve_lock_file(path)
     try:
         return lmdb.open(
             path,
@@ -61,6 +69,22 @@ def open_environment(path: str, *, readonly: bool = False, durable: bool = True)
         if getattr(error, "code", 0) == errno.ENOSPC:
             raise DiskFullError(f"{path}: no space left", remedy="free some space on this disk") from error
         raise StoreError(f"{path}: {error}", remedy="stop MusicFS and delete this folder; it is rebuilt") from error
+
+
+def _reserve_lock_file(path: str) -> None:
+    """Give the lock file its blocks before LMDB maps and writes it: a hole that a full disk cannot fill is a SIGBUS."""
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        descriptor = os.open(os.path.join(path, "lock.mdb"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            if os.fstat(descriptor).st_blocks * 512 < _LOCK_FILE_BYTES:
+                os.posix_fallocate(descriptor, 0, _LOCK_FILE_BYTES)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(f"{path}: no space left", remedy="free some space on this disk") from error
+        raise StoreError(f"{path}: {error.strerror}", remedy="check the folder and its permissions") from error
 
 
 def check_length(path: str) -> None:
@@ -105,18 +129,55 @@ def _parse_meta(raw: bytes) -> tuple[int, int, int] | None:
 
 
 def mark_clean(path: str) -> None:
-    """Note that the environment was closed in order; the next start skips the probe."""
-    with open(os.path.join(path, _CLEAN_MARK), "wb"):
-        pass
+    """Note that the environment was closed in order: the next start skips the probe, and a small file is sealed."""
+    seal = _digest(path)
+    with open(os.path.join(path, _CLEAN_MARK), "wb") as file:
+        file.write(seal)
 
 
 def take_clean_mark(path: str) -> bool:
-    """True if the last stop was clean (or there is nothing yet); removes the mark."""
+    """True if the last stop was clean (or there is nothing yet); removes the mark. StoreError if a seal is broken."""
+    mark = os.path.join(path, _CLEAN_MARK)
     try:
-        os.unlink(os.path.join(path, _CLEAN_MARK))
+        with open(mark, "rb") as file:
+            seal = file.read()
+        os.unlink(mark)
     except FileNotFoundError:
         return not os.path.exists(os.path.join(path, "data.mdb"))
+    if seal and seal != _digest(path):
+        raise StoreError(f"{path}: the catalog is not as it was left", remedy="delete the folder; it is rebuilt")
     return True
+
+
+def _digest(path: str) -> bytes:
+    """The hash of the data file; empty when it is too large to be sealed, or not there."""
+    try:
+        with open(os.path.join(path, "data.mdb"), "rb") as file:
+            if os.fstat(file.fileno()).st_size > _SEALED_BYTES:
+                return b""
+            return xxhash.xxh3_128_digest(file.read())
+    except OSError:
+        return b""
+
+
+def is_damage(error: BaseException) -> bool:
+    """True if an exception means that the environment holds what nobody wrote."""
+    damage = lmdb.CorruptedError | lmdb.PageNotFoundError | lmdb.InvalidError | lmdb.PanicError | lmdb.BadTxnError
+    if isinstance(error, StoreError) and error.__cause__ is not None:
+        error = error.__cause__
+    return isinstance(error, damage | msgspec.DecodeError | msgspec.ValidationError | struct.error)
+
+
+def note_damage(path: str) -> None:
+    """Have the next start put the environment aside. Does nothing on a disk that cannot be written."""
+    with contextlib.suppress(OSError), open(os.path.join(path, _DAMAGE_MARK), "wb"):
+        pass
+
+
+def check_damage(path: str) -> None:
+    """Raise StoreError if damage was noted."""
+    if os.path.exists(os.path.join(path, _DAMAGE_MARK)):
+        raise StoreError(f"{path}: the catalog was found damaged", remedy="delete the folder; it is rebuilt")
 
 
 def survives_probe(path: str) -> bool:

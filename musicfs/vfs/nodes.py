@@ -88,6 +88,8 @@ class Nodes:
         if located is None:
             raise ChangedError(f"inode {node.inode} is outdated")
         origin, path, record = located
+        if node.start + node.size > record.size or (not node.start and node.size != record.size):
+            raise ChangedError(f"inode {node.inode} is outdated")  # between two looks, or a bit has flipped on disk
         try:
             return self._sources.open(
                 self._origin_id(origin), os.fsdecode(path), record.version.decode(), node.start, node.size
