@@ -20,6 +20,14 @@ def is_disc_folder(path: bytes) -> bool:
     return _DISC_FOLDER.fullmatch(path.rpartition(b"/")[2]) is not None
 
 
+def album_folder(path: bytes) -> bytes:
+    """The folder whose discs appear together: the parent of a disc folder, and of one right below that (its scans)."""
+    for folder in (path, parent_of(path)):
+        if is_disc_folder(folder):
+            return parent_of(folder)
+    return path
+
+
 def parent_of(path: bytes) -> bytes:
     """The folder that holds ``path``; the root's is the root."""
     return path.rpartition(b"/")[0]

@@ -12,6 +12,7 @@ import xxhash
 from musicfs.model import Entry
 from musicfs.origins.contract import Folder
 
+_MAX_NAME_BYTES = 500  # LMDB keys are at most 511; exFAT and NTFS have names of 255 characters, up to 765 bytes
 _NUMBERS = struct.Struct("<QqQq")
 
 
@@ -20,6 +21,7 @@ class FolderPlan(msgspec.Struct, frozen=True, gc=False):
 
     read: tuple[tuple[bytes, Entry, int], ...]  # (name, entry, object id or 0 for a new file): learn anew
     gone: tuple[tuple[bytes, int], ...]  # (name, object id): no longer listed
+    unfit: tuple[bytes, ...] = ()  # names longer than the catalog's keys: not served
 
 
 def file_name(entry: Entry) -> bytes:
@@ -54,15 +56,19 @@ def digest(folder: Folder) -> bytes:
 def plan_folder(folder: Folder, known: Mapping[bytes, tuple[int, int]]) -> FolderPlan:
     """Compare a listed folder with the catalog's files of it: name -> (object id, fingerprint)."""
     read = []
+    unfit = []
     listed = set()
     for entry in folder.files:
         name = file_name(entry)
+        if len(name) > _MAX_NAME_BYTES:
+            unfit.append(name)
+            continue
         listed.add(name)
         object_id, seen = known.get(name, (0, 0))
         if not object_id or seen != fingerprint(entry):
             read.append((name, entry, object_id))
     gone = () if not folder.complete else tuple((name, found[0]) for name, found in known.items() if name not in listed)
-    return FolderPlan(tuple(read), gone)
+    return FolderPlan(tuple(read), gone, tuple(unfit))
 
 
 def exceeds_guard(vanished: int, known: int, guard_percent: int) -> bool:

@@ -27,6 +27,7 @@ FILES_PER_JOB = 32
 _JOBS_PER_WORKER = 3
 _DEADLINE_S = 60.0
 _PIPE_READ_BYTES = 1 << 18
+_PIPE_BYTES = 32 << 10  # half of what a pipe holds (pipe(7)): a write beyond it would wait for a worker that may hang
 
 Answer = Callable[[Reply], None]
 
@@ -34,10 +35,11 @@ Answer = Callable[[Reply], None]
 class _Task:
     """A job on its way, and whom to tell."""
 
-    __slots__ = ("answer", "job", "sent_at")
+    __slots__ = ("answer", "frame", "job", "sent_at")
 
     def __init__(self, job: ReadJob | CoverJob, answer: Answer) -> None:
         self.job = job
+        self.frame = frame(job)
         self.answer = answer
         self.sent_at = 0.0
 
@@ -54,6 +56,13 @@ class _Worker:
         self.stdout_fd = self.process.stdout.fileno()
         self.tasks: deque[_Task] = deque()
         self.buffer = bytearray()
+
+    def takes(self, task: _Task) -> bool:
+        """True if the job can be written without blocking, whatever the worker does: the first one is in its hands."""
+        if not self.tasks:
+            return True
+        waiting = sum(len(other.frame) for other in list(self.tasks)[1:])
+        return len(self.tasks) < _JOBS_PER_WORKER and waiting + len(task.frame) <= _PIPE_BYTES
 
     def close(self) -> None:
         """End the process: closing its input is enough for a healthy one."""
@@ -141,13 +150,13 @@ class WorkerPool:
                 worker = _Worker()
                 self._workers.append(worker)
                 self._selector.register(worker.stdout_fd, selectors.EVENT_READ, worker)
-            if len(worker.tasks) >= _JOBS_PER_WORKER:
+            if not worker.takes(self._waiting[0]):
                 return
             task = self._waiting.popleft()
             task.sent_at = self._clock.monotonic()
             worker.tasks.append(task)
             try:
-                worker.stdin.write(frame(task.job))
+                worker.stdin.write(task.frame)
                 worker.stdin.flush()
             except BrokenPipeError:
                 self._lose(worker, "ended")

@@ -42,6 +42,11 @@ job_decoder = msgspec.msgpack.Decoder(Job)
 results_decoder = msgspec.msgpack.Decoder(list[ReadResult])
 
 
+def printable(reason: object) -> str:
+    """A reason as it can travel: a file's name in it may hold bytes that are not UTF-8."""
+    return str(reason).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def frame(value: object) -> bytes:
     """A value as it travels."""
     body = _encoder.encode(value)

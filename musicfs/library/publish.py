@@ -87,6 +87,7 @@ class Publisher:
                 changes += [self._write(tx, folder_id, learned, counts) for learned in folder.files]
                 tx.set_digest(folder_id, tx.folder(folder_id), folder.digest)
             self._tree.apply(tx, changes, self._priorities())
+            tx.count_files(origin, counts.files, counts.size_bytes)
         self._on_commit()
         return counts
 
@@ -128,6 +129,7 @@ class Publisher:
                     changes.append(Change(object_id, old, None))
                     counts.files -= 1
                     counts.size_bytes -= old.size
+                    tx.count_files(tx.folder(old.folder).origin, -1, -old.size)
             self._tree.apply(tx, changes, self._priorities())
             for object_id in objects:
                 tx.remove_object(object_id)

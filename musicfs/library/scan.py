@@ -16,15 +16,15 @@ import msgspec
 
 from musicfs import formats
 from musicfs.clock import Clock
-from musicfs.errors import FormatError, GoneError, OriginError
-from musicfs.library.classify import is_audio_name, is_disc_folder, parent_of
+from musicfs.errors import DeniedError, FormatError, GoneError, OriginError
+from musicfs.library.classify import album_folder, is_audio_name
 from musicfs.library.plan import FolderPlan, digest, exceeds_guard, identity, plan_folder
 from musicfs.library.pool import FILES_PER_JOB, WorkerPool
 from musicfs.library.protocol import ReadJob, ReadResult, Reply
 from musicfs.library.publish import FinishedFolder, Learned, Publisher
 from musicfs.model import Entry
 from musicfs.origins.contract import Anchored, Folder, LocalPaths, Origin
-from musicfs.store.records import OriginRecord, pack_facts
+from musicfs.store.records import ObjectKind, OriginRecord, pack_facts
 from musicfs.store.transaction import WriteTransaction
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class _Pending:
         self.digest = folder_digest
         self.files = files
         self.unread = 0  # jobs not yet answered
-        self.group = parent_of(path) if is_disc_folder(path) else path
+        self.group = album_folder(path)
 
     def finished(self) -> FinishedFolder:
         """What can be published: without files that changed while they were read."""
@@ -173,6 +173,7 @@ class _Run:
         except GoneError:
             if not self._prefix:
                 raise
+            self._recursive = True  # all that was below it is gone as well
         return True
 
     # Listing.
@@ -189,6 +190,8 @@ class _Run:
         folder_digest = digest(folder)
         plan = self._compare(folder, path, folder_digest)
         if plan is not None:
+            for unfit in plan.unfit:
+                log.warning("origin %s: %r in %r is not served: its name is too long", self._origin.id, unfit, path)
             self._gone += (object_id for _, object_id in plan.gone)
             self._start(path, folder_digest if folder.complete and not plan.gone else b"", plan)
         self._publish_ready()
@@ -218,21 +221,27 @@ class _Run:
             self._read(pending)
 
     def _learn(self, name: bytes, entry: Entry, object_id: int) -> Learned:
-        before = 0 if object_id else self._moved_from(entry)
+        before = 0 if object_id else self._moved_from(name, entry)
         if before:
             self._moved.add(before)
-            return Learned(name, entry, before, moved=True)
+            known = self._catalog.object(before)  # what could not be read is tried again, and says again why
+            return Learned(name, entry, before, moved=known is not None and known.kind != ObjectKind.OPAQUE)
         self.progress.new += not object_id
         return Learned(name, entry, object_id)
 
-    def _moved_from(self, entry: Entry) -> int:
-        """The object that this new name was before a rename: same identity, and its old path is gone. 0 if none."""
+    def _moved_from(self, name: bytes, entry: Entry) -> int:
+        """The object that this new name was before a rename: same identity, and its old path is gone. 0 if none.
+
+        A sidecar that becomes audio by its name (``a.flac.part``, a finished download) is another object.
+        """
         own_identity = identity(entry)
         if not own_identity:
             return 0
         for object_id in self._catalog.objects_with_identity(own_identity):
             located = self._catalog.locate(object_id)
             if object_id in self._moved or located is None or located[0] != self._record.number:
+                continue
+            if (located[2].kind == ObjectKind.SIDECAR) == is_audio_name(name):
                 continue
             same = (located[2].size, located[2].mtime_ns) == (entry.size, entry.mtime_ns)
             if same and self._origin.stat(os.fsdecode(located[1])) is None:
@@ -262,7 +271,7 @@ class _Run:
         except FormatError as error:
             return ReadResult(reason=str(error))
         except OriginError as error:
-            return ReadResult(reason=str(error), retry=True)
+            return ReadResult(reason=str(error), retry=not isinstance(error, DeniedError))
 
     # Publishing.
 
@@ -288,7 +297,8 @@ class _Run:
                 return best
             files += len(pending.files)
             following = self._queue[position + 1] if position + 1 < len(self._queue) else None
-            if last if following is None else following.group != pending.group:
+            # Slices of one huge folder may part, the discs of an album may not.
+            if last if following is None else following.group != pending.group or following.path == pending.path:
                 best = (position + 1, files)
             if best[1] >= _BATCH_FILES:
                 return best

@@ -13,8 +13,8 @@ import sys
 from typing import BinaryIO
 
 from musicfs import formats
-from musicfs.errors import FormatError, MusicFSError
-from musicfs.library.protocol import LENGTH, CoverJob, ReadJob, ReadResult, frame, job_decoder
+from musicfs.errors import ChangedError, FormatError, MusicFSError
+from musicfs.library.protocol import LENGTH, CoverJob, ReadJob, ReadResult, frame, job_decoder, printable
 from musicfs.store.records import pack_facts
 
 _MEMORY_LIMIT_BYTES = 1 << 30
@@ -53,7 +53,7 @@ def _read_file(path: bytes, size: int, mtime_ns: int) -> ReadResult:
     try:
         descriptor = os.open(path, _OPEN_FLAGS)
     except OSError as error:
-        return ReadResult(reason=os.strerror(error.errno or 0), retry=isinstance(error, FileNotFoundError))
+        return _failed(error)
     try:
         if not _unchanged(descriptor, size, mtime_ns):
             return ReadResult(reason="changed while it was read", retry=True)
@@ -61,14 +61,21 @@ def _read_file(path: bytes, size: int, mtime_ns: int) -> ReadResult:
         try:
             result = ReadResult(facts=pack_facts(formats.read(formats.LocalSource(descriptor, size), name)))
         except FormatError as error:
-            result = ReadResult(reason=str(error))
+            result = ReadResult(reason=printable(error))
+        except ChangedError as error:
+            result = ReadResult(reason=printable(error), retry=True)
         except OSError as error:
-            result = ReadResult(reason=os.strerror(error.errno or 0))
+            result = _failed(error)
         if not _unchanged(descriptor, size, mtime_ns):
             return ReadResult(reason="changed while it was read", retry=True)
         return result
     finally:
         os.close(descriptor)
+
+
+def _failed(error: OSError) -> ReadResult:
+    """Only a refusal is said about the file itself; anything else (a disk, a network) may go well next time."""
+    return ReadResult(reason=os.strerror(error.errno or 0), retry=not isinstance(error, PermissionError))
 
 
 def _unchanged(descriptor: int, size: int, mtime_ns: int) -> bool:

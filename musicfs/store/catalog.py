@@ -323,7 +323,7 @@ class Catalog:
             for key, value in cursor:
                 if len(found) == limit:
                     break
-                found.append((U64.unpack(key)[0], value.decode()))
+                found.append((U64.unpack(key)[0], value.decode("utf-8", "replace")))
         return found
 
     def count_problems(self) -> int:

@@ -68,8 +68,11 @@ class WriteTransaction:
             return
         try:
             self._commit()
-        except lmdb.Error as failed:
-            raise self._mapped(failed) from failed
+        except BaseException as failed:  # the next write waits for this one's end, whatever ended it
+            self.txn.abort()
+            if isinstance(failed, lmdb.Error):
+                raise self._mapped(failed) from failed
+            raise
 
     def _mapped(self, error: lmdb.Error) -> StoreError:
         full = isinstance(error, lmdb.DiskError | lmdb.MapFullError) or getattr(error, "code", 0) == errno.ENOSPC
@@ -113,7 +116,7 @@ class WriteTransaction:
         with self.txn.cursor(self.tables.changes) as cursor:
             while cursor.first() and U64.unpack(cursor.key())[0] <= upto:
                 cursor.delete()
-        self.txn.put(b"trimmed", _encode(upto), db=self.tables.meta)
+        self.txn.put(b"trimmed", _encode(max(upto, self.meta_int(b"trimmed", 0))), db=self.tables.meta)
 
     def meta_int(self, name: bytes, default: int) -> int:
         """A number from ``meta``."""
@@ -137,6 +140,16 @@ class WriteTransaction:
     def put_origin(self, origin_id: str, record: OriginRecord) -> None:
         """Write an origin's record."""
         self.txn.put(origin_id.encode(), encode_record(record), db=self.tables.origins)
+
+    def count_files(self, number: int, files: int, size_bytes: int) -> None:
+        """Add to the totals of the origin with this number; both may be negative."""
+        with self.txn.cursor(self.tables.origins) as cursor:
+            for key, raw in cursor:
+                record = decode_origin(raw)
+                if record.number == number:
+                    totals = {"files": record.files + files, "size_bytes": record.size_bytes + size_bytes}
+                    cursor.put(key, encode_record(msgspec.structs.replace(record, **totals)))
+                    return
 
     def new_origin_number(self) -> int:
         """A number no other origin of this catalog has; at most 65,535 of them."""

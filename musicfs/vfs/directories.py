@@ -48,12 +48,10 @@ class Directories:
         parent = self.get(path[:-1])
         if not parent:
             return 0
-        name = self._spelling(parent, path[-1])
-        entry = self._tx.entry(parent, name)
-        if entry is None or entry[1] != NodeKind.FOLDER:
-            return 0
-        self._remember(path, entry[0], parent, name)
-        return entry[0]
+        name, inode = self._standing(parent, path[-1])
+        if inode:
+            self._remember(path, inode, parent, name)
+        return inode
 
     def ensure(self, path: Path) -> int:
         """The inode of a folder, made with its parents if need be."""
@@ -61,12 +59,7 @@ class Directories:
         if inode:
             return inode
         parent = self.ensure(path[:-1])
-        name = path[-1]
-        if self._tx.entry(parent, name) is not None:  # a file has the folder's name
-            name = self.free_name(parent, name.decode("utf-8", "surrogateescape"), "")
-            inode = self.get((*path[:-1], name))
-            if inode:
-                return inode
+        name, _ = self._standing(parent, path[-1])
         inode = self.inode_for(parent, name, _FOLDER_VERSION)
         self.put(Node(inode, NodeKind.FOLDER, self._view, parent, 0, 0, 0, 0, name))
         self._remember(path, inode, parent, name)
@@ -180,6 +173,19 @@ class Directories:
         self._inodes[path] = inode
         if inode not in self._paths:
             self._paths[inode] = (*self.path_of(parent), name)
+
+    def _standing(self, directory: int, name: bytes) -> tuple[bytes, int]:
+        """The name and inode of the folder for ``name``: a numbered one where a file has it; inode 0 if there is none."""
+        stem, number, wanted = name, 1, name
+        while True:
+            name = self._spelling(directory, wanted)
+            entry = self._tx.entry(directory, name)
+            if entry is None:
+                return name, 0
+            if entry[1] == NodeKind.FOLDER:
+                return name, entry[0]
+            number += 1
+            wanted = numbered(stem.decode("utf-8", "surrogateescape"), "", number)
 
     def _spelling(self, directory: int, name: bytes) -> bytes:
         """The name under which a folder already stands, if case does not count."""

@@ -160,19 +160,12 @@ class Template:
         self._keys = tuple(sorted({key for name in names for key in _fields_of(name)}, key=str))
         self._by_stem = "title" in names
 
-    def render(self, subject: Subject) -> tuple[str, str]:
-        """(folders, ``/``-separated; the rest) as the template says it, not yet cleaned for a filesystem.
-
-        The rest may hold further folders: those of a conditional.
-        """
-        return self.render_folders(subject), self.render_name(subject)
-
     def render_folders(self, subject: Subject) -> str:
-        """The part before the last ``/`` that always stands."""
+        """The part before the last ``/`` that always stands, not yet cleaned for a filesystem."""
         return "".join([part.render(subject) for part in self._folders])
 
     def render_name(self, subject: Subject) -> str:
-        """The part after it."""
+        """The part after it, which may hold further folders: those of a conditional."""
         return "".join([part.render(subject) for part in self._name])
 
     def folder_key(self, subject: Subject) -> Hashable:

@@ -8,7 +8,7 @@ has left.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -76,9 +76,10 @@ class TreeBuilder:
                 facts = unpack_stored(record.facts)
                 affected[object_id] = Item(object_id, record, facts, album_key(facts.tags) if facts is not None else 0)
         arrived = {change.object_id for change in changes if change.old is None}
-        order = _arrival_order(tx, affected.values(), priorities)
+        ranks = _FolderRanks(tx, priorities)
+        order = sorted(affected.values(), key=lambda item: (ranks.of(item.record.folder), item.record.name))
         for view in self.views:
-            _ViewBatch(self, tx, view, albums).apply(affected, leaving, order, arrived)
+            _ViewBatch(self, tx, view, albums, ranks).apply(affected, leaving, order, arrived)
 
     def directories(self, tx: WriteTransaction, view: View) -> Directories:
         """The folders of a view for one batch."""
@@ -91,12 +92,22 @@ class TreeBuilder:
         return Artwork(tx, view.number, directories, self._make_cover)
 
 
-def _arrival_order(tx: WriteTransaction, items: Iterable[Item], priorities: Mapping[int, int]) -> list[Item]:
-    keys: dict[int, tuple[int, bytes]] = {}
-    for folder_id in {item.record.folder for item in items}:
-        folder = tx.folder(folder_id)
-        keys[folder_id] = (priorities.get(folder.origin, 0), folder_key(folder.origin, folder.path))
-    return sorted(items, key=lambda item: (keys[item.record.folder], item.record.name))
+class _FolderRanks:
+    """In what order origins' folders come to names: by priority, then as they are listed. Ids differ between machines."""
+
+    def __init__(self, tx: WriteTransaction, priorities: Mapping[int, int]) -> None:
+        self._tx = tx
+        self._priorities = priorities
+        self._known: dict[int, tuple[int, bytes]] = {}
+
+    def of(self, folder_id: int) -> tuple[int, bytes]:
+        """The folder's place in that order."""
+        rank = self._known.get(folder_id)
+        if rank is None:
+            folder = self._tx.folder(folder_id)
+            rank = self._priorities.get(folder.origin, 0), folder_key(folder.origin, folder.path)
+            self._known[folder_id] = rank
+        return rank
 
 
 class _Albums:
@@ -147,10 +158,13 @@ class _Albums:
 class _ViewBatch:
     """One batch in one view."""
 
-    def __init__(self, builder: TreeBuilder, tx: WriteTransaction, view: View, albums: _Albums) -> None:
+    def __init__(
+        self, builder: TreeBuilder, tx: WriteTransaction, view: View, albums: _Albums, ranks: _FolderRanks
+    ) -> None:
         self._tx = tx
         self._view = view
         self._albums = albums
+        self._ranks = ranks
         self._options = builder.options
         self._directories = builder.directories(tx, view)
         self._artwork = builder.artwork(tx, view, self._directories)
@@ -177,7 +191,7 @@ class _ViewBatch:
                 if self._sidecars.own_home(folder) != home:
                     folders |= self._sidecars.dependents(folder)
             gone = leaving.keys() - affected.keys()
-            for folder in sorted(folders):
+            for folder in sorted(folders, key=self._ranks.of):
                 self._sidecars.settle(folder, gone)
         if by_template:
             self._make()

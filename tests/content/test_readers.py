@@ -48,7 +48,7 @@ class Waits:
 @pytest.fixture
 def local(tmp_path: Path) -> tuple[Path, LocalOrigin]:
     (tmp_path / "a.flac").write_bytes(DATA)
-    return tmp_path / "a.flac", LocalOrigin("o", tmp_path)
+    return tmp_path / "a.flac", LocalOrigin("o", str(tmp_path))
 
 
 def _version(origin: LocalOrigin, path: str = "a.flac") -> str:
@@ -70,7 +70,7 @@ def test_a_reader_of_a_range_is_a_slice_of_a_slice(
     stop = draw.draw(st.integers(start, size))
     memory = MemoryOrigin("m")
     memory.put("a", data)
-    for origin in (LocalOrigin("o", folder), memory):
+    for origin in (LocalOrigin("o", str(folder)), memory):
         reader = Sources(Opened(origin), Waits()).open(origin.id, "a", "", begin, size)
         assert reader.size == size
         assert bytes(reader.read(start, stop)) == data[begin : begin + size][start:stop]

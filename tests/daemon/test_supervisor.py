@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -104,15 +105,23 @@ def test_stop_at_any_moment_of_the_start(bench: Callable[..., Bench]) -> None:
         assert time.monotonic() - began < 5
 
 
+def _looked(one: Bench, times: int) -> bool:
+    return one.messages.count(Look()) == times
+
+
+def _spawned(one: Bench, times: int) -> bool:
+    return len(one.pids()) == times
+
+
 @pytest.mark.expects_log("the keeper ended with status -9")
 def test_a_killed_keeper_is_replaced_at_once(bench: Callable[..., Bench]) -> None:
     one = bench(OBEDIENT)
     one.supervisor.start()
     for number in range(1, 4):
-        wait_for("a keeper", lambda number=number: one.messages.count(Look()) == 2 * number)
+        wait_for("a keeper", partial(_looked, one, 2 * number))
         os.kill(one.pids()[-1], signal.SIGKILL)
         began = time.monotonic()
-        wait_for("its successor", lambda number=number: len(one.pids()) == number + 1)
+        wait_for("its successor", partial(_spawned, one, number + 1))
         assert time.monotonic() - began < 1
     assert one.supervisor.restarts == 3
 

@@ -6,7 +6,8 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,19 @@ KILLED = r"the keeper ended with status -9"
 
 
 @pytest.fixture
+def _all_ended(pids: Iterable[int]) -> bool:
+    return not any(alive(pid) for pid in pids)
+
+
+def _another_answers(mounted: Mounted, pid: int) -> bool:
+    return mounted.status().get("keeper_pid") not in (None, pid)
+
+
+def _works_or_is_done(mounted: Mounted, pid: int) -> bool:
+    working = any("worker" in line for line in processes_below(pid).values())
+    return working or mounted.status().get("state") == "ready"
+
+
 def library(tmp_path: Path) -> Path:
     """Eighty tracks."""
     root = tmp_path / "origin"
@@ -56,8 +70,8 @@ def _kill_keepers(mounted: Mounted, times: int, root: Path) -> list[float]:
         workers = processes_below(pid)
         os.kill(pid, signal.SIGKILL)
         began = time.monotonic()
-        wait_for("its workers end", lambda workers=workers: not any(alive(one) for one in workers), 5)
-        wait_for("the next one answers", lambda pid=pid: mounted.status().get("keeper_pid") not in (None, pid), 20)
+        wait_for("its workers end", partial(_all_ended, workers), 5)
+        wait_for("the next one answers", partial(_another_answers, mounted, pid), 20)
         took.append(time.monotonic() - began)
     return took
 
@@ -99,15 +113,12 @@ def test_killed_again_and_again_during_the_first_scan(library: Path, home: Path)
             if number % 2:  # every other one lives until it has begun to read tags
                 wait_for(
                     "it works",
-                    lambda pid=pid: (
-                        any("worker" in line for line in processes_below(pid).values())
-                        or bool(mounted.status().get("state") == "ready")
-                    ),
+                    partial(_works_or_is_done, mounted, pid),
                     40,
                 )
             os.kill(pid, signal.SIGKILL)
             assert os.listdir(mounted.point) is not None
-            wait_for("it is gone", lambda pid=pid: not alive(pid))
+            wait_for("it is gone", partial(_all_ended, [pid]))
         mounted.wait_until_scanned()
         assert len(check_everything(mounted)) == 80
     finally:

@@ -179,7 +179,17 @@ def test_a_killed_mount_elsewhere_is_cleared_too(running: Mounted, tmp_path: Pat
     assert stat.S_IMODE(moved.stat().st_mode) == 0o755
 
 
-ENDINGS = {
+def _signal(mounted: Mounted, number: signal.Signals, times: int) -> None:
+    for _ in range(times):
+        mounted.process.send_signal(number)
+
+
+def _signal_and_unmount(mounted: Mounted) -> None:
+    mounted.process.send_signal(signal.SIGTERM)
+    subprocess.run(["umount", "-l", str(mounted.point)], check=False, capture_output=True)
+
+
+ENDINGS: dict[str, Callable[[Mounted], object]] = {
     "fusermount -u": lambda mounted: subprocess.run(["fusermount3", "-u", str(mounted.point)], check=True),
     "umount": lambda mounted: subprocess.run(["umount", str(mounted.point)], check=True),
     "lazy umount": lambda mounted: subprocess.run(["umount", "-l", str(mounted.point)], check=True),
@@ -187,12 +197,9 @@ ENDINGS = {
     "shutdown at once": lambda mounted: _must(mounted.command("shutdown", "--graceful", "false")),
     "SIGTERM": lambda mounted: mounted.process.send_signal(signal.SIGTERM),
     "SIGINT": lambda mounted: mounted.process.send_signal(signal.SIGINT),
-    "SIGTERM twice": lambda mounted: [mounted.process.send_signal(signal.SIGTERM) for _ in range(2)],
-    "SIGINT many times": lambda mounted: [mounted.process.send_signal(signal.SIGINT) for _ in range(20)],
-    "SIGTERM and umount": lambda mounted: (
-        mounted.process.send_signal(signal.SIGTERM),
-        subprocess.run(["umount", "-l", str(mounted.point)], check=False, capture_output=True),
-    ),
+    "SIGTERM twice": lambda mounted: _signal(mounted, signal.SIGTERM, 2),
+    "SIGINT many times": lambda mounted: _signal(mounted, signal.SIGINT, 20),
+    "SIGTERM and umount": _signal_and_unmount,
 }
 
 

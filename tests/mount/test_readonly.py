@@ -61,10 +61,12 @@ def test_every_change_is_refused_as_a_read_only_filesystem(mounted: Mounted, cha
 
 
 def test_the_root_folder_refuses_too(mounted: Mounted) -> None:
-    for change in (lambda: os.mkdir(mounted.point / "new"), lambda: os.chmod(mounted.point, 0o700)):
-        with pytest.raises(OSError) as refused:
-            change()
-        assert refused.value.errno == errno.EROFS
+    with pytest.raises(OSError) as refused:
+        os.mkdir(mounted.point / "new")
+    assert refused.value.errno == errno.EROFS
+    with pytest.raises(OSError) as refused:
+        os.chmod(mounted.point, 0o700)
+    assert refused.value.errno == errno.EROFS
 
 
 def test_the_mount_itself_is_read_only(mounted: Mounted) -> None:

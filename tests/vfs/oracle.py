@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import msgspec
 
 from musicfs.library.classify import is_audio_name, is_disc_folder, parent_of
-from musicfs.model import Tags
-from musicfs.store.records import DISCS, ENTRY, U32, U64, U64_U64, Node, NodeKind, ObjectKind, unpack_node
+from musicfs.model import FIELDS, Tags, first
+from musicfs.store.records import DISCS, ENTRY, U32, U64, U64_U64, Node, NodeKind, ObjectKind, StoredTags, unpack_node
 from musicfs.store.schema import ROOT_INODE, ChangeOp
 from musicfs.vfs import artwork, inodes
 from musicfs.vfs.names import fit, fold, is_variant, split_suffix
@@ -80,7 +80,7 @@ class Oracle:
         return facts.tags if facts is not None and is_audio_name(file.key[2]) else {}
 
     def album(self, file: File) -> int:
-        return album_key(self.tags(file))
+        return album_key(_stored(self.tags(file)))
 
     def several_discs(self, file: File) -> bool:
         members = self._albums[self.album(file)] if self.album(file) else [_discs(self.tags(file))]
@@ -89,7 +89,7 @@ class Oracle:
 
     def wish(self, view: View, file: File) -> Wish | None:
         """Where a file wants to be; None for a sidecar without a home."""
-        origin, folder, name = file.key
+        _, folder, name = file.key
         if view.folders:
             return view.wish_in(view.origin_folders(folder), name)
         if file.record.kind == ObjectKind.SIDECAR:
@@ -100,7 +100,7 @@ class Oracle:
         disc = _discs(facts.tags)[0]
         stem = split_suffix(name.decode())[0]
         number = str(disc) if disc and self.several_discs(file) else ""
-        return view.wish_for_track(Subject(facts.tags, stem, facts.format, number), name)
+        return view.wish_for_track(Subject(_stored(facts.tags), stem, facts.format, number), name)
 
     def node(self, view: View, file: File) -> Node | None:
         return self.tree.nodes.get(self.tree.places.get((file.object_id, view.number), 0))
@@ -167,7 +167,7 @@ class Oracle:
             if file.record.kind == ObjectKind.SIDECAR:
                 rank = artwork.folder_image_rank(name)
             else:
-                rank = artwork.picture_rank(file.content.facts())
+                rank = artwork.picture_rank(file.content.stored())
             if rank is not None:
                 found.append((rank, name, file))
         for _, _, file in sorted(found, key=lambda one: one[:2]):
@@ -186,7 +186,7 @@ class Oracle:
                 return (0, file.object_id) if file.content.size else None
             data = fake_cover(origin, path, file.content.size, None)
             return (len(data), data) if data else None
-        facts = file.content.facts()
+        facts = file.content.stored()
         assert facts is not None
         picture = artwork.best_picture(facts)
         assert picture is not None
@@ -215,7 +215,11 @@ class Oracle:
 
 
 def _discs(tags: Tags) -> tuple[int, int]:
-    return disc_number(tags), disc_number(tags, "disc_total")
+    return disc_number(first(tags, "disc")), disc_number(first(tags, "disc_total"))
+
+
+def _stored(tags: Tags) -> StoredTags:
+    return {FIELDS.get(field, field): values[0] for field, values in tags.items()}
 
 
 def _most(counted: Counter[Path]) -> Path | None:
@@ -257,11 +261,15 @@ def _check_entries(world: World, tree: Tree) -> None:
         path = tree.path(inode)  # ends at the root
         if node.kind == NodeKind.FOLDER and path not in roots and path:
             assert tree.children(inode), f"{path} is empty"
-            assert inode == inodes.folder_inode(node.view, path), f"the number of {path} is not derived from its path"
+            assert inode == _derived(node.view, path, b"/"), f"the number of {path} is not derived from its path"
     for inode in tree.nodes:
         names = list(tree.children(inode))
         if world.options.ignore_case:
             assert len(names) == len({fold(name) for name in names}), f"names that differ in case only: {names}"
+
+
+def _derived(view: int, path: Path, version: bytes) -> int:
+    return inodes.entry_inode(inodes.folder_key(view, path[:-1]), path[-1], version)
 
 
 def _check_places(world: World, tree: Tree, oracle: Oracle, view: View) -> None:
@@ -273,7 +281,7 @@ def _check_places(world: World, tree: Tree, oracle: Oracle, view: View) -> None:
         where = tree.path(node.inode)
         assert (node.kind, node.view, node.ref, node.start) == (NodeKind.OBJECT, view.number, file.object_id, 0)
         assert (node.size, node.mtime_ns) == (file.content.size, file.content.mtime_ns), f"{file.key} at {where}"
-        assert node.inode == inodes.file_inode(view.number, where, content_version(file.record)), f"number of {where}"
+        assert node.inode == _derived(view.number, where, content_version(file.record)), f"number of {where}"
         assert is_variant(node.name, wish.stem, wish.suffix), f"{file.key}: {where} instead of {wish}"
         assert _same_folder(where[:-1], wish.folders, ignore_case=world.options.ignore_case), f"{where}: {wish}"
 
@@ -318,9 +326,9 @@ def _check_made(world: World, tree: Tree, oracle: Oracle, view: View) -> None:
 def _is_real(tree: Tree, oracle: Oracle, directory: int, name: bytes, ignore_case: bool) -> bool:
     """True if a file or folder of the origins stands where something would be made."""
     for other, inode in tree.children(directory).items():
-        if other == name or (ignore_case and fold(other) == fold(name)):
-            if tree.nodes[inode].kind == NodeKind.FOLDER or oracle.file_at(inode) is not None:
-                return True
+        same = other == name or (ignore_case and fold(other) == fold(name))
+        if same and (tree.nodes[inode].kind == NodeKind.FOLDER or oracle.file_at(inode) is not None):
+            return True
     return False
 
 
@@ -339,7 +347,7 @@ def _check_counts(world: World, tree: Tree, oracle: Oracle) -> None:
                 rank = artwork.folder_image_rank(node.name)
             else:
                 anchors[file.record.folder, view.number, node.parent] += 1
-                rank = artwork.picture_rank(file.content.facts())
+                rank = artwork.picture_rank(file.content.stored())
             if rank is not None:
                 art[node.parent, rank, node.name] = file.object_id
     assert tree.anchors == anchors

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from musicfs.config.settings import TreeSettings, ViewSettings
-from musicfs.model import Tags
+from musicfs.model import FIELDS
+from musicfs.store.records import StoredTags
 from musicfs.vfs.templates import Subject
 from musicfs.vfs.views import View, album_key, build_views, discs, names_several_discs, untagged
 
@@ -14,8 +15,8 @@ def a_view(template: str = "$albumartist/$album/$title.$format", name: str = "",
     return View(0, name, template, folders=False, names=names)
 
 
-def tags(**fields: str) -> Tags:
-    return {field: (value,) for field, value in fields.items()}
+def tags(**fields: str) -> StoredTags:
+    return {FIELDS.get(field, field): value for field, value in fields.items()}
 
 
 def path(view: View, own_name: bytes = b"x.flac", fmt: str = "flac", **fields: str) -> bytes:
@@ -100,7 +101,7 @@ def test_fingerprints_differ_when_names_would() -> None:
         (tags(album="A", date="1999"), tags(album="A", date="2000"), False),
     ],
 )
-def test_siblings_of_one_album(one: Tags, other: Tags, same: bool) -> None:
+def test_siblings_of_one_album(one: StoredTags, other: StoredTags, same: bool) -> None:
     assert (album_key(one) == album_key(other)) is same
 
 

@@ -13,7 +13,7 @@ from musicfs.library.publish import Change
 from musicfs.model import Facts, Layout, Picture, Technical
 from musicfs.store import catalog as catalogs
 from musicfs.store.catalog import Catalog
-from musicfs.store.records import ObjectKind, ObjectRecord, OriginRecord, pack_facts
+from musicfs.store.records import ObjectKind, ObjectRecord, OriginRecord, StoredFacts, pack_facts, stored_facts
 from musicfs.store.transaction import WriteTransaction
 from musicfs.vfs.generation import rebuild
 from musicfs.vfs.tree import TreeBuilder, TreeOptions
@@ -53,8 +53,12 @@ class Content(msgspec.Struct, frozen=True):
     def facts(self) -> Facts | None:
         if self.tags is None:
             return None
-        tags = {field: (value,) for field, value in self.tags if value}
+        tags: dict[str, tuple[str, ...]] = {field: (value,) for field, value in self.tags if value}
         return Facts("flac", tags, Technical(duration_ms=61_499), Layout("flac", 10, self.size), self.pictures)
+
+    def stored(self) -> StoredFacts | None:
+        facts = self.facts()
+        return stored_facts(facts) if facts is not None else None
 
 
 def content(size: int = 1000, mtime_ns: int = START_NS, pictures: Sequence[Picture] = (), **tags: str) -> Content:
