@@ -80,9 +80,7 @@ class LocalReader:
             if error.errno != _NO_NOWAIT:
                 raise OriginError(f"reading failed: {error.strerror}") from error
             count = 0
-        if count < wanted:
-            self._read_waiting(view, offset, count)
-        found = os.fstat(self._descriptor)
+        found = self._look() if count == wanted else self._read_waiting(view, offset, count)
         if found.st_ctime_ns != self._opened.st_ctime_ns:
             self._accept(found)
         return view
@@ -102,7 +100,8 @@ class LocalReader:
         name = os.readlink(f"/proc/self/fd/{self._descriptor}")
         return name, found.st_nlink, found.st_mode, found.st_uid, found.st_gid
 
-    def _read_waiting(self, view: memoryview, offset: int, count: int) -> None:
+    def _read_waiting(self, view: memoryview, offset: int, count: int) -> os.stat_result:
+        """Fill the view from ``count`` on; what the file is after it, which may wait too on a network filesystem."""
         with self._waiting():
             while count < len(view):
                 try:
@@ -112,6 +111,13 @@ class LocalReader:
                 if not more:
                     raise ChangedError("the file became shorter while it was open")
                 count += more
+            return self._look()
+
+    def _look(self) -> os.stat_result:
+        try:
+            return os.fstat(self._descriptor)
+        except OSError as error:  # a network filesystem may have lost it
+            raise OriginError(f"reading failed: {error.strerror}") from error
 
     def _buffer(self, size: int) -> memoryview:
         buffer: memoryview | None = getattr(self._buffers, "buffer", None)

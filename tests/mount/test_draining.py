@@ -1,0 +1,156 @@
+"""SPEC 1: a slow read holds up nobody else, and the end waits for it, though not for ever."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import stat
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.living import track, virtual_of, wait_for
+from tests.mounting import Mounted, is_mount_point, mount
+
+DRAIN_S = 1
+
+
+class SlowDisk:
+    """A folder seen through a filesystem that stands still when told to."""
+
+    def __init__(self, source: Path, point: Path) -> None:
+        self.point = point
+        self._process = subprocess.Popen(
+            ["bindfs", "-f", "-o", "attr_timeout=3600,entry_timeout=3600", str(source), str(point)]
+        )
+        wait_for("bindfs", lambda: is_mount_point(point))
+
+    def stall(self) -> None:
+        """Nothing is answered from now on."""
+        os.kill(self._process.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Answer again."""
+        os.kill(self._process.pid, signal.SIGCONT)
+
+    def close(self) -> None:
+        self.go_on()
+        subprocess.run(["umount", "-l", str(self.point)], check=True)
+        self._process.wait(10)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SlowDisk]:
+    source, point = tmp_path / "source", tmp_path / "origin"
+    point.mkdir()
+    track(source, "long.wav", title="Long", seconds=20.0)
+    track(source, "other.flac", title="Other", seconds=1.0, seed=2)
+    disk = SlowDisk(source, point)
+    yield disk
+    disk.close()
+
+
+@pytest.fixture
+def mounted(disk: SlowDisk, tmp_path: Path) -> Iterator[Mounted]:
+    found = mount({"o": disk.point}, tmp_path / "home", f"[mount]\ndrain_timeout_s = {DRAIN_S}")
+    yield found
+    disk.go_on()
+    found._abandon()
+
+
+class Reading:
+    """A read of the long track's end, under way."""
+
+    def __init__(self, mounted: Mounted, disk: SlowDisk) -> None:
+        self.original = (disk.point / "long.wav").read_bytes()
+        self._descriptor = os.open(virtual_of(mounted, disk.point / "long.wav"), os.O_RDONLY)
+        self._start = len(self.original) - 200_000
+        # Neither our pages of the origin nor the kernel's of the mount: a read must go all the way.
+        descriptor = os.open(disk.point / "long.wav", os.O_RDONLY)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(descriptor)
+        self.data = b""
+        self.error: OSError | None = None
+        disk.stall()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+        wait_for("the read waits", self._is_waiting)
+
+    def _read(self) -> None:
+        try:
+            self.data = os.pread(self._descriptor, 100_000, self._start)
+        except OSError as error:
+            self.error = error
+        finally:
+            with contextlib.suppress(OSError):  # closing tells the mount too, which may be gone by then
+                os.close(self._descriptor)
+
+    def _is_waiting(self) -> bool:
+        """The kernel names where a thread sleeps; ours sleeps in a FUSE request."""
+        return self._thread.native_id is not None and Path(f"/proc/self/task/{self._thread.native_id}/stat").read_text(
+            encoding="utf-8"
+        ).rpartition(")")[2].split()[0] in ("S", "D")
+
+    def finish(self) -> None:
+        """Wait for its end."""
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+
+def test_a_read_that_waits_holds_up_nobody(mounted: Mounted, disk: SlowDisk) -> None:
+    reading = Reading(mounted, disk)
+    slowest = 0.0
+    for _ in range(50):
+        began = time.monotonic()
+        for folder, _, files in os.walk(mounted.point):
+            for name in files:
+                os.stat(os.path.join(folder, name))
+                os.getxattr(os.path.join(folder, name), "user.musicfs.track_id")
+        os.statvfs(mounted.point)
+        slowest = max(slowest, time.monotonic() - began)
+    assert slowest < 0.5
+    disk.go_on()
+    reading.finish()
+    assert reading.data == reading.original[-200_000:-100_000]
+    mounted.close()
+
+
+def test_the_end_waits_for_a_read_in_flight(mounted: Mounted, disk: SlowDisk) -> None:
+    reading = Reading(mounted, disk)
+    mounted.process.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        mounted.process.wait(0.5)
+    assert is_mount_point(mounted.point)
+    disk.go_on()
+    reading.finish()
+    assert reading.error is None
+    assert reading.data == reading.original[-200_000:-100_000]
+    assert mounted.process.wait(10) == 0, mounted.log
+    assert not is_mount_point(mounted.point)
+
+
+def test_the_end_does_not_wait_for_ever(mounted: Mounted, disk: SlowDisk) -> None:
+    reading = Reading(mounted, disk)
+    mounted.process.send_signal(signal.SIGTERM)
+    assert mounted.process.wait(DRAIN_S + 10) == 1
+    assert "did not end in time" in mounted.log
+    assert not is_mount_point(mounted.point)
+    assert stat.S_IMODE(mounted.point.stat().st_mode) == 0o755
+    disk.go_on()
+    reading.finish()
+    assert reading.error is not None or reading.data == reading.original[-200_000:-100_000]
+
+
+def test_a_file_left_open_does_not_hold_the_end_up(mounted: Mounted, disk: SlowDisk) -> None:
+    descriptor = os.open(virtual_of(mounted, disk.point / "other.flac"), os.O_RDONLY)
+    assert os.pread(descriptor, 10, 0)
+    mounted.process.send_signal(signal.SIGTERM)
+    assert mounted.process.wait(10) == 0, mounted.log
+    assert not is_mount_point(mounted.point)
+    with contextlib.suppress(OSError):
+        os.close(descriptor)
