@@ -179,7 +179,9 @@ def _parse_parts(source: str, position: int, depth: int) -> tuple[list[_Part], i
         elif char == "<":
             flush()
             if depth == _MAX_DEPTH:
-                raise TemplateError(f"more than {_MAX_DEPTH} '<' in each other", column=position + 1, remedy="nest less")
+                raise TemplateError(
+                    f"more than {_MAX_DEPTH} '<' in each other", column=position + 1, remedy="nest less"
+                )
             inner, stop = _parse_parts(source, position + 1, depth + 1)
             if source[stop : stop + 1] != ">":
                 raise TemplateError("'<' is never closed", column=position + 1, remedy="add '>' or write $<")

@@ -25,7 +25,7 @@ entries = st.builds(
     numbers,
 )
 listings = st.lists(entries, unique_by=lambda entry: entry.path, max_size=4).map(
-    lambda found: tuple(sorted(found, key=lambda entry: file_name(entry)))
+    lambda found: tuple(sorted(found, key=file_name))
 )
 
 
