@@ -190,8 +190,8 @@ class _Run:
         folder_digest = digest(folder)
         plan = self._compare(folder, path, folder_digest)
         if plan is not None:
-            for name in plan.unfit:
-                log.warning("origin %s: %r in %r is not served: its name is too long", self._origin.id, name, path)
+            for unfit in plan.unfit:
+                log.warning("origin %s: %r in %r is not served: its name is too long", self._origin.id, unfit, path)
             self._gone += (object_id for _, object_id in plan.gone)
             self._start(path, folder_digest if folder.complete and not plan.gone else b"", plan)
         self._publish_ready()
