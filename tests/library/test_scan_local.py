@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from musicfs.library import scan
+from musicfs.library.protocol import ReadJob
 from musicfs.library.worker import _read_file
 from musicfs.origins.local import LocalOrigin
 from musicfs.testing.audio import make_audio
@@ -156,14 +157,13 @@ def test_a_file_that_grows_while_it_is_read_comes_with_the_next_scan(
     collection: Collection, music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The file changes between the listing and its reader."""
-    read = scan.ReadJob
-    grown = []
+    grown: list[bool] = []
 
-    def grow(files: list[tuple[bytes, int, int]]) -> scan.ReadJob:
+    def grow(files: list[tuple[bytes, int, int]]) -> ReadJob:
         if not grown:
             grown.append(True)
             (music / "A/1.flac").write_bytes(flac(title="grown", album="A"))
-        return read(files)
+        return ReadJob(files)
 
     monkeypatch.setattr(scan, "ReadJob", grow)
     collection.scan()
