@@ -114,7 +114,7 @@ class MountPoint:
 def clear_stale(path: str) -> bool:
     """Unmount what a dead process left at ``path`` (it answers ENOTCONN); True if there was something."""
     try:
-        os.stat(path)
+        os.statvfs(path)  # not stat: the kernel may still hold the attributes
     except OSError as error:
         if error.errno != errno.ENOTCONN:
             return False

@@ -7,6 +7,7 @@ import functools
 import logging
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
@@ -27,6 +28,7 @@ R = TypeVar("R")
 # The kernel is told about every change, so what it knows holds; only absence is asked again soon.
 _KNOWN_S = 86400.0
 _ABSENT_S = 1.0
+_COMPLAINT_EVERY_S = 30.0
 _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_TRUNC | os.O_CREAT | os.O_APPEND
 _BLOCK_BYTES = 4096
 _FOLDER, _FILE = stat.S_IFDIR, stat.S_IFREG
@@ -58,7 +60,7 @@ def guarded(handler: Callable[P, R]) -> Callable[P, R]:
             raise
         except MusicFSError as error:
             if error.errno == errno.EIO:
-                log.warning("%s: %s", handler.__name__, error)
+                args[0]._complain(handler.__name__, error)  # type: ignore[attr-defined] # the Operations itself
             raise llfuse.FUSEError(error.errno) from error
         except Exception as error:  # an escaped exception would end the mount
             if is_damage(error):
@@ -93,6 +95,8 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
         self._listings: dict[int, Listing] = {}
         self._next_handle = 1
         self._served = 0
+        self._quiet_until = 0.0
+        self._unsaid = 0
 
     @property
     def open_files(self) -> int:
@@ -103,6 +107,15 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
     def served(self) -> int:
         """Requests answered since the start."""
         return self._served
+
+    def _complain(self, request: str, error: MusicFSError) -> None:
+        """Log one failure a while: a media server asks for all files of an origin that is away."""
+        now = time.monotonic()
+        if now < self._quiet_until:
+            self._unsaid += 1
+            return
+        log.warning("%s: %s%s", request, error, f" ({self._unsaid} more failed before)" if self._unsaid else "")
+        self._quiet_until, self._unsaid = now + _COMPLAINT_EVERY_S, 0
 
     def init(self) -> None:
         self._on_ready()

@@ -138,11 +138,15 @@ def test_the_covered_folder_is_shut_while_mounted_and_has_its_mode_back_after(li
         os.close(before)
 
 
-def test_a_killed_mount_leaves_no_empty_library_and_the_next_mount_clears_it(running: Mounted) -> None:
+@pytest.mark.parametrize("looked", [False, True], ids=["nobody looked", "the kernel remembers"])
+def test_a_killed_mount_leaves_no_empty_library_and_the_next_mount_clears_it(running: Mounted, looked: bool) -> None:
+    if looked:
+        check_everything(running)
     kill(running)
-    with pytest.raises(OSError) as error:
-        os.listdir(running.point)
-    assert error.value.errno == errno.ENOTCONN
+    if not looked:
+        with pytest.raises(OSError) as error:
+            os.listdir(running.point)
+        assert error.value.errno == errno.ENOTCONN
     again = restart(running)
     try:
         assert len(check_everything(again)) == 3

@@ -112,7 +112,7 @@ def _folder(path: str) -> Iterator[Finding]:
 
 def _is_stale(path: str) -> bool:
     try:
-        os.stat(path)
+        os.statvfs(path)  # not stat: the kernel may still hold the attributes
     except OSError as error:
         return error.errno == errno.ENOTCONN
     return False
