@@ -73,6 +73,7 @@ class MountSettings(_Section, frozen=True, kw_only=True):
     uid: Annotated[int, msgspec.Meta(ge=-1)] = -1  # -1: the mounting user
     gid: Annotated[int, msgspec.Meta(ge=-1)] = -1
     umask: Annotated[int, msgspec.Meta(ge=0, le=0o777)] = 0o022
+    xattrs: bool = True  # false: `ls -l` and walks that ask for ACLs cost no request a file
     drain_timeout_s: Seconds = 30.0
     workers: Annotated[int, msgspec.Meta(ge=1, le=256)] = 16
 

@@ -129,7 +129,10 @@ class _MountProcess:
         uid = settings.mount.uid if settings.mount.uid >= 0 else os.getuid()
         gid = settings.mount.gid if settings.mount.gid >= 0 else os.getgid()
         self._operations = Operations(
-            self._nodes, Presentation(uid, gid, settings.mount.umask), self._announce, self._on_damage
+            self._nodes,
+            Presentation(uid, gid, settings.mount.umask, settings.mount.xattrs),
+            self._announce,
+            self._on_damage,
         )
         self._supervisor = Supervisor(settings, os.getpid(), self._started_ns, self._clock, self._on_message)
         # Threads inherit the mask: signals reach the signals thread, and SIGINT the main thread alone. Python's own
