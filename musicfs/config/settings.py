@@ -52,7 +52,6 @@ class TreeSettings(_Section, frozen=True, kw_only=True):
     template: str = DEFAULT_TEMPLATE
     names: NamePolicy = "posix"
     folders: bool = False  # the origin's own layout instead of the template
-    show_hidden: bool = False
     sidecars: bool = True
     covers: bool = True
     m3u8: bool = False
@@ -96,7 +95,7 @@ class LoggingSettings(_Section, frozen=True, kw_only=True):
     """``[logging]``."""
 
     level: LogLevel = "info"
-    log_dir: str = ""  # empty: standard error only
+    log_dir: str = ""  # of a mount in the background; empty: state_dir/log
 
 
 class Settings(_Section, frozen=True, kw_only=True):
