@@ -81,9 +81,11 @@ class Keeper:
         builder = self._builder(pool, fresh=False)
         publisher = Publisher(catalog, builder, self._clock, lambda: priorities, lambda: self._link.send(Look()))
         self._forget_unconfigured(catalog, publisher)
-        self._bring_tree_up_to_date(catalog, builder, pool, priorities)
+        swapped = self._bring_tree_up_to_date(catalog, builder, pool, priorities)
         scanner = Scanner(publisher, pool, self._clock, settings.scan.mass_delete_guard)
         service = ScanService(states, scanner, publisher, self._clock)
+        if swapped:
+            service.drop_old_tree_later()
         backend = KeeperBackend(self._start, states, service, catalog, self._clock, self._link.send)
         scanning = threading.Thread(target=self._scan, args=(service,), name="scan", daemon=True)
         housekeeping = threading.Thread(
@@ -209,16 +211,18 @@ class Keeper:
 
     def _bring_tree_up_to_date(
         self, catalog: Catalog, builder: TreeBuilder, pool: WorkerPool, priorities: Mapping[int, int]
-    ) -> None:
+    ) -> bool:
+        """Derive the tree anew if templates, views or rules changed; True if another one is served since."""
         if is_current(catalog, builder):
-            return
+            return False
         if catalog.totals().files:
             log.info("templates or views changed: deriving the tree anew")
             rebuild(catalog, self._builder(pool, fresh=True), priorities)
             self._link.send(Look())
-        else:
-            with WriteTransaction(catalog) as tx:
-                tx.set_fingerprint(builder.fingerprint())
+            return True
+        with WriteTransaction(catalog) as tx:
+            tx.set_fingerprint(builder.fingerprint())
+        return False
 
 
 def main(descriptor: int) -> int:

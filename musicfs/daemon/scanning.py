@@ -84,6 +84,11 @@ class ScanService:
         self._stopping = threading.Event()
         self._replayed = 0
         self._trimmed = 0
+        self._swapped_at = 0  # the change at which the mount leaves the tree before the served one; 0: nothing to drop
+
+    def drop_old_tree_later(self) -> None:
+        """A tree was swapped: give the old one's space back once the mount has followed."""
+        self._swapped_at = self._catalog.last_change()
 
     @property
     def progress(self) -> Progress | None:
@@ -147,7 +152,7 @@ class ScanService:
             for state in self._states.values():
                 self._begin(state)
             while not self._stopping.is_set():
-                self._trim()
+                self._tidy()
                 job = self._next()
                 if job is not None:
                     self._serve(job)
@@ -278,6 +283,12 @@ class ScanService:
                 self.request(Request(origin_id))
             self._set_health(state, None)
         return state
+
+    def _tidy(self) -> None:
+        if self._swapped_at and self._replayed >= self._swapped_at:
+            self._swapped_at = 0
+            self._catalog.drop_old_trees()
+        self._trim()
 
     def _trim(self) -> None:
         if self._replayed - self._trimmed < _KEPT_CHANGES:

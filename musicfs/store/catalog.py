@@ -62,13 +62,13 @@ class Tables:
         self.meta, self.origins, self.folder_ids, self.folders = map(table, FACT_TABLES[:4])
         self.object_ids, self.objects, self.identities, self.problems = map(table, FACT_TABLES[4:8])
         self.blobs, self.changes = map(table, FACT_TABLES[8:])
-        self.nodes, self.entries, self.places, self.anchors, self.albums, self.art, self.made = (
+        self.nodes, self.entries, self.places, self.anchors, self.albums, self.art = (
             table(f"{name}.{generation % TREE_SLOTS}") for name in TREE_TABLES
         )
 
     def clear_tree(self, txn: lmdb.Transaction[bytes]) -> None:
         """Empty the tables of this generation."""
-        for table in (self.nodes, self.entries, self.places, self.anchors, self.albums, self.art, self.made):
+        for table in (self.nodes, self.entries, self.places, self.anchors, self.albums, self.art):
             txn.drop(table, delete=False)
 
 

@@ -18,7 +18,7 @@ object_ids     folder id u32, file name                  object id u64, fingerpr
 objects        object id u64                             msgpack :class:`~musicfs.store.records.ObjectRecord`
 identities     identity u64, object id u64               empty; finds a file that moved
 problems       object id u64                             reason, UTF-8: the file is served, its tags could not be read
-blobs          blob id u64                               bytes made once: a converted cover
+blobs          blob id u64                               bytes made once: a converted cover, a playlist
 =============  ========================================  ==================================================================
 
 Tree (derived from the facts; rebuilt beside the served one, then swapped):
@@ -30,7 +30,6 @@ places.G       object id u64, view u8                    inode u64: where the ob
 anchors.G      folder id u32, view u8, dir inode u64     u32: how many of the folder's tracks lie in that directory
 albums.G       album key u64, object id u64              disc u16, disc total u16
 art.G          dir inode u64, rank u8, name              object id u64: candidates for cover.jpg, best first
-made.G         dir inode u64                             blob id u64 of the playlist made for that directory
 =============  ========================================  ==================================================================
 
 Between the processes:
@@ -54,7 +53,7 @@ SCHEMA = 1
 FACT_TABLES = (
     "meta", "origins", "folder_ids", "folders", "object_ids", "objects", "identities", "problems", "blobs", "changes",
 )  # fmt: skip
-TREE_TABLES = ("nodes", "entries", "places", "anchors", "albums", "art", "made")
+TREE_TABLES = ("nodes", "entries", "places", "anchors", "albums", "art")
 
 TREE_SLOTS = 2  # the served tree, and the one that is built or was served before
 
