@@ -32,7 +32,6 @@ BACK_S = 1.5  # "within a second", on a machine that runs five test suites
 KILLED = r"the keeper ended with status -9"
 
 
-@pytest.fixture
 def _all_ended(pids: Iterable[int]) -> bool:
     return not any(alive(pid) for pid in pids)
 
@@ -46,6 +45,7 @@ def _works_or_is_done(mounted: Mounted, pid: int) -> bool:
     return working or mounted.status().get("state") == "ready"
 
 
+@pytest.fixture
 def library(tmp_path: Path) -> Path:
     """Eighty tracks."""
     root = tmp_path / "origin"
