@@ -2,7 +2,7 @@
 
 The child is the same command with ``--foreground`` and the writing end of a pipe, on which it says in one line of JSON
 how it went: ``{"ready": true, "pid": N}``, or ``{"error": ..., "remedy": ..., "exit_code": N}``. It runs in a session of
-its own, with standard error in ``state_dir/log/<instance>.log``.
+its own, with standard error in ``<instance>.log`` of ``logging.log_dir``, else of ``state_dir/log``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def start_in_background(settings: Settings, arguments: list[str], *, timeout_s: 
     Blocks for ``timeout_s`` at most. Raises the child's error as MountError with its exit code, or MountError with the end
     of its log when it dies without a word or is not ready in time; the child is then gone.
     """
-    log_path = os.path.join(settings.state_dir, "log", f"{settings.instance}.log")
+    log_dir = settings.logging.log_dir or os.path.join(settings.state_dir, "log")
+    log_path = os.path.join(log_dir, f"{settings.instance}.log")
     log_fd = _open_log(log_path)
     reading, writing = os.pipe()
     try:
@@ -111,7 +112,8 @@ def _open_log(path: str) -> int:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise MountError(
-            f"cannot write the log {path}: {error.strerror}", remedy="check state_dir and its permissions"
+            f"cannot write the log {path}: {error.strerror}",
+            remedy="check logging.log_dir or state_dir and its permissions",
         ) from error
 
 

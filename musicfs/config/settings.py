@@ -52,7 +52,6 @@ class TreeSettings(_Section, frozen=True, kw_only=True):
     template: str = DEFAULT_TEMPLATE
     names: NamePolicy = "posix"
     folders: bool = False  # the origin's own layout instead of the template
-    show_hidden: bool = False
     sidecars: bool = True
     covers: bool = True
     m3u8: bool = False
@@ -73,6 +72,7 @@ class MountSettings(_Section, frozen=True, kw_only=True):
     uid: Annotated[int, msgspec.Meta(ge=-1)] = -1  # -1: the mounting user
     gid: Annotated[int, msgspec.Meta(ge=-1)] = -1
     umask: Annotated[int, msgspec.Meta(ge=0, le=0o777)] = 0o022
+    xattrs: bool = True  # false: `ls -l` and walks that ask for ACLs cost no request a file
     drain_timeout_s: Seconds = 30.0
     workers: Annotated[int, msgspec.Meta(ge=1, le=256)] = 16
 
@@ -95,7 +95,7 @@ class LoggingSettings(_Section, frozen=True, kw_only=True):
     """``[logging]``."""
 
     level: LogLevel = "info"
-    log_dir: str = ""  # empty: standard error only
+    log_dir: str = ""  # of a mount in the background; empty: state_dir/log
 
 
 class Settings(_Section, frozen=True, kw_only=True):

@@ -37,6 +37,7 @@ from musicfs.vfs.nodes import Nodes
 log = logging.getLogger(__name__)
 
 _COUNTERS_S = 1.0
+_INTERRUPT_S = 0.1
 _AT_REST_S = 30.0
 _HANDLED = frozenset((signal.SIGTERM, signal.SIGHUP))
 _ALL = frozenset((signal.SIGINT, *_HANDLED))
@@ -128,7 +129,10 @@ class _MountProcess:
         uid = settings.mount.uid if settings.mount.uid >= 0 else os.getuid()
         gid = settings.mount.gid if settings.mount.gid >= 0 else os.getgid()
         self._operations = Operations(
-            self._nodes, Presentation(uid, gid, settings.mount.umask), self._announce, self._on_damage
+            self._nodes,
+            Presentation(uid, gid, settings.mount.umask, settings.mount.xattrs),
+            self._announce,
+            self._on_damage,
         )
         self._supervisor = Supervisor(settings, os.getpid(), self._started_ns, self._clock, self._on_message)
         # Threads inherit the mask: signals reach the signals thread, and SIGINT the main thread alone. Python's own
@@ -241,12 +245,23 @@ class _MountProcess:
     def _stop(self, drain_s: float) -> None:
         """End llfuse's loop; requests in flight get ``drain_s``, then the process goes without them."""
         with self._stop_lock:
-            if self._drain_timer is None:
-                self._drain_timer = threading.Timer(drain_s + 5.0, self._give_up)
-                self._drain_timer.daemon = True
-                self._drain_timer.start()
-            assert self._main.ident is not None
+            if self._drain_timer is not None:
+                return
+            self._drain_timer = threading.Timer(drain_s + 5.0, self._give_up)
+            self._drain_timer.daemon = True
+            self._drain_timer.start()
+        threading.Thread(target=self._interrupt, name="interrupt", daemon=True).start()
+
+    def _interrupt(self) -> None:
+        """Interrupt the main thread until it has left llfuse's loop.
+
+        Once is not enough: llfuse looks at its exit flag and then waits on a semaphore, and a signal between the two sets
+        the flag and wakes nobody.
+        """
+        assert self._main.ident is not None
+        while not self._ending.is_set():
             signal.pthread_kill(self._main.ident, signal.SIGINT)
+            self._ending.wait(_INTERRUPT_S)
 
     def _begin_end(self) -> None:
         self._ending.set()

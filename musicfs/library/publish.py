@@ -123,13 +123,16 @@ class Publisher:
         counts = Counts()
         with WriteTransaction(self.catalog) as tx:
             changes = []
+            sizes: dict[int, list[int]] = {}  # origin number -> sizes of the files that leave it
             for object_id in objects:
                 old = tx.object(object_id)
                 if old is not None:
                     changes.append(Change(object_id, old, None))
                     counts.files -= 1
                     counts.size_bytes -= old.size
-                    tx.count_files(tx.folder(old.folder).origin, -1, -old.size)
+                    sizes.setdefault(tx.folder(old.folder).origin, []).append(old.size)
+            for origin, gone in sizes.items():
+                tx.count_files(origin, -len(gone), -sum(gone))
             self._tree.apply(tx, changes, self._priorities())
             for object_id in objects:
                 tx.remove_object(object_id)

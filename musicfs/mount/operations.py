@@ -40,6 +40,7 @@ class Presentation(msgspec.Struct, frozen=True):
     uid: int
     gid: int
     umask: int
+    xattrs: bool = True
 
 
 class OpenFile(msgspec.Struct, gc=False):
@@ -89,6 +90,7 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
         self._on_ready = on_ready
         self._uid = presentation.uid
         self._gid = presentation.gid
+        self._xattrs = presentation.xattrs
         self._folder_mode = _FOLDER | (0o777 & ~presentation.umask)
         self._file_mode = _FILE | (0o666 & ~presentation.umask)
         self._files: dict[int, OpenFile] = {}
@@ -241,6 +243,8 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
 
     @guarded
     def getxattr(self, inode: int, name: bytes, ctx: object) -> bytes:
+        if not self._xattrs:  # the kernel remembers, and asks no more for any file
+            raise llfuse.FUSEError(errno.ENOSYS)
         if not name.startswith(b"user.musicfs."):  # most callers ask for what no file here has
             raise llfuse.FUSEError(llfuse.ENOATTR)
         value = self._nodes.attributes(self._nodes.lookup(inode)).get(name)
@@ -250,6 +254,8 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
 
     @guarded
     def listxattr(self, inode: int, ctx: object) -> Sequence[bytes]:
+        if not self._xattrs:
+            raise llfuse.FUSEError(errno.ENOSYS)
         return tuple(self._nodes.attributes(self._nodes.lookup(inode)))
 
     def readlink(self, inode: int, ctx: object) -> NoReturn:

@@ -248,3 +248,13 @@ def test_lists_are_kept_within_their_limit(make_world: MakeWorld) -> None:
     world.rebuild()
     nodes.reopen()
     assert len(nodes.listing(ROOT_INODE)) == 5
+
+
+def test_sidecars_of_one_name_are_numbered_by_path_whatever_came_first(make_world: MakeWorld) -> None:
+    world = make_world()
+    for folder in ("K/CD2", "K/CD1"):
+        world.apply([Put(at(f"{folder}/{folder[-1]}.flac"), content(title=folder[-1], album="K"))])
+        world.apply([Put(at(f"{folder}/rip.log"), content(size=int(folder[-1])))])
+    world.rebuild()
+    tree = check_tree(world).by_path()
+    assert (tree[b"K", b"rip.log"].size, tree[b"K", b"rip (2).log"].size) == (1, 2)
