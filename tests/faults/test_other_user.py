@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pwd
@@ -129,10 +130,12 @@ class Somebody:
 def account() -> Iterator[None]:
     """A user of this machine, who may use FUSE."""
     subprocess.run(["useradd", "--no-create-home", "--user-group", USER], check=True)
-    mode = stat.S_IMODE(os.stat("/dev/fuse").st_mode)
-    os.chmod("/dev/fuse", mode | 0o666)
-    yield
-    os.chmod("/dev/fuse", mode)
+    with open(Path(tempfile.gettempdir(), "musicfs-test-fuse.lock"), "w") as lock:  # one test run at a time lends it
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        mode = stat.S_IMODE(os.stat("/dev/fuse").st_mode)
+        os.chmod("/dev/fuse", mode | 0o666)
+        yield
+        os.chmod("/dev/fuse", mode)
     subprocess.run(["userdel", USER], check=True)
 
 
