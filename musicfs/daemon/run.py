@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import threading
+from collections import deque
 from typing import IO
 
 import msgspec
@@ -37,6 +38,7 @@ from musicfs.vfs.nodes import Nodes
 log = logging.getLogger(__name__)
 
 _COUNTERS_S = 1.0
+_STALE_KEPT = 1000
 _INTERRUPT_S = 0.1
 _AT_REST_S = 30.0
 _HANDLED = frozenset((signal.SIGTERM, signal.SIGHUP))
@@ -109,6 +111,7 @@ class _MountProcess:
         self._grown = threading.Event()
         self._stop_lock = threading.Lock()
         self._drain_timer: threading.Timer | None = None
+        self._stale: deque[int] = deque(maxlen=_STALE_KEPT)
         self._sequence = 0
         self._damaged = False
         self._last_counters = Counters(0, 0)
@@ -189,7 +192,13 @@ class _MountProcess:
             log.error("the catalog is damaged: %s; it is rebuilt when you unmount and mount again", error)
 
     def _on_stale(self, object_id: int) -> None:
-        self._supervisor.send(Stale(object_id))
+        """Called from a handler: note it, and let the replay thread send it, which may have to wait for the keeper."""
+        self._stale.append(object_id)
+        self._grown.set()
+
+    def _report_stale(self) -> None:
+        for object_id in {self._stale.popleft() for _ in range(len(self._stale))}:
+            self._supervisor.send(Stale(object_id))
 
     def _replay(self) -> None:
         """Follow the change log: drop our lists, then what the kernel holds."""
@@ -206,6 +215,7 @@ class _MountProcess:
                 invalidate(entries)
                 self._sequence = sequence
             self._supervisor.send(Replayed(self._sequence))
+            self._report_stale()
 
     def _changes(self) -> list[tuple[int, list[tuple[int, int, bytes, int]]]]:
         try:
