@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
 import tempfile
 import time
 import traceback
 from collections import Counter
 from pathlib import Path
+from types import FrameType
 
 from benchmarks.bench import Bench, NotMeasurable
 from benchmarks.measure import ROUNDS
@@ -78,5 +80,10 @@ def main() -> int:
     return 1 if failed else 0
 
 
+def _end(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)  # so that servers are ended and mounts go, as after Ctrl-C
     sys.exit(main())
