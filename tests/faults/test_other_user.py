@@ -47,6 +47,7 @@ class Somebody:
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self._lent: list[Path] = []
         entry = pwd.getpwnam(USER)
         self.uid, self.gid = entry.pw_uid, entry.pw_gid
         packages = [path for path in sys.path if path.endswith("site-packages")]
@@ -54,14 +55,21 @@ class Somebody:
             "HOME": str(home),
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "XDG_RUNTIME_DIR": str(home / "run"),
-            "PYTHONPATH": os.pathsep.join([str(REPOSITORY), *packages]),
+            "PYTHONPATH": os.pathsep.join(str(self._lend(path)) for path in [REPOSITORY, *map(Path, packages)]),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        self.python = self._interpreter()
+        self.python = sys.executable
         self.point, self.root = home / "mount", home / "origin"
         self.process: subprocess.Popen[bytes] | None = None
 
-    def _interpreter(self) -> str:
+    def _lend(self, folder: Path) -> Path:
+        """The folder where this user can get at it: it may lie below one that only root may enter."""
+        place = Path(tempfile.mkdtemp(prefix="musicfs-lent-"))  # never below a folder that is deleted with all it holds
+        self._lent.append(place)
+        subprocess.run(["mount", "--bind", str(folder), str(place)], check=True)
+        return place
+
+    def interpreter(self) -> str:
         """Ours, unless it lies where only root may look; then the system's of the same version."""
         candidates = (sys.executable, f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}")
         for candidate in candidates:
@@ -124,6 +132,9 @@ class Somebody:
             self.process.wait(10)
         if is_mount_point(self.point):
             subprocess.run(["umount", "-l", str(self.point)], check=True)
+        for place in self._lent:
+            subprocess.run(["umount", "-l", str(place)], check=True)
+            place.rmdir()
 
 
 @pytest.fixture(scope="module")
@@ -148,8 +159,11 @@ def somebody(account: None) -> Iterator[Somebody]:
         album(home / "origin", f"Album {number}", 4)
     subprocess.run(["chown", "-R", f"{USER}:", str(home)], check=True)
     found = Somebody(home)
-    yield found
-    found.end()
+    try:
+        found.python = found.interpreter()
+        yield found
+    finally:
+        found.end()
     shutil.rmtree(home)
 
 
