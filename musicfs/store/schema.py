@@ -9,12 +9,12 @@ Facts (costly to learn, kept when templates change):
 =============  ========================================  ==================================================================
 table          key                                       value
 =============  ========================================  ==================================================================
-meta           name                                      msgpack; see :class:`Meta` keys below
+meta           name                                      msgpack; the names are below
 origins        origin id, UTF-8                          msgpack :class:`~musicfs.store.records.OriginRecord`
 folder_ids     origin number u16, path with ``/`` as     folder id u32. Children follow their parent directly, siblings in
                NUL (cut and hashed over 500 bytes)       byte order: the order in which an origin lists.
 folders        folder id u32                             msgpack :class:`~musicfs.store.records.FolderRecord`
-object_ids     folder id u32, file name                  object id u64, fingerprint u64 (of size, mtime, version)
+object_ids     folder id u32, file name                  object id u64, fingerprint u64 of all that listing says
 objects        object id u64                             msgpack :class:`~musicfs.store.records.ObjectRecord`
 identities     identity u64, object id u64               empty; finds a file that moved
 problems       object id u64                             reason, UTF-8: the file is served, its tags could not be read
