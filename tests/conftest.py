@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.mounting import Mounted, mount
@@ -24,6 +25,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # The same examples in every run, so that a red test is red again; --soak looks for new ones.
+    hypothesis.settings.register_profile("steady", derandomize=True, database=None)
+    if not config.getoption("--soak"):
+        hypothesis.settings.load_profile("steady")
     config.addinivalue_line("markers", "expects_log(pattern): a warning that matches the pattern is expected here")
 
 

@@ -57,6 +57,13 @@ FENCES: dict[str, frozenset[str]] = {
     "watchdog": frozenset({"origins", "library"}),
     "tantivy": frozenset({"index"}),
     "fastcdc": frozenset({"content"}),
+    "asyncssh": frozenset({"origins"}),
+    "obstore": frozenset({"origins"}),
+    "smbprotocol": frozenset({"origins"}),
+    "smbclient": frozenset({"origins"}),
+    "spnego": frozenset({"origins"}),
+    "nfs_rs": frozenset({"origins"}),
+    "keyring": frozenset({"config"}),
     "tomllib": frozenset({"config"}),  # of the standard library, and fenced all the same: only config reads TOML
 }
 FORBIDDEN_NAMES = frozenset({"utils", "util", "helpers", "helper", "common", "base", "misc", "manager"})

@@ -19,7 +19,9 @@ def _complete_id(context: click.Context, _parameter: click.Parameter, start: str
     from click.shell_completion import CompletionItem
 
     settings = context.ensure_object(Invocation).glance().settings
-    return [CompletionItem(origin.id, help=origin.path) for origin in settings.origins if origin.id.startswith(start)]
+    return [
+        CompletionItem(origin.id, help=origin.address) for origin in settings.origins if origin.id.startswith(start)
+    ]
 
 
 @click.group(cls=Group)

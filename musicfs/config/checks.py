@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from itertools import combinations
 
 from musicfs.config.layers import Layers
+from musicfs.config.origin_keys import KEYS_OF_TYPES, keys_of
 from musicfs.config.reach import Reach
-from musicfs.config.settings import Settings
+from musicfs.config.settings import OriginSettings, Settings
 from musicfs.errors import Problem
 
 TYPE_CHECKING = False
@@ -54,6 +55,25 @@ class Checks:
                 self._problem(key, f'view name "{view.name}" is used twice', "names of views must differ")
             views.add(name)
 
+    def origin_keys(self, written: tuple[OriginSettings, ...]) -> None:
+        """Every origin, as it was written, has the keys its type needs, and none that its type does not know."""
+        for index, origin in enumerate(written):
+            keys = keys_of(origin)
+            for name in keys.required:
+                if not getattr(origin, name):
+                    self._problem(
+                        ("origins", index),
+                        f'origin "{origin.id}": {name} is missing',
+                        f"{keys.kind} needs {keys.needs}",
+                    )
+            for name in sorted(KEYS_OF_TYPES - keys.allowed):
+                if getattr(origin, name) not in {"", 0}:
+                    self._problem(
+                        ("origins", index, name),
+                        f'origin "{origin.id}": {name} means nothing for {keys.kind}',
+                        f"allowed: {', '.join(sorted(keys.allowed))}",
+                    )
+
     def templates(self, check: TemplateCheck) -> None:
         """Every template that will be used parses."""
         tree = self._settings.tree
@@ -72,16 +92,20 @@ class Checks:
         settings = self._settings
         ours = [(key, reach.real(path)) for key, path in _own_folders(settings)]
         origins: list[tuple[KeyPath, str, str]] = [
-            (("origins", index, "path"), origin.id, reach.real(origin.path))
+            (("origins", index, "path"), origin.id, reach.real(origin.folder))
             for index, origin in enumerate(settings.origins)
-            if origin.enabled and origin.path
+            if origin.enabled and origin.folder
         ]
         mount_point = reach.real(settings.mount_point) if settings.mount_point else ""
         for key, path in ours:
             if mount_point and _is_within(path, mount_point):
-                self._problem((key,), f"{key} lies inside the mount point {mount_point}", "the mount would cover it")
+                wrong = self._chosen((key,), ("mount_point",))
+                self._problem(
+                    wrong, f"{key} {path} lies inside the mount point {mount_point}", "the mount would cover it"
+                )
             elif mount_point and _is_within(mount_point, path):
-                self._problem(("mount_point",), f"mount_point lies inside {key} {path}", "mount somewhere else")
+                wrong = self._chosen(("mount_point",), (key,))
+                self._problem(wrong, f"mount_point {mount_point} lies inside {key} {path}", "mount somewhere else")
         for origin_key, identifier, path in origins:
             self._origin_place(origin_key, identifier, path, mount_point, ours)
         self._overlaps(origins)
@@ -90,13 +114,13 @@ class Checks:
         """Every origin's folder is there, if this is the first mount; later an origin may be away for a while."""
         known = os.path.isdir(os.path.join(self._settings.cache_dir, "catalog"))
         for index, origin in enumerate(self._settings.origins):
-            if not origin.enabled or not origin.path:
+            if not origin.enabled or not origin.folder:
                 continue
-            wrong = reach.wrong(origin.path)
+            wrong = reach.wrong(origin.folder)
             if not wrong:
                 continue
             key: KeyPath = ("origins", index, "path")
-            message = f'origin "{origin.id}": {origin.path} {wrong}'
+            message = f'origin "{origin.id}": {origin.folder} {wrong}'
             if known or wrong == Reach.NO_ANSWER:
                 self._warning(key, message, "what was known about it is served until it is back")
             else:
@@ -121,6 +145,11 @@ class Checks:
             if _is_within(first, second) or _is_within(second, first):
                 message = f'origins "{first_id}" and "{second_id}" overlap: {first} and {second}'
                 self._warning(second_key, message, "files in both are served twice")
+
+    def _chosen(self, key: KeyPath, other: KeyPath) -> KeyPath:
+        """``key``, unless it is a default and ``other`` was written: a place that somebody can correct."""
+        is_default = self._layers.value_source(key).kind == "default"
+        return other if is_default and self._layers.value_source(other).kind != "default" else key
 
     def _problem(self, key: KeyPath, message: str, suggestion: str = "") -> None:
         self.problems.append(Problem(self._layers.place(key), message, suggestion))

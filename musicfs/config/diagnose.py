@@ -12,7 +12,7 @@ import msgspec
 
 from musicfs.config.layers import Layers, Raw, nearest
 from musicfs.config.schema import Field, describe, dotted, fields, leaves
-from musicfs.config.settings import Settings
+from musicfs.config.settings import SecretReference, Settings
 from musicfs.config.show import format_value
 from musicfs.errors import Problem
 
@@ -81,7 +81,10 @@ class _Walk:
         try:
             msgspec.convert(value, field.type)
         except msgspec.ValidationError:
-            self._report(path, f"{dotted(path)} = {_shown(value)} is not allowed", _allowed(field, value))
+            if field.type is SecretReference:  # what was written there may be the secret itself
+                self._report(path, f"{dotted(path)} is no reference to a secret", f"allowed: {describe(field.type)}")
+            else:
+                self._report(path, f"{dotted(path)} = {_shown(value)} is not allowed", _allowed(field, value))
             return False
         return True
 

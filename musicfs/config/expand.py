@@ -35,7 +35,13 @@ class Expander:
     def settings(self, settings: Settings) -> Settings:
         """``settings`` with every path absolute; a path that is empty stays empty."""
         origins = tuple(
-            msgspec.structs.replace(origin, path=self._path(origin.path, ("origins", index, "path")))
+            msgspec.structs.replace(
+                origin,
+                **{
+                    name: self._path(getattr(origin, name), ("origins", index, name))
+                    for name in (("path",) if origin.folder else ()) + ("key_file", "known_hosts")
+                },
+            )
             for index, origin in enumerate(settings.origins)
         )
         logging = msgspec.structs.replace(

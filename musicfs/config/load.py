@@ -181,14 +181,15 @@ def _check(
     from musicfs.config.reach import Reach
 
     expander = Expander(layers, environment)
-    settings = expander.settings(settings)
+    written, settings = settings, expander.settings(settings)
     checks = Checks(layers, settings)
     checks.names()
+    checks.origin_keys(written.origins)
     if check_template is not None:
         checks.templates(check_template)
     if on_disk:
         own = (settings.mount_point, settings.cache_dir, settings.state_dir)
-        reach = Reach((*own, *(origin.path for origin in settings.origins if origin.enabled)))
+        reach = Reach((*own, *(origin.folder for origin in settings.origins if origin.enabled)))
         checks.places(reach)
         checks.existence(reach)
     else:

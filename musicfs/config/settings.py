@@ -18,6 +18,17 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=31_536_000)]  # at most a year:
 NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 NamePolicy = Literal["posix", "windows"]
 LogLevel = Literal["trace", "debug", "info", "warning", "error"]
+OriginType = Literal["local", "nfs", "smb", "s3", "sftp", "webdav"]
+Switch = Literal["auto", "on", "off"]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+# A secret is never written down here, only where it is kept.
+SecretReference = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(|env:[A-Za-z_][A-Za-z0-9_]*|file:.+|keyring:[^/]+/.+)\Z",
+        description="env:NAME, file:PATH or keyring:SERVICE/USER",
+    ),
+]
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,16 +45,72 @@ class OriginSettings(_Section, frozen=True, kw_only=True):
             description="1 to 64 letters, digits, dots, dashes, underscores",
         ),
     ]
-    origin_type: Literal["local"] = "local"
-    path: NonEmpty
+    origin_type: OriginType = "local"
+    # local: the folder; nfs and smb: where the share is mounted, or with host the folder in it; sftp: the folder there.
+    path: str = ""
+    host: str = ""
+    port: Port = 0  # 0: the protocol's own
+    username: str = ""
+    user: str = ""  # the same as username
+    password: SecretReference = ""
+    share: str = ""  # smb
+    export: str = ""  # nfs
+    bucket: str = ""  # s3, as the four below
+    prefix: str = ""
+    region: str = ""
+    endpoint: str = ""
+    profile: str = ""
+    access_key_id: SecretReference = ""
+    secret_access_key: SecretReference = ""
+    url: str = ""  # webdav
+    key_file: str = ""  # sftp, as the two below
+    key_passphrase: SecretReference = ""
+    known_hosts: str = ""
     priority: int = 100  # lower is preferred
     enabled: bool = True
+    cache: Switch = "auto"  # auto: what comes over a network
+    bandwidth_limit: Annotated[int, msgspec.Meta(ge=0)] = 0  # bytes per second; 0: no limit
+    parallel: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0  # calls at a time; 0: what suits the type
+    timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 10.0  # for one answer of a server
     scan_interval_s: Seconds = 3600.0  # full listing this often, beside what is watched; 0: only at start
     watch: bool = True
     watch_limit: Annotated[int, msgspec.Meta(ge=0)] = 100_000  # folders watched by inotify; the rest is polled
     poll_interval_s: Annotated[float, msgspec.Meta(ge=0.1, le=31_536_000)] = 60.0  # for folders that cannot be watched
     include: tuple[str, ...] = ()  # globs over origin paths; empty: everything
     exclude: tuple[str, ...] = ()
+
+    @property
+    def login(self) -> str:
+        """The user's name on the server; empty: the server's or the system's default."""
+        return self.username or self.user
+
+    @property
+    def folder(self) -> str:
+        """The folder of this machine that the origin is; empty when it is reached over a protocol of its own."""
+        return self.path if self.origin_type == "local" or (self.origin_type in _MOUNTABLE and not self.host) else ""
+
+    @property
+    def address(self) -> str:
+        """Where the origin is, in one line and without secrets: another address is another library."""
+        if self.folder:
+            return self.folder
+        port = f":{self.port}" if self.port else ""
+        match self.origin_type:
+            case "s3":
+                return f"s3://{self.bucket}/{self.prefix.strip('/')}" + (
+                    f" at {self.endpoint}" if self.endpoint else ""
+                )
+            case "webdav":
+                return self.url
+            case "smb":
+                return f"smb://{self.host}{port}/{self.share}/{self.path.strip('/')}".rstrip("/")
+            case "nfs":
+                return f"nfs://{self.host}{port}/{self.export.strip('/')}/{self.path.strip('/')}".rstrip("/")
+        user = f"{self.login}@" if self.login else ""
+        return f"{self.origin_type}://{user}{self.host}{port}/{self.path.lstrip('/')}"
+
+
+_MOUNTABLE = frozenset(("nfs", "smb"))
 
 
 class TreeSettings(_Section, frozen=True, kw_only=True):
@@ -89,6 +156,39 @@ class CacheSettings(_Section, frozen=True, kw_only=True):
     """``[cache]``: how much is kept in memory and on disk."""
 
     metadata_cache_mb: PositiveInt = 100
+    content_cache_gb: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] = 10.0  # 0: keep no content on disk
+    edge_cache_gb: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] = (
+        2.0  # of that, for first and last parts of files
+    )
+    read_timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 30.0  # a read that waits longer fails
+
+
+class HealthThresholds(_Section, frozen=True, kw_only=True):
+    """``[health.per_origin_thresholds]``: failed probes in a row until an origin of that type is unhealthy."""
+
+    local: PositiveInt = 1
+    nfs: PositiveInt = 3
+    smb: PositiveInt = 3
+    s3: PositiveInt = 3
+    sftp: PositiveInt = 3
+    webdav: PositiveInt = 3
+
+
+class HealthSettings(_Section, frozen=True, kw_only=True):
+    """``[health]``: how origins are watched over."""
+
+    check_interval_secs: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 30.0
+    timeout_ms: Annotated[int, msgspec.Meta(ge=10, le=600_000)] = 5000
+    unhealthy_threshold: PositiveInt = 3  # failed probes in a row
+    per_origin_thresholds: HealthThresholds = msgspec.field(default_factory=HealthThresholds)
+
+
+class PrefetchSettings(_Section, frozen=True, kw_only=True):
+    """``[prefetch]``: what is fetched before it is asked for."""
+
+    next_track: bool = True
+    next_track_at: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5  # of the current one
+    learn: bool = True  # what was played after what
 
 
 class LoggingSettings(_Section, frozen=True, kw_only=True):
@@ -117,4 +217,6 @@ class Settings(_Section, frozen=True, kw_only=True):
     mount: MountSettings = msgspec.field(default_factory=MountSettings)
     scan: ScanSettings = msgspec.field(default_factory=ScanSettings)
     cache: CacheSettings = msgspec.field(default_factory=CacheSettings)
+    health: HealthSettings = msgspec.field(default_factory=HealthSettings)
+    prefetch: PrefetchSettings = msgspec.field(default_factory=PrefetchSettings)
     logging: LoggingSettings = msgspec.field(default_factory=LoggingSettings)

@@ -46,7 +46,7 @@ def _table(loaded: Loaded, table: msgspec.Struct, path: KeyPath, lines: list[str
         value = getattr(table, name)
         inner = (*path, name)
         if isinstance(value, msgspec.Struct):
-            tables.append((inner, f"[{name}]", value))
+            tables.append((inner, "[" + ".".join(map(str, inner)) + "]", value))
         elif isinstance(value, tuple) and any(isinstance(element, msgspec.Struct) for element in value):
             tables.extend(((*inner, index), f"[[{name}]]", element) for index, element in enumerate(value))
         else:

@@ -118,7 +118,7 @@ class KeeperBackend:
                 id=origin_id,
                 origin_type=state.settings.origin_type,
                 display_name=origin_id,
-                root_path=state.settings.path,
+                root_path=state.settings.address,
                 health=_health(state),
                 files_count=records[origin_id].files,
                 total_size_bytes=records[origin_id].size_bytes,

@@ -174,10 +174,10 @@ class Keeper:
             with WriteTransaction(catalog) as tx:
                 record = tx.origin(settings.id)
                 if record is None:
-                    record = OriginRecord(tx.new_origin_number(), settings.origin_type, settings.path)
-                elif record.root != settings.path:
+                    record = OriginRecord(tx.new_origin_number(), settings.origin_type, settings.address)
+                elif record.root != settings.address:
                     record = OriginRecord(
-                        record.number, settings.origin_type, settings.path, b"", record.files, record.size_bytes
+                        record.number, settings.origin_type, settings.address, b"", record.files, record.size_bytes
                     )
                 tx.put_origin(settings.id, record)
             states.append(OriginState(settings, self._opener(settings, record.number), record, self._clock))

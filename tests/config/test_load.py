@@ -195,9 +195,9 @@ _WRONG: list[tuple[str, list[str]]] = [
     ("mount_pont = 1", ['1: mount_pont is not a setting (did you mean "mount_point"?)']),
     ("\ntemplate = 'x'", ['2: template is not a setting (did you mean "tree.template"?)']),
     (
-        "[health]\ntimeout_ms = 1",
+        "[robots]\ntimeout_ms = 1",
         [
-            "1: health is not a setting (allowed here: mount_point, cache_dir, state_dir, instance, origins, views, tree, mount, scan, cache, logging)"
+            "1: robots is not a setting (allowed here: mount_point, cache_dir, state_dir, instance, origins, views, tree, mount, scan, cache, health, prefetch, logging)"
         ],
     ),
     ("[tree]\nnames = 'unix'", ['2: tree.names = "unix" is not allowed (allowed: one of "posix", "windows")']),
@@ -229,7 +229,7 @@ _WRONG: list[tuple[str, list[str]]] = [
     ),
     ("[origins]\nid = 'x'", ["1: origins is a list of tables (write [[origins]] before each)"]),
     ("[[origin]]\nid = 'x'", ['1: origin is not a setting (did you mean "origins"?)']),
-    ("\n[[origins]]\nid = 'x'", ["2: origins[0].path is missing (allowed: text that is not empty)"]),
+    ("\n[[origins]]\nid = 'x'", ['2: origin "x": path is missing (a local origin needs path)']),
     (
         "[[origins]]\nid = 'a b'\npath = '{tmp}'\ninclude = 'x'",
         [
@@ -237,11 +237,23 @@ _WRONG: list[tuple[str, list[str]]] = [
             '4: origins[0].include = "x" is not allowed (allowed: a list, each text)',
         ],
     ),
-    ("origins = [\n{{id = 'a', path = '{tmp}'}},\n{{id = 'a'}}]", ["3: origins[1].path is missing (allowed: text that is not empty)"]),
+    ("origins = [\n{{id = 'a', path = '{tmp}'}},\n{{id = 'a'}}]", ['3: origin id "a" is used twice (first at 2; ids must differ)', '3: origin "a": path is missing (a local origin needs path)']),
     (
         "[[origins]]\nid = 'a'\npath = '{tmp}'\n[[origins]]\nid = 'a'\npath = '{tmp}/../x'",
         ['5: origin id "a" is used twice (first at 2; ids must differ)', '6: origin "a": {parent}/x does not exist (create it, mount it, or correct the path)'],
     ),
+    (
+        "[[origins]]\nid = 'r'\norigin_type = 'sftp'\npath = 'music'\nbucket = 'b'",
+        [
+            '1: origin "r": host is missing (an sftp origin needs host)',
+            '5: origin "r": bucket means nothing for an sftp origin (allowed: host, key_file, key_passphrase, known_hosts, password, path, port, user, username)',
+        ],
+    ),
+    (
+        "[[origins]]\nid = 'r'\norigin_type = 's3'\nbucket = 'b'\nsecret_access_key = 'hunter2'",
+        ['5: origins[0].secret_access_key is no reference to a secret (allowed: env:NAME, file:PATH or keyring:SERVICE/USER)'],
+    ),
+    ("mount_point = '/'", [f"1: {name} {{parent}}/home/{folder} lies inside the mount point / (the mount would cover it)" for name, folder in (("cache_dir", ".cache/musicfs"), ("state_dir", ".local/share/musicfs"))]),
     ("[[origins]]\nid = 'f'\npath = '{tmp}/file'", ['3: origin "f": {tmp}/file is not a folder (create it, mount it, or correct the path)']),
     ("[[views]]\nname = 'a/b'", ['2: view name "a/b" contains a slash or NUL (a view is one folder at the root of the mount)']),
     ("[[views]]\nname = '..'", ['2: view name ".." begins with a dot (a view is one folder at the root of the mount)']),
@@ -262,11 +274,11 @@ _WRONG: list[tuple[str, list[str]]] = [
     (
         "cache_dir = '{tmp}'\nmount_point = '{tmp}/mnt'\n[[origins]]\nid = 'a'\npath = '{tmp}/sub'",
         [
-            "2: mount_point lies inside cache_dir {tmp} (mount somewhere else)",
+            "2: mount_point {tmp}/mnt lies inside cache_dir {tmp} (mount somewhere else)",
             '5: origin "a" lies inside cache_dir {tmp} (choose another cache_dir)',
         ],
     ),
-    ("mount_point = '{tmp}'\nstate_dir = '{tmp}/s'", ["2: state_dir lies inside the mount point {tmp} (the mount would cover it)"]),
+    ("mount_point = '{tmp}'\nstate_dir = '{tmp}/s'", ["2: state_dir {tmp}/s lies inside the mount point {tmp} (the mount would cover it)"]),
     (
         "mount_point = '{tmp}/m'\n[[origins]]\nid = 'a'\npath = '{tmp}/link'",
         ['1: mount_point {tmp}/m lies inside origin "a" (the mount would show itself; keep the two apart)'],

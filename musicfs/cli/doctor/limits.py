@@ -38,7 +38,7 @@ def inotify(examination: Examination) -> Iterator[Finding]:
     if watches is None or events is None:
         yield warn("inotify", f"{examination.system.inotify} cannot be read", "changes may have to be polled")
         return
-    needed, is_all = _folders([(origin.path, origin.watch_limit) for origin in origins], watches)
+    needed, is_all = _folders([(origin.folder, origin.watch_limit) for origin in origins if origin.folder], watches)
     counted = f"{needed} folders" if is_all else f"{needed} folders or more"
     if needed > watches:
         yield warn(
