@@ -30,7 +30,7 @@ class Manners(msgspec.Struct, frozen=True):
 
 # A system call that fails on a local disk fails again: no wrapper earns its keep.
 LOCAL_MANNERS = Manners()
-REMOTE_MANNERS = Manners(retry_delays_s=RETRY_DELAYS_S, parallel=16, breaker_threshold=3)
+REMOTE_MANNERS = Manners(retry_delays_s=RETRY_DELAYS_S, parallel=32, breaker_threshold=3)
 
 
 def compose(origin: Origin, manners: Manners, *, tally: Tally | None = None, clock: Clock | None = None) -> Origin:

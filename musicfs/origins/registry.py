@@ -10,8 +10,9 @@ import msgspec
 
 from musicfs.config.settings import OriginSettings
 from musicfs.errors import ConfigError
-from musicfs.origins.compose import LOCAL_MANNERS, Manners, compose
+from musicfs.origins.compose import LOCAL_MANNERS, REMOTE_MANNERS, Manners, compose
 from musicfs.origins.contract import Origin
+from musicfs.origins.filesystems import is_network_filesystem
 from musicfs.origins.wrappers.trace import Tally
 
 
@@ -33,7 +34,21 @@ class Kind(msgspec.Struct, frozen=True):
 
 KINDS: Mapping[str, Kind] = {
     "local": Kind("musicfs.origins.local", "open_local_origin", hint="a folder of this machine"),
+    "mounted": Kind("musicfs.origins.mounted", "open_mounted_origin", manners=REMOTE_MANNERS),
+    "nfs": Kind("musicfs.origins.nfs", "open_nfs_origin", "nfs", "an NFS export", REMOTE_MANNERS),
+    "smb": Kind("musicfs.origins.smb", "open_smb_origin", "smb", "a Windows or Samba share", REMOTE_MANNERS),
+    "s3": Kind("musicfs.origins.objects", "open_s3_origin", "s3", "a bucket of an S3 store", REMOTE_MANNERS),
+    "sftp": Kind("musicfs.origins.sftp", "open_sftp_origin", "sftp", "a folder reached with ssh", REMOTE_MANNERS),
+    "webdav": Kind("musicfs.origins.objects", "open_webdav_origin", "webdav", "a WebDAV folder", REMOTE_MANNERS),
 }
+"""Kind of origin -> where it lives. ``mounted`` is no type of its own: a folder that a network filesystem is mounted at."""
+
+
+def kind_of(settings: OriginSettings) -> str:
+    """The key into :data:`KINDS` for these settings. No I/O but a look at the table of mounts."""
+    if settings.folder and (settings.origin_type != "local" or is_network_filesystem(settings.folder)):
+        return "mounted"
+    return settings.origin_type
 
 
 def open_origin(
@@ -50,9 +65,9 @@ def open_origin(
     long a folder must be quiet before its change is reported; ``tally`` counts what is asked of the origin. Raises
     ConfigError for an unknown type or a missing extra.
     """
-    kind = kinds.get(settings.origin_type)
+    kind = kinds.get(kind_of(settings))
     if kind is None:
-        known = ", ".join(f"{name} ({kind.hint})" for name, kind in kinds.items())
+        known = ", ".join(f"{name} ({kind.hint})" for name, kind in kinds.items() if kind.hint)
         raise ConfigError(
             f"origin {settings.id!r}: unknown origin_type {settings.origin_type!r}", remedy=f"use one of: {known}"
         )
@@ -66,4 +81,9 @@ def open_origin(
             remedy=f"pip install 'musicfs[{kind.extra}]'",
         ) from error
     origin = cast("Factory", getattr(module, kind.factory))(settings, anchor=anchor, debounce_s=debounce_s)
-    return compose(origin, kind.manners, tally=tally)
+    manners = msgspec.structs.replace(
+        kind.manners,
+        parallel=settings.parallel or kind.manners.parallel,
+        bandwidth_limit=settings.bandwidth_limit,
+    )
+    return compose(origin, manners, tally=tally)

@@ -5,13 +5,14 @@ import sys
 from pathlib import Path
 from typing import get_args, get_type_hints
 
+import msgspec
 import pytest
 
 from musicfs.config.settings import OriginSettings
 from musicfs.errors import ConfigError
 from musicfs.origins.compose import REMOTE_MANNERS
 from musicfs.origins.contract import Anchored, LocalPaths, Origin, Watchable
-from musicfs.origins.registry import KINDS, Kind, open_origin
+from musicfs.origins.registry import KINDS, Kind, kind_of, open_origin
 from musicfs.origins.wrappers.breaker import Breaker
 from musicfs.origins.wrappers.trace import Tally
 from musicfs.origins.wrappers.wrapper import Operation
@@ -70,11 +71,27 @@ def test_an_unknown_type_lists_the_known_ones() -> None:
     assert "s3 (a bucket)" in raised.value.remedy
 
 
-def test_every_kind_can_be_opened() -> None:
+_SETTINGS = {
+    "local": {"path": "/nowhere"},
+    "nfs": {"host": "nas.invalid", "export": "/music"},
+    "smb": {"host": "nas.invalid", "share": "music"},
+    "s3": {"bucket": "music", "endpoint": "http://nas.invalid"},
+    "sftp": {"host": "nas.invalid", "path": "music"},
+    "webdav": {"url": "http://nas.invalid/music"},
+}
+
+
+def test_every_type_can_be_opened() -> None:
     names = get_args(get_type_hints(OriginSettings)["origin_type"])
-    assert set(names) == set(KINDS)
+    assert set(names) == set(KINDS) - {"mounted"} == set(_SETTINGS)
     for name in names:
-        open_origin(OriginSettings(id="x", origin_type=name, path="/nowhere")).close()
+        open_origin(msgspec.convert({"id": "x", "origin_type": name, **_SETTINGS[name]}, OriginSettings)).close()
+
+
+@pytest.mark.parametrize("name", ["nfs", "smb"])
+def test_a_mounted_share_is_a_kind_of_its_own(name: str) -> None:
+    assert kind_of(msgspec.convert({"id": "x", "origin_type": name, "path": "/mnt"}, OriginSettings)) == "mounted"
+    assert kind_of(msgspec.convert({"id": "x", "origin_type": name, **_SETTINGS[name]}, OriginSettings)) == name
 
 
 def test_a_local_origin_needs_no_watchdog_until_it_watches(tmp_path: Path) -> None:
