@@ -13,6 +13,8 @@ from typing import Protocol
 
 import msgspec
 
+from musicfs.model import Health
+
 ANSWER_TIMEOUT_S = 5.0
 
 
@@ -25,15 +27,6 @@ class MountState(StrEnum):
     SYNCING = "syncing"
     DEGRADED = "degraded"
     UNMOUNTING = "unmounting"
-
-
-class Health(StrEnum):
-    """The health of an origin."""
-
-    UNKNOWN = "unknown"
-    HEALTHY = "healthy"
-    DEGRADED = "degraded"
-    UNHEALTHY = "unhealthy"
 
 
 class Phase(StrEnum):

@@ -7,7 +7,6 @@ range, as a counter that does not fit must not make a status unanswerable.
 from __future__ import annotations
 
 from musicfs.api.backend import (
-    Health,
     MountState,
     OriginHealth,
     OriginInfo,
@@ -21,6 +20,7 @@ from musicfs.api.backend import (
     Work,
 )
 from musicfs.api.generated import musicfs_pb2 as pb
+from musicfs.model import Health
 
 _STATES: dict[MountState, pb.MountState] = {
     MountState.UNKNOWN: pb.MOUNT_UNKNOWN,

@@ -86,8 +86,8 @@ def health(invocation: Invocation, origin_id: str) -> int:
     Example:
       musicfs origin health nas
     """
-    from musicfs.api.backend import Health
     from musicfs.cli.output import plain
+    from musicfs.model import Health
 
     with invocation.client() as client:
         answer = client.origin_health(origin_id)

@@ -141,7 +141,7 @@ class MountSettings(_Section, frozen=True, kw_only=True):
     umask: Annotated[int, msgspec.Meta(ge=0, le=0o777)] = 0o022
     xattrs: bool = True  # false: `ls -l` and walks that ask for ACLs cost no request a file
     drain_timeout_s: Seconds = 30.0
-    workers: Annotated[int, msgspec.Meta(ge=1, le=256)] = 16
+    workers: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0  # 0: as many as suit the origins
 
 
 class ScanSettings(_Section, frozen=True, kw_only=True):

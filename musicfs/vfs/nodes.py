@@ -10,7 +10,9 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
-from musicfs.content.readers import BlobReader, Reader, Sources
+from musicfs.content.keys import Source
+from musicfs.content.readers import BlobReader, Reader
+from musicfs.content.sources import Sources
 from musicfs.errors import ChangedError, GoneError, StoreError
 from musicfs.store.catalog import Catalog
 from musicfs.store.records import Node, NodeKind
@@ -90,10 +92,9 @@ class Nodes:
         origin, path, record = located
         if node.start + node.size > record.size or (not node.start and node.size != record.size):
             raise ChangedError(f"inode {node.inode} is outdated")  # between two looks, or a bit has flipped on disk
+        source = Source(self._origin_id(origin), os.fsdecode(path), record.version.decode(), record.size)
         try:
-            return self._sources.open(
-                self._origin_id(origin), os.fsdecode(path), record.version.decode(), node.start, node.size
-            )
+            return self._sources.open(source, node.start, node.size)
         except (ChangedError, GoneError):
             self._on_stale(node.ref)
             raise
@@ -105,12 +106,14 @@ class Nodes:
         located = self._catalog.locate(node.ref)
         if located is None:
             return {}
-        origin, path, _ = located
+        origin, path, record = located
+        origin_id = self._origin_id(origin)
+        cached = self._sources.cached_bytes(Source(origin_id, os.fsdecode(path), record.version.decode(), record.size))
         return {
-            b"user.musicfs.origin": self._origin_id(origin).encode(),
+            b"user.musicfs.origin": origin_id.encode(),
             b"user.musicfs.origin_path": path,
             b"user.musicfs.track_id": b"%d" % node.ref,
-            b"user.musicfs.cached_percent": b"0",  # local files are read in place, not cached
+            b"user.musicfs.cached_percent": b"%d" % (cached * 100 // max(record.size, 1)),
             b"user.musicfs.overlay": b"",
         }
 

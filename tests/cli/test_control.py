@@ -11,8 +11,9 @@ import threading
 import msgspec
 import pytest
 
-from musicfs.api.backend import Health, OriginStatus, Phase, SyncProgress
+from musicfs.api.backend import OriginStatus, Phase, SyncProgress
 from musicfs.errors import UnreachableError
+from musicfs.model import Health
 from tests.api.backend import SCAN, STATUS, FakeBackend
 from tests.cli.conftest import REPOSITORY, Run, command
 

@@ -1,0 +1,139 @@
+"""From a file of an origin to an open reader: in place where it lies on this machine, else through the content store."""
+
+from __future__ import annotations
+
+import threading
+from typing import Protocol
+
+import msgspec
+
+from musicfs.clock import Clock, SystemClock
+from musicfs.content.cached import CachedReader, Circumstances, NothingStored, Places, Stored
+from musicfs.content.fetch import Fetcher, Origins, Wanted
+from musicfs.content.keeping import Blocks, Keeping
+from musicfs.content.keys import Source, content_of
+from musicfs.content.ranking import Ranking
+from musicfs.content.readers import LocalReader, Reader, Waiting
+from musicfs.errors import NotFoundError, UnreachableError
+from musicfs.origins.contract import LocalPaths
+from musicfs.store.chunks import Content
+
+
+class Access(msgspec.Struct, frozen=True):
+    """How an origin's files are read."""
+
+    direct: bool  # by a descriptor of this machine
+    keep: bool  # their content goes to the store
+    stable_version: bool  # equal versions prove equal bytes
+
+
+class ReadableOrigins(Origins, Protocol):
+    """Open origins, and how to read them."""
+
+    def access(self, origin_id: str) -> Access | None:
+        """None if there is none of this id. No I/O: opening may wait for its first use."""
+        ...
+
+
+class ContentStore(Protocol):
+    """The reading side of the content store."""
+
+    def open(self, content: Content) -> Stored:
+        """What is there of a content, now and later."""
+        ...
+
+    def coverage(self, content: Content) -> tuple[int, bool]:
+        """(bytes that are there, whether that is all)."""
+        ...
+
+
+class Manners(msgspec.Struct, frozen=True):
+    """How origins that are not of this machine are read."""
+
+    threads: int = 32  # that fetch
+    memory_bytes: int = 48 << 20  # for what was just fetched
+    places: int = 80  # handlers that may wait for origins at once
+    timeout_s: float = 30.0  # for one read
+
+
+class Sources:
+    """Opens ranges of origins' files."""
+
+    def __init__(
+        self,
+        origins: ReadableOrigins,
+        waiting: Waiting,
+        *,
+        store: ContentStore | None = None,
+        keeping: Keeping | None = None,
+        clock: Clock | None = None,
+        manners: Manners | None = None,
+        ranking: Ranking | None = None,
+    ) -> None:
+        """``store`` and ``keeping`` are the two sides of the content store, or None to keep nothing; ``ranking`` puts
+        sources of equal bytes in order.
+        """
+        manners = manners or Manners()
+        self._origins = origins
+        self._waiting = waiting
+        self._store = store
+        self._keeping = keeping
+        self._buffers = threading.local()
+        self.fetcher = Fetcher(
+            origins,
+            self._keep,
+            clock or SystemClock(),
+            threads=manners.threads,
+            memory_bytes=manners.memory_bytes,
+            ranking=ranking or Ranking({}),
+        )
+        self._circumstances = Circumstances(self.fetcher, waiting, Places(manners.places), manners.timeout_s)
+
+    def open(self, source: Source, start: int, size: int, others: tuple[Source, ...] = ()) -> Reader:
+        """A reader for ``size`` bytes from ``start`` of that version; ``others`` hold the same bytes.
+
+        Blocks for opening a file of this machine; raises OriginError.
+        """
+        access = self._access(source.origin_id)
+        if access.direct:
+            return self._open_direct(source, start, size)
+        content = content_of(source, stable_version=access.stable_version)
+        stored: Stored = NothingStored()
+        if access.keep and self._store is not None and self._keeping is not None:
+            stored = self._store.open(content)
+            self._keeping.touch(content)
+        return CachedReader(Wanted(content, (source, *others)), stored, start, size, self._circumstances)
+
+    def cached_bytes(self, source: Source) -> int:
+        """How many bytes of the file can be read without its origin; 0 for what is read in place."""
+        access = self._origins.access(source.origin_id)
+        if access is None or access.direct or self._store is None:
+            return 0
+        return self._store.coverage(content_of(source, stable_version=access.stable_version))[0]
+
+    def _keep(self, content: Content, blocks: Blocks) -> None:
+        if self._keeping is not None:
+            self._keeping.keep(content, blocks)
+
+    def close(self) -> None:
+        """End what is fetched: who waits for it gets an error. Blocks for what is to be written, some seconds at most."""
+        self.fetcher.close()
+        if self._keeping is not None:
+            self._keeping.close()
+
+    def _access(self, origin_id: str) -> Access:
+        access = self._origins.access(origin_id)
+        if access is None:
+            raise NotFoundError(f"origin {origin_id!r} is not configured", remedy="see 'musicfs config show'")
+        return access
+
+    def _open_direct(self, source: Source, start: int, size: int) -> Reader:
+        origin = self._origins.get(source.origin_id)
+        assert isinstance(origin, LocalPaths), source.origin_id
+        try:
+            with self._waiting():
+                descriptor = origin.open_local(source.path, source.version)
+        except UnreachableError:
+            self._origins.forget(source.origin_id)
+            raise
+        return LocalReader(descriptor, start, size, self._waiting, self._buffers)
