@@ -122,6 +122,7 @@ class TreeSettings(_Section, frozen=True, kw_only=True):
     sidecars: bool = True
     covers: bool = True
     m3u8: bool = False
+    show_hidden: bool = False  # list the hidden folders at the root, such as .prefetch
 
 
 class ViewSettings(_Section, frozen=True, kw_only=True):

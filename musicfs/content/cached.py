@@ -139,15 +139,15 @@ class CachedReader:
         if self._tail_asked or size <= BLOCK_BYTES:
             return
         self._tail_asked = True
-        self._ask(max(size - _TAIL_BYTES, 0), size)
+        self.fetch_ahead(max(size - _TAIL_BYTES, 0), size)
 
     def _look_ahead(self, start: int, stop: int) -> None:
         following = self._ahead.note(start, stop)
         if following is not None:
-            self._ask(*following)
+            self.fetch_ahead(*following)
 
-    def _ask(self, start: int, stop: int) -> None:
-        """Have what is missing of ``[start, stop)`` fetched, without waiting for it."""
+    def fetch_ahead(self, start: int, stop: int) -> None:
+        """Have what is missing of the content's ``[start, stop)`` fetched, without waiting for it."""
         key, recent = self._wanted.content.key, self._with.fetcher.recent
         missing = [
             number

@@ -97,12 +97,24 @@ class Sources:
         access = self._access(source.origin_id)
         if access.direct:
             return self._open_direct(source, start, size)
+        wanted, stored = self._look_up(source, others, access)
+        return CachedReader(wanted, stored, start, size, self._circumstances)
+
+    def _look_up(self, source: Source, others: tuple[Source, ...], access: Access) -> tuple[Wanted, Stored]:
+        """The content of a file, and what the store has of it."""
         content = content_of(source, stable_version=access.stable_version)
         stored: Stored = NothingStored()
         if access.keep and self._store is not None and self._keeping is not None:
             stored = self._store.open(content)
             self._keeping.touch(content)
-        return CachedReader(Wanted(content, (source, *others)), stored, start, size, self._circumstances)
+        return Wanted(content, (source, *others)), stored
+
+    def prefetch(self, source: Source, others: tuple[Source, ...] = ()) -> None:
+        """Have all of a file fetched in the background, as far as it is not here. Does not block, promises nothing."""
+        access = self._access(source.origin_id)
+        if not access.direct:
+            wanted, stored = self._look_up(source, others, access)
+            CachedReader(wanted, stored, 0, source.size, self._circumstances).fetch_ahead(0, source.size)
 
     def cached_bytes(self, source: Source) -> int:
         """How many bytes of the file can be read without its origin; 0 for what is read in place."""

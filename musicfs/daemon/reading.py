@@ -14,7 +14,7 @@ from musicfs.content.sources import Manners, Sources
 from musicfs.daemon.opening import CatalogedOrigins
 from musicfs.model import Health
 from musicfs.store.catalog import Catalog
-from musicfs.store.chunks import ChunkStore, Content, prepare_chunks
+from musicfs.store.chunks import Content
 
 WORKERS = 16  # enough for what never waits long
 REMOTE_WORKERS = 96  # all but WORKERS of them may wait for origins
@@ -34,9 +34,11 @@ class Reading:
         """``on_complete`` is told of every content that is whole now, on a thread that may wait."""
         self._origins = CatalogedOrigins(settings, catalog)
         self._ranking = Ranking({one.id: one.priority for one in settings.origins})
-        self._store: ChunkStore | None = None
+        self._store = None
         keeping = None
         if settings.cache.content_cache_gb and self._origins.keeps_any:
+            from musicfs.store.chunks import ChunkStore, prepare_chunks
+
             path = os.path.join(settings.cache_dir, "chunks")
             prepare_chunks(path)
             self._store = ChunkStore(path)

@@ -135,7 +135,7 @@ class _MountProcess:
         gid = settings.mount.gid if settings.mount.gid >= 0 else os.getgid()
         self._operations = Operations(
             self._nodes,
-            Presentation(uid, gid, settings.mount.umask, settings.mount.xattrs),
+            Presentation(uid, gid, settings.mount.umask, settings.mount.xattrs, self._next_track_at()),
             self._announce,
             self._on_damage,
         )
@@ -170,6 +170,10 @@ class _MountProcess:
         self._call_off_deadline()
         log.info("unmounted %s", mount_point.path)
         return 0
+
+    def _next_track_at(self) -> float:
+        prefetch = self._settings.prefetch
+        return prefetch.next_track_at if prefetch.next_track else 0.0
 
     def _announce(self) -> None:
         """The kernel has said hello: whoever waits may look, and the keeper may start."""
