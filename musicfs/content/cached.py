@@ -9,12 +9,15 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from musicfs.content.fetch import Fetcher, Wanted
+from musicfs.content.proof import Proofs
 from musicfs.content.readahead import ReadAhead
 from musicfs.errors import UnreachableError
 from musicfs.store.chunks import BLOCK_BYTES
 
 _BUFFER_BYTES = 1 << 17  # the kernel asks for 128 KiB at most
 _TAIL_BYTES = 64 * 1024  # ID3v1, APEv2, the index of an MP4 whose tags come last, the last page of an Ogg
+# Who reads further than this plays, and shall not notice when an origin goes; who only looks at tags costs no comparison.
+PROOF_AFTER_BYTES = 384 * 1024
 
 Gaps = Sequence[tuple[int, int]]
 Waiting = Callable[[], AbstractContextManager[object]]
@@ -66,10 +69,11 @@ class Places:
 
 
 class Circumstances:
-    """What all cached readers share: the fetcher, how to wait, for how long, and one buffer a thread."""
+    """What all cached readers share: what fetches, what knows equal sources, how to wait and how long, a buffer a thread."""
 
-    def __init__(self, fetcher: Fetcher, waiting: Waiting, places: Places, timeout_s: float) -> None:
+    def __init__(self, fetcher: Fetcher, proofs: Proofs, waiting: Waiting, places: Places, timeout_s: float) -> None:
         self.fetcher = fetcher
+        self.proofs = proofs
         self.waiting = waiting
         self.places = places
         self.timeout_s = timeout_s
@@ -142,6 +146,8 @@ class CachedReader:
         self.fetch_ahead(max(size - _TAIL_BYTES, 0), size)
 
     def _look_ahead(self, start: int, stop: int) -> None:
+        if self._wanted.others and stop - self._start > PROOF_AFTER_BYTES:
+            self._with.proofs.begin(self._wanted.source, self._wanted.others)
         following = self._ahead.note(start, stop)
         if following is not None:
             self.fetch_ahead(*following)

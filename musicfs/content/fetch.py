@@ -13,16 +13,15 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
 
 import msgspec
 
 from musicfs.clock import Clock
 from musicfs.content.keys import Source
+from musicfs.content.origins import ReadableOrigins
 from musicfs.content.ranking import Ranking
 from musicfs.content.recent import RecentBlocks
 from musicfs.errors import MusicFSError, NotFoundError, OriginError, UnreachableError
-from musicfs.origins.contract import Origin
 from musicfs.store.chunks import BLOCK_BYTES, Content
 
 log = logging.getLogger(__name__)
@@ -31,23 +30,12 @@ _FLIGHT_BLOCKS = 8  # 1 MiB: large enough for any protocol, small enough that se
 _AHEAD_WAITING = 256  # flights nobody waits for; more are not begun
 
 
-class Origins(Protocol):
-    """Where open origins come from."""
-
-    def get(self, origin_id: str) -> Origin | None:
-        """The origin, or None if there is none of this id. Safe from many threads."""
-        ...
-
-    def forget(self, origin_id: str) -> None:
-        """It could not be reached: open it anew next time."""
-        ...
-
-
 class Wanted(msgspec.Struct, frozen=True):
-    """A content and where it can be had, best source first; all hold the same bytes."""
+    """A content, the file that it is a version of, and files elsewhere that may hold the same bytes."""
 
     content: Content
-    sources: tuple[Source, ...]
+    source: Source
+    others: tuple[Source, ...] = ()
 
 
 class Flight:
@@ -77,7 +65,7 @@ class Flight:
     def wait(self, timeout_s: float) -> memoryview:
         """The bytes, once they are there. Raises what went wrong; UnreachableError after ``timeout_s``."""
         if not self._done.wait(max(timeout_s, 0.0)):
-            source = self.wanted.sources[0]
+            source = self.wanted.source
             raise UnreachableError(f"origin {source.origin_id!r}: no answer in time for {source.path!r}")
         if self.error is not None:
             raise type(self.error)(str(self.error), remedy=self.error.remedy) from self.error  # one for each who waits
@@ -94,21 +82,24 @@ class Fetcher:
 
     def __init__(
         self,
-        origins: Origins,
+        origins: ReadableOrigins,
         keep: Callable[[Content, Sequence[tuple[int, bytes]]], object],
         clock: Clock,
         *,
         threads: int = 32,
         memory_bytes: int = 48 << 20,
+        equal: Callable[[Wanted], Sequence[Source]],
         ranking: Ranking,
     ) -> None:
-        """``keep`` takes blocks that have arrived and must not block; ``ranking`` says which source to ask first, and learns
-        how quick they are. At most ``threads`` carry flights; they start when they are needed.
+        """``keep`` takes blocks that have arrived and must not block; ``equal`` names the sources of a content's bytes, and
+        ``ranking`` says which to ask first, and learns how quick they are. At most ``threads`` carry flights; they start
+        when they are needed.
         """
         self._origins = origins
         self._keep = keep
         self._clock = clock
         self._limit = threads
+        self._equal = equal
         self._ranking = ranking
         self.recent = RecentBlocks(memory_bytes)
         self._lock = threading.Condition()
@@ -184,7 +175,7 @@ class Fetcher:
             except MusicFSError as error:
                 self._finish(flight, b"", error)
             except Exception as error:  # the flight's passengers must learn of it, and the thread has others to carry
-                log.exception("fetching %r failed", flight.wanted.sources[0].path)
+                log.exception("fetching %r failed", flight.wanted.source.path)
                 self._finish(flight, b"", OriginError(f"fetching failed: {type(error).__name__}"))
             else:
                 self._finish(flight, data, None)
@@ -192,7 +183,7 @@ class Fetcher:
     def _carry(self, flight: Flight) -> bytes:
         """The bytes of the flight from the first source that delivers them; raises what the best source raised."""
         first_error: MusicFSError | None = None
-        for source in self._ranking.rank(flight.wanted.sources):
+        for source in self._ranking.rank(self._equal(flight.wanted)):
             try:
                 return self._read(source, flight.start, flight.stop)
             except OriginError as error:

@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
 
 from musicfs.clock import Clock, SystemClock
-from musicfs.content.cached import CachedReader, Circumstances, NothingStored, Places, Stored
-from musicfs.content.fetch import Fetcher, Origins, Wanted
+from musicfs.content.cached import PROOF_AFTER_BYTES, CachedReader, Circumstances, NothingStored, Places, Stored
+from musicfs.content.failover import FailoverReader
+from musicfs.content.fetch import Fetcher, Wanted
 from musicfs.content.keeping import Blocks, Keeping
 from musicfs.content.keys import Source, content_of
+from musicfs.content.origins import Access, ReadableOrigins
+from musicfs.content.proof import Proofs
 from musicfs.content.ranking import Ranking
 from musicfs.content.readers import LocalReader, Reader, Waiting
 from musicfs.errors import NotFoundError, UnreachableError
 from musicfs.origins.contract import LocalPaths
 from musicfs.store.chunks import Content
-
-
-class Access(msgspec.Struct, frozen=True):
-    """How an origin's files are read."""
-
-    direct: bool  # by a descriptor of this machine
-    keep: bool  # their content goes to the store
-    stable_version: bool  # equal versions prove equal bytes
-
-
-class ReadableOrigins(Origins, Protocol):
-    """Open origins, and how to read them."""
-
-    def access(self, origin_id: str) -> Access | None:
-        """None if there is none of this id. No I/O: opening may wait for its first use."""
-        ...
 
 
 class ContentStore(Protocol):
@@ -54,6 +42,7 @@ class Manners(msgspec.Struct, frozen=True):
     memory_bytes: int = 48 << 20  # for what was just fetched
     places: int = 80  # handlers that may wait for origins at once
     timeout_s: float = 30.0  # for one read
+    probable: bool = True  # sources that agree in size and probes may replace each other in the middle of a read
 
 
 class Sources:
@@ -85,18 +74,23 @@ class Sources:
             clock or SystemClock(),
             threads=manners.threads,
             memory_bytes=manners.memory_bytes,
+            equal=self._equal,
             ranking=ranking or Ranking({}),
         )
-        self._circumstances = Circumstances(self.fetcher, waiting, Places(manners.places), manners.timeout_s)
+        self.proofs = Proofs(origins, probable=manners.probable)
+        self._circumstances = Circumstances(
+            self.fetcher, self.proofs, waiting, Places(manners.places), manners.timeout_s
+        )
 
     def open(self, source: Source, start: int, size: int, others: tuple[Source, ...] = ()) -> Reader:
-        """A reader for ``size`` bytes from ``start`` of that version; ``others`` hold the same bytes.
+        """A reader for ``size`` bytes from ``start`` of that version. ``others`` are the same track elsewhere: one of them
+        steps in when ``source`` fails, if it is known by then to hold the same bytes.
 
         Blocks for opening a file of this machine; raises OriginError.
         """
         access = self._access(source.origin_id)
         if access.direct:
-            return self._open_direct(source, start, size)
+            return self._open_direct(source, start, size, others)
         wanted, stored = self._look_up(source, others, access)
         return CachedReader(wanted, stored, start, size, self._circumstances)
 
@@ -107,7 +101,7 @@ class Sources:
         if access.keep and self._store is not None and self._keeping is not None:
             stored = self._store.open(content)
             self._keeping.touch(content)
-        return Wanted(content, (source, *others)), stored
+        return Wanted(content, source, others), stored
 
     def prefetch(self, source: Source, others: tuple[Source, ...] = ()) -> None:
         """Have all of a file fetched in the background, as far as it is not here. Does not block, promises nothing."""
@@ -130,6 +124,7 @@ class Sources:
     def close(self) -> None:
         """End what is fetched: who waits for it gets an error. Blocks for what is to be written, some seconds at most."""
         self.fetcher.close()
+        self.proofs.close()
         if self._keeping is not None:
             self._keeping.close()
 
@@ -139,7 +134,11 @@ class Sources:
             raise NotFoundError(f"origin {origin_id!r} is not configured", remedy="see 'musicfs config show'")
         return access
 
-    def _open_direct(self, source: Source, start: int, size: int) -> Reader:
+    def _equal(self, wanted: Wanted) -> Sequence[Source]:
+        """Every source that may serve a content."""
+        return (wanted.source, *self.proofs.equal(wanted.source, wanted.others)) if wanted.others else (wanted.source,)
+
+    def _open_direct(self, source: Source, start: int, size: int, others: tuple[Source, ...]) -> Reader:
         origin = self._origins.get(source.origin_id)
         assert isinstance(origin, LocalPaths), source.origin_id
         try:
@@ -148,4 +147,16 @@ class Sources:
         except UnreachableError:
             self._origins.forget(source.origin_id)
             raise
-        return LocalReader(descriptor, start, size, self._waiting, self._buffers)
+        reader = LocalReader(descriptor, start, size, self._waiting, self._buffers)
+        if not others:
+            return reader
+
+        def fallback() -> Reader | None:
+            equal = self.proofs.equal(source, others)
+            return self.open(equal[0], start, size, tuple(equal[1:])) if equal else None
+
+        def on_read(read_bytes: int) -> None:
+            if read_bytes > PROOF_AFTER_BYTES:
+                self.proofs.begin(source, others)
+
+        return FailoverReader(reader, fallback, on_read)

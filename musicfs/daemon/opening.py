@@ -9,7 +9,7 @@ import threading
 import msgspec
 
 from musicfs.config.settings import OriginSettings, Settings
-from musicfs.content.sources import Access
+from musicfs.content.origins import Access
 from musicfs.origins.contract import LocalPaths, Origin
 from musicfs.origins.registry import KINDS, kind_of, open_origin
 from musicfs.store.catalog import Catalog

@@ -7,20 +7,24 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from musicfs.clock import SystemClock
+from musicfs.content.failover import FailoverReader
 from musicfs.content.keeping import Keeping
 from musicfs.content.keys import Source
 from musicfs.content.ranking import Ranking
 from musicfs.content.readers import Reader
 from musicfs.content.sources import Manners, Sources
 from musicfs.errors import ChangedError, DeniedError, GoneError, OriginError, UnreachableError
-from musicfs.origins.memory import MemoryOrigin
+from musicfs.origins.local import LocalOrigin
+from musicfs.origins.memory import CAPS, MemoryOrigin
 from musicfs.origins.wrappers.trace import Tally, Trace
 from musicfs.origins.wrappers.wrapper import Operation
 from musicfs.store.chunks import BLOCK_BYTES, Content
@@ -203,18 +207,102 @@ def test_only_so_many_readers_may_wait() -> None:
                 read.result(10)
 
 
-def test_another_source_steps_in_without_the_reader_noticing() -> None:
-    with bench("RE") as world:
-        mirror = MemoryOrigin("mirror")
-        entry = mirror.put("copy.flac", DATA)
-        opened = Opened(FaultyOrigin(world.memory, "R" + "E" * 100), mirror)
-        sources = Sources(opened, world.waits, ranking=Ranking({"m": 1, "mirror": 2}))
-        reader = sources.open(world.source, 0, SIZE, (Source("mirror", "copy.flac", entry.version, SIZE),))
+def read_through(reader: Reader, until: int = SIZE) -> None:
+    for start in range(0, until, BLOCK_BYTES):
+        stop = min(start + BLOCK_BYTES, SIZE)
+        assert reader.read(start, stop) == DATA[start:stop]
+
+
+class Mirrored:
+    """One file in two origins; the first of them can be made to fail."""
+
+    def __init__(self, other_data: bytes = DATA, *, probable: bool = True, stable: bool = False) -> None:
+        self.waits = Waits()
+        caps = msgspec.structs.replace(CAPS, stable_version=stable)
+        self.first, self.second = MemoryOrigin("first", caps=caps), MemoryOrigin("second", caps=caps)
+        entry, copy = self.first.put("a.flac", DATA), self.second.put("b.flac", other_data, mtime_ns=5)
+        self.source = Source("first", "a.flac", entry.version, SIZE)
+        self.copy = Source("second", "b.flac", copy.version, len(other_data))
+        self.sources = Sources(
+            Opened(self.first, self.second),
+            self.waits,
+            manners=Manners(timeout_s=10, probable=probable),
+            ranking=Ranking({"first": 1, "second": 2}),
+        )
+
+    def play_until_first_fails(self) -> Reader:
+        reader = self.sources.open(self.source, 0, SIZE, (self.copy,))
+        read_through(reader, 5 * BLOCK_BYTES)
+        self.sources.proofs.wait_idle(10)
+        self.first.fail_with(UnreachableError("the first is away"))
+        return reader
+
+
+def test_another_source_of_equal_bytes_steps_in_without_the_reader_noticing() -> None:
+    world = Mirrored()
+    read_through(world.play_until_first_fails())
+    world.sources.close()
+
+
+@pytest.mark.parametrize("place", [0, SIZE - 1, SIZE // 2])
+def test_a_source_of_other_bytes_never_steps_in(place: int) -> None:
+    other = bytearray(DATA)
+    other[place : place + SIZE // 3] = bytes(len(other[place : place + SIZE // 3]))
+    world = Mirrored(bytes(other))
+    reader = world.play_until_first_fails()
+    with pytest.raises(UnreachableError, match="the first is away"):
         for start in range(0, SIZE, BLOCK_BYTES):
             stop = min(start + BLOCK_BYTES, SIZE)
             assert reader.read(start, stop) == DATA[start:stop]
-        assert "m" in opened.forgotten
-        sources.close()
+    world.sources.close()
+
+
+def test_what_was_not_compared_while_both_answered_never_steps_in() -> None:
+    world = Mirrored()
+    world.first.fail_with(UnreachableError("the first is away"))
+    with pytest.raises(UnreachableError, match="the first is away"):
+        world.sources.open(world.source, 0, SIZE, (world.copy,)).read(0, 10)
+    world.sources.close()
+
+
+def test_only_what_is_certain_steps_in_where_probability_is_not_enough() -> None:
+    world = Mirrored(probable=False)
+    reader = world.play_until_first_fails()
+    with pytest.raises(UnreachableError):
+        read_through(reader)
+    world.sources.close()
+    world = Mirrored(probable=False, stable=True)  # equal versions prove equal bytes there
+    assert world.copy.version == world.source.version
+    read_through(world.play_until_first_fails())
+    world.sources.close()
+
+
+def test_a_file_of_this_machine_is_replaced_in_the_middle_too(tmp_path: Path) -> None:
+    (tmp_path / "a.flac").write_bytes(DATA)
+    local, mirror = LocalOrigin("here", str(tmp_path)), MemoryOrigin("there")
+    entry = local.stat("a.flac")
+    assert entry is not None
+    copy = mirror.put("b.flac", DATA)
+    sources = Sources(Opened(local, mirror), Waits())
+    source, other = Source("here", "a.flac", entry.version, SIZE), Source("there", "b.flac", copy.version, SIZE)
+    reader = sources.open(source, 0, SIZE, (other,))
+    read_through(reader, 10 * BLOCK_BYTES)
+    sources.proofs.wait_idle(10)
+    failing = FailoverReader(Broken(reader), lambda: sources.open(other, 0, SIZE), lambda _: None)
+    read_through(failing)
+    assert sources.proofs.equal(source, (other,)) == [other]
+    sources.close()
+
+
+class Broken:
+    """A reader whose disk has died."""
+
+    def __init__(self, inner: Reader) -> None:
+        self.size = inner.size
+        self.close = inner.close
+
+    def read(self, start: int, stop: int) -> bytes:
+        raise OriginError("reading failed: Input/output error")
 
 
 def test_closing_ends_what_waits() -> None:

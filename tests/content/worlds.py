@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from musicfs.content.cached import Gaps
-from musicfs.content.sources import Access
+from musicfs.content.origins import Access
 from musicfs.origins.contract import LocalPaths, Origin
 from musicfs.origins.wrappers.wrapper import Operation, Wrapper
 from musicfs.store.chunks import BLOCK_BYTES, Content

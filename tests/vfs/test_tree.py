@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from musicfs.config.settings import DEFAULT_TEMPLATE
-from musicfs.content.sources import Access, Sources
+from musicfs.content.origins import Access
+from musicfs.content.sources import Sources
 from musicfs.errors import ChangedError
 from musicfs.model import Picture
 from musicfs.origins.contract import Origin
