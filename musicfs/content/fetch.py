@@ -52,6 +52,13 @@ class Flight:
         self.error: MusicFSError | None = None
         self._done = threading.Event()
 
+    @classmethod
+    def landed(cls, wanted: Wanted, number: int, data: bytes) -> Flight:
+        """A flight that is over: one block that is in memory."""
+        flight = cls(wanted, number, number + 1, urgent=False)
+        flight.land(data)
+        return flight
+
     @property
     def start(self) -> int:
         """The first byte."""
@@ -129,14 +136,22 @@ class Fetcher:
                     flights.append(flight)
                     number = flight.last
                     continue
+                landed = self.recent.get((key, number))
+                if landed is not None:  # between the caller's look and ours
+                    flights.append(Flight.landed(wanted, number, landed))
+                    number += 1
+                    continue
                 end = number + 1
-                while end < min(last, number + _FLIGHT_BLOCKS) and (key, end) not in self._in_air:
+                while end < min(last, number + _FLIGHT_BLOCKS) and not self._is_here(key, end):
                     end += 1
                 if not urgent and len(self._ahead) >= _AHEAD_WAITING:
                     break
                 flights.append(self._launch(Flight(wanted, number, end, urgent=urgent)))
                 number = end
         return flights
+
+    def _is_here(self, key: bytes, number: int) -> bool:
+        return (key, number) in self._in_air or (key, number) in self.recent
 
     def _launch(self, flight: Flight) -> Flight:
         for number in range(flight.first, flight.last):
