@@ -12,7 +12,7 @@ from musicfs.content.fetch import Fetcher, Wanted
 from musicfs.content.proof import Proofs
 from musicfs.content.readahead import ReadAhead
 from musicfs.errors import UnreachableError
-from musicfs.store.chunks import BLOCK_BYTES
+from musicfs.store.chunks_schema import BLOCK_BYTES
 
 _BUFFER_BYTES = 1 << 17  # the kernel asks for 128 KiB at most
 _TAIL_BYTES = 64 * 1024  # ID3v1, APEv2, the index of an MP4 whose tags come last, the last page of an Ogg
@@ -26,32 +26,25 @@ Waiting = Callable[[], AbstractContextManager[object]]
 class Stored(Protocol):
     """What the content store has of one content."""
 
-    @property
-    def complete(self) -> bool:
-        """True once every byte is there."""
-        ...
-
     def read_into(self, view: memoryview, start: int) -> Gaps:
         """Fill ``view`` with the bytes from ``start`` on; the ranges that are not there."""
         ...
 
-    def has_block(self, number: int) -> bool:
-        """Whether that block need not be fetched."""
+    def missing(self, start: int, stop: int) -> Gaps:
+        """The ranges of ``[start, stop)`` that are not there, without looking at the bytes."""
         ...
 
 
 class NothingStored:
     """A store that has nothing: for origins whose content is not kept on disk."""
 
-    complete = False
-
     def read_into(self, view: memoryview, start: int) -> Gaps:
         """All of it is missing."""
         return ((start, start + len(view)),)
 
-    def has_block(self, number: int) -> bool:
-        """It has none."""
-        return False
+    def missing(self, start: int, stop: int) -> Gaps:
+        """All of it is."""
+        return ((start, stop),)
 
 
 class Places:
@@ -105,8 +98,7 @@ class CachedReader:
         gaps = self._stored.read_into(view, begin)
         if gaps:
             self._fill(view, begin, gaps)
-        if not self._stored.complete:
-            self._look_ahead(begin, self._start + stop)
+        self._look_ahead(begin, self._start + stop)
         return view
 
     def _fill(self, view: memoryview, begin: int, gaps: Gaps) -> None:
@@ -157,8 +149,9 @@ class CachedReader:
         key, recent = self._wanted.content.key, self._with.fetcher.recent
         missing = [
             number
-            for number in range(start // BLOCK_BYTES, -(-stop // BLOCK_BYTES))
-            if (key, number) not in recent and not self._stored.has_block(number)
+            for begin, end in self._stored.missing(start, stop)
+            for number in range(begin // BLOCK_BYTES, -(-end // BLOCK_BYTES))
+            if (key, number) not in recent
         ]
         for first, last in _runs(missing):
             self._with.fetcher.begin(self._wanted, first, last, urgent=False)

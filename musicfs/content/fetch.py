@@ -22,7 +22,7 @@ from musicfs.content.origins import ReadableOrigins
 from musicfs.content.ranking import Ranking
 from musicfs.content.recent import RecentBlocks
 from musicfs.errors import MusicFSError, NotFoundError, OriginError, UnreachableError
-from musicfs.store.chunks import BLOCK_BYTES, Content
+from musicfs.store.chunks_schema import BLOCK_BYTES, Content
 
 log = logging.getLogger(__name__)
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from musicfs.clock import Clock
 from musicfs.errors import DiskFullError, StoreError
-from musicfs.store.chunks import Content
+from musicfs.store.chunks_schema import Content, Coverage
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +29,15 @@ Batch = dict[Content, list[tuple[int, bytes]]]
 class BlockStore(Protocol):
     """The writing side of the content store."""
 
-    def put_blocks(self, content: Content, blocks: Blocks) -> bool:
-        """Write blocks in one transaction; True if the content is complete by them. Raises StoreError."""
+    def put_blocks(self, content: Content, blocks: Iterable[tuple[int, bytes]]) -> int:
+        """Write blocks in one transaction. Raises StoreError."""
         ...
 
-    def touch(self, keys: Sequence[bytes]) -> None:
+    def coverage(self, content: Content) -> Coverage:
+        """How much of a content is there."""
+        ...
+
+    def touch(self, keys: Iterable[bytes]) -> None:
         """These contents were used now."""
         ...
 
@@ -117,7 +121,7 @@ class Keeping:
 
     def _write(self, batch: Batch) -> None:
         for content, blocks in batch.items():
-            if self._store.put_blocks(content, blocks):
+            if self._store.put_blocks(content, blocks) and self._store.coverage(content).complete:
                 self._on_complete(content)
 
     def _write_touched(self, *, now: bool) -> None:

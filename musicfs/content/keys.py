@@ -7,7 +7,7 @@ import os
 import msgspec
 import xxhash
 
-from musicfs.store.chunks import Content
+from musicfs.store.chunks_schema import Content
 
 
 class Source(msgspec.Struct, frozen=True, gc=False):

@@ -20,7 +20,7 @@ from musicfs.content.ranking import Ranking
 from musicfs.content.readers import LocalReader, Reader, Waiting
 from musicfs.errors import NotFoundError, UnreachableError
 from musicfs.origins.contract import LocalPaths
-from musicfs.store.chunks import Content
+from musicfs.store.chunks_schema import Content, Coverage
 
 
 class ContentStore(Protocol):
@@ -30,8 +30,8 @@ class ContentStore(Protocol):
         """What is there of a content, now and later."""
         ...
 
-    def coverage(self, content: Content) -> tuple[int, bool]:
-        """(bytes that are there, whether that is all)."""
+    def coverage(self, content: Content) -> Coverage:
+        """How much is there. Raises StoreError."""
         ...
 
 
@@ -115,7 +115,7 @@ class Sources:
         access = self._origins.access(source.origin_id)
         if access is None or access.direct or self._store is None:
             return 0
-        return self._store.coverage(content_of(source, stable_version=access.stable_version))[0]
+        return self._store.coverage(content_of(source, stable_version=access.stable_version)).cached_bytes
 
     def _keep(self, content: Content, blocks: Blocks) -> None:
         if self._keeping is not None:

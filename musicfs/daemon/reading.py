@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from musicfs.clock import Clock
 from musicfs.config.settings import Settings
@@ -14,10 +15,18 @@ from musicfs.content.sources import Manners, Sources
 from musicfs.daemon.opening import CatalogedOrigins
 from musicfs.model import Health
 from musicfs.store.catalog import Catalog
-from musicfs.store.chunks import Content
+from musicfs.store.chunks_schema import Content
+
+if TYPE_CHECKING:
+    from musicfs.store.chunks import ChunkStore
 
 WORKERS = 16  # enough for what never waits long
 REMOTE_WORKERS = 96  # all but WORKERS of them may wait for origins
+
+
+def limit_bytes(settings: Settings) -> int:
+    """How much content is kept, in bytes; the same in both processes."""
+    return int(settings.cache.content_cache_gb * (1 << 30))
 
 
 class Reading:
@@ -34,14 +43,15 @@ class Reading:
         """``on_complete`` is told of every content that is whole now, on a thread that may wait."""
         self._origins = CatalogedOrigins(settings, catalog)
         self._ranking = Ranking({one.id: one.priority for one in settings.origins})
-        self._store = None
+        self._store: ChunkStore | None = None
         keeping = None
         if settings.cache.content_cache_gb and self._origins.keeps_any:
-            from musicfs.store.chunks import ChunkStore, prepare_chunks
+            from musicfs.store.chunks import ChunkStore
+            from musicfs.store.chunks_tables import prepare_chunks
 
             path = os.path.join(settings.cache_dir, "chunks")
             prepare_chunks(path)
-            self._store = ChunkStore(path)
+            self._store = ChunkStore(path, limit_bytes=limit_bytes(settings))
             keeping = Keeping(self._store, clock, on_complete)
         self.workers = settings.mount.workers or (WORKERS if self._origins.all_direct else REMOTE_WORKERS)
         self.sources = Sources(

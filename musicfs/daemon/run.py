@@ -29,7 +29,7 @@ from musicfs.mount.mountpoint import MountPoint, check_allow_other, unmount
 from musicfs.mount.operations import Operations, Presentation, released
 from musicfs.mount.session import Session, handlers_paused, invalidate, invalidate_folders
 from musicfs.store.catalog import Catalog, prepare
-from musicfs.store.chunks import Content
+from musicfs.store.chunks_schema import Content
 from musicfs.store.environment import is_damage, mark_clean, note_damage
 from musicfs.store.pages import RESTING_BYTES, trim_pages
 from musicfs.store.schema import ROOT_INODE, ChangeOp

@@ -21,12 +21,6 @@ from musicfs.store.chunks_schema import (
     Content,
     Piece,
     PieceKind,
-    StoreStats,
-    Totals,
-    block_bytes,
-    block_key,
-    decode_record,
-    use_key,
 )
 from musicfs.store.chunks_tables import ChunkTables, Writing
 

@@ -27,7 +27,7 @@ from musicfs.origins.local import LocalOrigin
 from musicfs.origins.memory import CAPS, MemoryOrigin
 from musicfs.origins.wrappers.trace import Tally, Trace
 from musicfs.origins.wrappers.wrapper import Operation
-from musicfs.store.chunks import BLOCK_BYTES, Content
+from musicfs.store.chunks_schema import BLOCK_BYTES, Content
 from musicfs.testing.faults import FaultyOrigin
 from tests.content.worlds import Gate, MemoryStore, Opened, Waits
 

@@ -9,7 +9,7 @@ import pytest
 from musicfs.clock import SystemClock
 from musicfs.content.keeping import Keeping
 from musicfs.errors import DiskFullError, StoreError
-from musicfs.store.chunks import BLOCK_BYTES, Content
+from musicfs.store.chunks_schema import BLOCK_BYTES, Content
 from tests.content.worlds import MemoryStore
 
 CONTENT = Content(b"k" * 16, 3 * BLOCK_BYTES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ from musicfs.content.cached import Gaps
 from musicfs.content.origins import Access
 from musicfs.origins.contract import LocalPaths, Origin
 from musicfs.origins.wrappers.wrapper import Operation, Wrapper
-from musicfs.store.chunks import BLOCK_BYTES, Content
+from musicfs.store.chunks_schema import BLOCK_BYTES, Content, Coverage
 
 T = TypeVar("T")
 
@@ -79,19 +79,20 @@ class MemoryStore:
     def open(self, content: Content) -> StoredBlocks:
         return StoredBlocks(self, content)
 
-    def coverage(self, content: Content) -> tuple[int, bool]:
+    def coverage(self, content: Content) -> Coverage:
         with self.lock:
             size = sum(len(data) for (key, _), data in self.blocks.items() if key == content.key)
-        return size, size == content.size
+        return Coverage(size, size == content.size)
 
-    def put_blocks(self, content: Content, blocks: Sequence[tuple[int, bytes]]) -> bool:
+    def put_blocks(self, content: Content, blocks: Iterable[tuple[int, bytes]]) -> int:
         if self.fail_with is not None:
             raise self.fail_with
+        new = {(content.key, number): data for number, data in blocks}
         with self.lock:
-            self.blocks.update({(content.key, number): data for number, data in blocks})
-        return self.coverage(content)[1]
+            self.blocks.update(new)
+        return len(new)
 
-    def touch(self, keys: Sequence[bytes]) -> None:
+    def touch(self, keys: Iterable[bytes]) -> None:
         self.touched += keys
 
 
@@ -102,12 +103,10 @@ class StoredBlocks:
         self._store = store
         self._content = content
 
-    @property
-    def complete(self) -> bool:
-        return self._store.coverage(self._content)[1]
-
-    def has_block(self, number: int) -> bool:
-        return (self._content.key, number) in self._store.blocks
+    def missing(self, start: int, stop: int) -> Gaps:
+        numbers = range(start // BLOCK_BYTES, -(-stop // BLOCK_BYTES))
+        absent = [number for number in numbers if (self._content.key, number) not in self._store.blocks]
+        return [(max(start, n * BLOCK_BYTES), min(stop, (n + 1) * BLOCK_BYTES)) for n in absent]
 
     def read_into(self, view: memoryview, start: int) -> Gaps:
         gaps = []
