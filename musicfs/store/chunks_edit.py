@@ -75,7 +75,7 @@ class ContentEdit:
 
     def has_block(self, number: int) -> bool:
         """True if the block is stored."""
-        return bool(self.record.blocks >> number & 1)
+        return number >= 0 and bool(self.record.blocks >> number & 1)
 
     def get_block(self, number: int) -> memoryview | None:
         """The block's bytes, verified, valid until the next change; None if it is not stored or damaged."""
