@@ -6,6 +6,7 @@ used: without it the package turns to pure Python on its own, which is five hund
 
 from __future__ import annotations
 
+import importlib
 import importlib.machinery
 import importlib.util
 from collections.abc import Callable, Iterator
@@ -45,10 +46,10 @@ def _compiled() -> Callable[..., Iterator[Any]]:
     if not where or importlib.machinery.PathFinder.find_spec(_COMPILED, where) is None:
         raise _missing()
     try:
-        from fastcdc.fastcdc_cy import fastcdc_cy
+        module = importlib.import_module(_COMPILED)
     except ImportError as error:
         raise _missing() from error
-    cut: Callable[..., Iterator[Any]] = fastcdc_cy
+    cut: Callable[..., Iterator[Any]] = module.fastcdc_cy
     return cut
 
 

@@ -75,7 +75,7 @@ class ContentEdit:
 
     def has_block(self, number: int) -> bool:
         """True if the block is stored."""
-        return bool(self.record.blocks >> number & 1)
+        return number >= 0 and bool(self.record.blocks >> number & 1)
 
     def get_block(self, number: int) -> memoryview | None:
         """The block's bytes, verified, valid until the next change; None if it is not stored or damaged."""
@@ -169,7 +169,8 @@ class ContentEdit:
         if used_ns is not None:
             record.last_use_ns = used_ns
         was_blocks, was_complete = self._before
-        totals.edge_bytes += self._edge_bytes(record.blocks) - self._edge_bytes(was_blocks)
+        edge_page_bytes = self._tables.edge_page_bytes
+        totals.edge_bytes += edge_page_bytes(record.blocks, record.size) - edge_page_bytes(was_blocks, record.size)
         totals.block_bytes += block_bytes(record.blocks, 0, record.size) - block_bytes(was_blocks, 0, record.size)
         new_use = b"" if record.is_empty else use_key(record, key)
         if new_use != self._old_use:
@@ -202,14 +203,6 @@ class ContentEdit:
             return block_bytes(record.blocks, 0, record.size)
         gaps = self.manifest.gaps(0, record.size)
         return self.record.mapped + sum(block_bytes(record.blocks, start, stop) for start, stop in gaps)
-
-    def _edge_bytes(self, mask: int) -> int:
-        size = self.record.size
-        total = 0
-        for number in bits(mask & edge_mask(size)):
-            start, stop = block_range(number, size)
-            total += self._tables.block_page_bytes(stop - start)
-        return total
 
 
 def clear_contents(tables: ChunkTables, keys: Iterable[bytes], tier: Tier | None = None) -> int:

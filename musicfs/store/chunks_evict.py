@@ -9,7 +9,7 @@ removes some 64 MiB in a few milliseconds, which is far more than anybody can wr
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from musicfs.store.chunks_edit import SLICE_PIECES, ContentEdit
 from musicfs.store.chunks_schema import (
@@ -33,32 +33,29 @@ def evict(tables: ChunkTables, limit_bytes: int, edge_limit_bytes: int, pinned: 
     spared = frozenset(pinned)
     evicted: dict[bytes, None] = {}
     freed = 0
-    for key in _candidates(tables, (Tier.MAIN,), spared):
-        more = True
-        while more:
-            with Writing(tables) as write:
-                used = tables.used_bytes(write.txn)
-                if used - write.totals.edge_bytes <= limit_bytes:
-                    break
-                more = _shrink(write, key, edge_limit_bytes)
-                freed += used - tables.used_bytes(write.txn)
+
+    def run(tiers: tuple[Tier, ...], remove: Callable[[Writing, bytes], bool | None]) -> None:
+        nonlocal freed
+        for key in _candidates(tables, tiers, spared):
+            more: bool | None = True
+            while more:
+                with Writing(tables) as write:
+                    used = tables.used_bytes(write.txn)
+                    more = remove(write, key)
+                    if more is None:
+                        return
+                    freed += used - tables.used_bytes(write.txn)
                 evicted[key] = None
-        else:
-            continue
-        break
-    for key in _candidates(tables, (Tier.EDGES, Tier.MAIN), spared):
-        with Writing(tables) as write:
-            if write.totals.edge_bytes <= edge_limit_bytes:
-                break
-            record = tables.record(write.txn, key)
-            if record is None or not record.blocks & edge_mask(record.size):
-                continue
-            used = tables.used_bytes(write.txn)
-            edit = ContentEdit(write, Content(key, record.size))
-            edit.drop_blocks(edge_mask(record.size))
-            edit.save()
-            freed += used - tables.used_bytes(write.txn)
-            evicted[key] = None
+
+    def remove_main(write: Writing, key: bytes) -> bool | None:
+        used = tables.used_bytes(write.txn) - write.totals.edge_bytes
+        return None if used <= limit_bytes else _shrink(write, key, edge_limit_bytes)
+
+    def remove_edges(write: Writing, key: bytes) -> bool | None:
+        return None if write.totals.edge_bytes <= edge_limit_bytes else _drop_edges(write, key)
+
+    run((Tier.MAIN,), remove_main)
+    run((Tier.EDGES, Tier.MAIN), remove_edges)
     return Eviction(tuple(evicted), freed)
 
 
@@ -104,16 +101,22 @@ def _shrink(write: Writing, key: bytes, edge_limit_bytes: int) -> bool:
     return not done
 
 
+def _drop_edges(write: Writing, key: bytes) -> bool:
+    record = write.tables.record(write.txn, key)
+    if record is not None:
+        edit = ContentEdit(write, Content(key, record.size))
+        edit.drop_blocks(edge_mask(record.size))
+        edit.save()
+    return False
+
+
 def _keep_edges(write: Writing, edit: ContentEdit, edge_limit_bytes: int) -> None:
     """Turn the edges of a content into blocks, if the tier has room for them or will make some."""
     record = edit.record
     wanted = [number for number in bits(edge_mask(record.size)) if not edit.has_block(number)]
     if not wanted or not record.mapped:
         return
-    cost = 0
-    for number in wanted:
-        start, stop = block_range(number, record.size)
-        cost += write.tables.block_page_bytes(stop - start)
+    cost = write.tables.edge_page_bytes(sum(1 << number for number in wanted), record.size)
     if cost > edge_limit_bytes or (
         write.totals.edge_bytes + cost > edge_limit_bytes and not _has_older_edges(write, record)
     ):

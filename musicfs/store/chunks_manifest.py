@@ -72,6 +72,11 @@ class Manifest:
     def __iter__(self) -> Iterator[Entry]:
         return unpack(self.raw)
 
+    @property
+    def stop(self) -> int:
+        """Where the last entry stops."""
+        return next(unpack(memoryview(self.raw)[-ENTRY_BYTES:])).stop if self.raw else 0
+
     def _index(self, position: int) -> int:
         """How many entries start at or before ``position``."""
         return bisect_right(memoryview(self.raw).cast("Q")[::WORDS], position) if self.raw else 0

@@ -173,7 +173,8 @@ def encode_record(record: Record) -> bytes:
 
 def decode_record(raw: bytes | memoryview) -> Record:
     """Raises struct.error for what is none."""
-    return Record(*_RECORD.unpack_from(raw), int.from_bytes(raw[_RECORD.size :], "little"))
+    size, last_use_ns, cached, mapped = _RECORD.unpack_from(raw)
+    return Record(size, last_use_ns, cached, mapped, int.from_bytes(raw[_RECORD.size :], "little"))
 
 
 def use_key(record: Record, content_key: bytes) -> bytes:

@@ -29,7 +29,10 @@ from musicfs.store.chunks_schema import (
     Record,
     Tier,
     Totals,
+    bits,
+    block_range,
     decode_record,
+    edge_mask,
 )
 
 _MASK = (1 << 64) - 1
@@ -131,7 +134,7 @@ class ChunkTables:
             self.meta, self.contents, self.uses, self.blocks = (self._table(name) for name in TABLES[:4])
             self.manifests, self.chunks, self.refs, self.lost = (self._table(name) for name in TABLES[4:])
             with self.env.begin(self.meta) as txn:
-                self.seed = U64.unpack(txn.get(b"seed", b""))[0]
+                self.seed: int = U64.unpack(txn.get(b"seed", b""))[0]
             self.page_bytes = int(self.env.stat()["psize"])
         except BaseException:
             self.env.close()
@@ -204,6 +207,11 @@ class ChunkTables:
         if value + 28 > self.page_bytes // 2:  # liblmdb 0.9 mdb.c: me_nodemax; a node has 8 bytes and here a key of 20
             return -(-(value + 16) // self.page_bytes) * self.page_bytes
         return value + 28
+
+    def edge_page_bytes(self, mask: int, size: int) -> int:
+        """What those blocks of ``mask`` take that are at the edges of a content of that size."""
+        ranges = (block_range(number, size) for number in bits(mask & edge_mask(size)))
+        return sum(self.block_page_bytes(stop - start) for start, stop in ranges)
 
     def totals(self, txn: lmdb.Transaction[memoryview]) -> Totals:
         """The counters in this snapshot."""

@@ -21,6 +21,12 @@ from musicfs.store.chunks_schema import (
     Content,
     Piece,
     PieceKind,
+    Totals,
+    block_bytes,
+    block_count,
+    decode_record,
+    encode_record,
+    use_key,
 )
 from musicfs.store.chunks_tables import ChunkTables, Writing
 
@@ -33,20 +39,46 @@ Stop = Callable[[], bool]
 
 
 def verify(tables: ChunkTables, on_bad: OnBad, stop: Stop) -> bool:
-    """Read everything, remove what is damaged, and put references and counters right; False if it was told to stop.
+    """Read everything, remove what is damaged, and put records, references and counters right; False if it was stopped.
 
     ``on_bad`` is called for every damaged piece, ``stop`` is asked between slices. Blocks for as long as the disk takes.
     """
-    found = 0
-    for kind in (PieceKind.MANIFEST, PieceKind.BLOCK):
-        for _, bad in _slices(tables, kind):
-            found += _report(discard(tables, bad), on_bad)
-            if stop():
-                return False
+    for _, bad in _slices(tables, PieceKind.MANIFEST):
+        _discard(tables, bad, on_bad)
+        if stop():
+            return False
+    if not _verify_blocks(tables, on_bad, stop) or not _verify_chunks(tables, on_bad, stop):
+        return False
+    _drop_idle_uses(tables)
+    drop_lost(tables)
+    recount(tables)
+    return True
+
+
+def _verify_blocks(tables: ChunkTables, on_bad: OnBad, stop: Stop) -> bool:
+    """Both tables are ordered by content, so that one walk shows which blocks each record should name."""
+    low, content_key, mask = b"", b"", 0
+    for keys, bad in _slices(tables, PieceKind.BLOCK):
+        _discard(tables, bad, on_bad)
+        for key in keys:
+            if key[:HASH_BYTES] != content_key:
+                if content_key:
+                    _check_records(tables, low, content_key, mask)
+                low, content_key, mask = content_key, key[:HASH_BYTES], 0
+            mask |= 1 << int.from_bytes(key[HASH_BYTES:], "big")
+        if stop():
+            return False
+    if content_key:
+        _check_records(tables, low, content_key, mask)
+    _check_records(tables, content_key, b"", 0)
+    return True
+
+
+def _verify_chunks(tables: ChunkTables, on_bad: OnBad, stop: Stop) -> bool:
     seen: list[bytes] = []
     low = b""
     for keys, bad in _slices(tables, PieceKind.CHUNK):
-        found += _report(discard(tables, bad), on_bad)
+        _discard(tables, bad, on_bad)
         seen += keys
         if len(seen) >= _RANGE_CHUNKS:
             _check_references(tables, low, seen[-1], frozenset(seen))
@@ -54,16 +86,13 @@ def verify(tables: ChunkTables, on_bad: OnBad, stop: Stop) -> bool:
         if stop():
             return False
     _check_references(tables, low, b"\xff" * HASH_BYTES, frozenset(seen))
-    _check_records(tables)
-    drop_lost(tables)
-    recount(tables)
     return True
 
 
-def _report(pieces: list[Piece], on_bad: OnBad) -> int:
-    for piece in pieces:
-        on_bad(piece)
-    return len(pieces)
+def _discard(tables: ChunkTables, pieces: list[Piece], on_bad: OnBad) -> None:
+    if pieces:
+        for piece in discard(tables, pieces):
+            on_bad(piece)
 
 
 def _slices(tables: ChunkTables, kind: PieceKind) -> Iterator[tuple[list[bytes], list[Piece]]]:
@@ -96,7 +125,7 @@ def _check_references(tables: ChunkTables, low: bytes, high: bytes, seen: frozen
     """Compare what manifests name in the key range ``(low, high]`` with the chunks that were seen there, and their counts."""
     with tables.reading() as txn:
         counts = _count_references(tables, txn, lambda key: low < key <= high)
-        suspects = {key for key in seen.symmetric_difference(counts)}
+        suspects = set(seen.symmetric_difference(counts))
         suspects |= {key for key in counts if counts[key] != _stored_count(tables, txn, key)}
         suspects |= {key for key in _keys_between(txn, tables.refs, low, high) if key not in counts}
         suspects |= {key for key in _keys_between(txn, tables.lost, low, high) if key not in counts}
@@ -179,11 +208,111 @@ def drop_lost(tables: ChunkTables) -> int:
 # Records and counters.
 
 
-def _check_records(tables: ChunkTables) -> None:
-    """See that every record says what is stored, and stands in the order of eviction."""
-    raise NotImplementedError
+def _check_records(tables: ChunkTables, low: bytes, high: bytes, mask: int) -> None:
+    """Check the records after ``low`` (empty: from the first) up to ``high`` (empty: to the last).
+
+    ``mask`` are the blocks that were seen of ``high``; none were seen of those before it. The write that puts a record right
+    looks for itself.
+    """
+    with tables.reading() as txn:
+        wrong = []
+        found_high = not high
+        for key in _keys_between(txn, tables.contents, low, high or b"\xff" * HASH_BYTES):
+            found_high |= key == high
+            if not _is_right(tables, txn, key, mask if key == high else 0):
+                wrong.append(key)
+        if not found_high:
+            wrong.append(high)
+    for key in wrong:
+        with Writing(tables) as write:
+            _repair(write, key)
+
+
+def _is_right(tables: ChunkTables, txn: lmdb.Transaction[memoryview], key: bytes, mask: int) -> bool:
+    record = tables.record(txn, key)
+    if record is None or record.blocks != mask or record.is_empty:
+        return False
+    manifest = read_manifest(tables, txn, key)
+    if manifest is None or sum(entry.length for entry in manifest) != record.mapped:
+        return False
+    gaps = manifest.gaps(0, record.size)
+    cached = record.mapped + sum(block_bytes(mask, start, stop) for start, stop in gaps)
+    return cached == record.cached and txn.get(use_key(record, key), db=tables.uses) is not None
+
+
+def _repair(write: Writing, key: bytes) -> None:
+    """Make a record say what is stored; what has none goes."""
+    tables, txn = write.tables, write.txn
+    record = tables.record(txn, key)
+    manifest = read_manifest(tables, txn, key)
+    mask = 0
+    for block in list(_keys_between(txn, tables.blocks, key, key + b"\xff" * 4)):
+        number = int.from_bytes(block[HASH_BYTES:], "big")
+        if record is not None and number < block_count(record.size):
+            mask |= 1 << number
+        else:
+            txn.delete(block, db=tables.blocks)
+    if record is None or manifest is None or (manifest.raw and manifest.stop > record.size):
+        txn.delete(key, db=tables.manifests)
+        manifest = Manifest()
+    write.totals.recount = True
+    if record is None:
+        return
+    txn.delete(use_key(record, key), db=tables.uses)
+    record.blocks = mask
+    record.mapped = sum(entry.length for entry in manifest)
+    txn.put(key, encode_record(record), db=tables.contents)
+    ContentEdit(write, Content(key, record.size)).save()  # counts what is cached
+    if record.is_empty:
+        return
+    txn.put(use_key(record, key), b"", db=tables.uses)
+
+
+def _drop_idle_uses(tables: ChunkTables) -> None:
+    """Remove entries of the order of eviction that no record stands behind."""
+    with tables.reading() as txn:
+        idle = [use for use in _keys_between(txn, tables.uses, b"", b"\xff") if not _is_in_use(tables, txn, use)]
+    if idle:
+        with Writing(tables) as write:
+            for use in idle:
+                if not _is_in_use(tables, write.txn, use):
+                    write.txn.delete(use, db=tables.uses)
+
+
+def _is_in_use(tables: ChunkTables, txn: lmdb.Transaction[memoryview], use: bytes) -> bool:
+    key = use[-HASH_BYTES:]
+    record = tables.record(txn, key)
+    return record is not None and use_key(record, key) == use
 
 
 def recount(tables: ChunkTables) -> None:
-    """Count anew what ``totals`` says, if damage may have changed it."""
-    raise NotImplementedError
+    """Count anew what ``totals`` says, if damage may have changed it: in one transaction, a second for 10 GB."""
+    with tables.reading() as txn:
+        if not tables.totals(txn).recount:
+            return
+    with Writing(tables) as write:
+        write.totals = count_totals(tables, write.txn)
+
+
+def count_totals(tables: ChunkTables, txn: lmdb.Transaction[memoryview]) -> Totals:
+    """The counters from what they count. Reads records and manifests, no content."""
+    totals = Totals(bad=tables.totals(txn).bad)
+    with txn.cursor(tables.contents) as cursor:
+        for raw in cursor.iternext(keys=False):
+            record = decode_record(raw)
+            totals.complete += record.is_complete
+            totals.block_bytes += block_bytes(record.blocks, 0, record.size)
+            totals.edge_bytes += tables.edge_page_bytes(record.blocks, record.size)
+    shared: dict[bytes, int] = {}
+    for _, manifest in _manifests(tables, txn):
+        for entry in manifest:
+            totals.references += 1
+            totals.logical_bytes += entry.length
+            if txn.get(entry.key, db=tables.lost) is not None:
+                continue
+            if txn.get(entry.key, db=tables.refs) is None:
+                totals.chunk_bytes += entry.chunk_bytes
+            else:
+                shared[entry.key] = entry.chunk_bytes
+    totals.chunk_bytes += sum(shared.values())
+    return totals

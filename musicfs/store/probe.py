@@ -21,7 +21,7 @@ def main(path: str) -> int:
     """Probe the environment in ``path``; 0 or 1."""
     try:
         with open_environment(path, readonly=True) as env, env.begin(buffers=True) as txn:
-            tables = [env.open_db(name, txn, create=False) for name in env.dbs(txn)]
+            tables = [env.open_db(bytes(name), txn, create=False) for name in env.dbs(txn)]
             left = _WALKED_BYTES
             for size, table in sorted(((_size(txn, table), table) for table in tables), key=lambda pair: pair[0]):
                 left -= size
