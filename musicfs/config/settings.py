@@ -181,6 +181,9 @@ class HealthSettings(_Section, frozen=True, kw_only=True):
     check_interval_secs: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 30.0
     timeout_ms: Annotated[int, msgspec.Meta(ge=10, le=600_000)] = 5000
     unhealthy_threshold: PositiveInt = 3  # failed probes in a row
+    # Who may replace a source that fails in the middle of a read: one that agrees in size, ends and probes, or only one whose
+    # checksums say so.
+    failover: Literal["probable", "proven"] = "probable"
     per_origin_thresholds: HealthThresholds = msgspec.field(default_factory=HealthThresholds)
 
 

@@ -70,6 +70,8 @@ class Circumstances:
         self.waiting = waiting
         self.places = places
         self.timeout_s = timeout_s
+        self.hits = 0
+        self.misses = 0
         self._buffers = threading.local()
 
     def buffer(self, size: int) -> memoryview:
@@ -95,6 +97,7 @@ class CachedReader:
     def read(self, start: int, stop: int) -> memoryview:
         begin = self._start + start
         view = self._with.buffer(stop - start)
+        self._with.hits += 1
         gaps = self._stored.read_into(view, begin)
         if gaps:
             self._fill(view, begin, gaps)
@@ -113,6 +116,8 @@ class CachedReader:
                 else:
                     _copy(memoryview(block), number * BLOCK_BYTES, view, begin, start, stop)
         if absent:
+            self._with.misses += 1
+            self._with.hits -= 1
             self._fetch(view, begin, gaps, absent)
 
     def _fetch(self, view: memoryview, begin: int, gaps: Gaps, absent: Sequence[int]) -> None:

@@ -35,6 +35,14 @@ class ContentStore(Protocol):
         ...
 
 
+class ReadCounts(msgspec.Struct, frozen=True):
+    """Reads of content that comes over a network, since the start."""
+
+    hits: int  # that needed no origin
+    misses: int
+    fetched_bytes: int
+
+
 class Manners(msgspec.Struct, frozen=True):
     """How origins that are not of this machine are read."""
 
@@ -109,6 +117,11 @@ class Sources:
         if not access.direct:
             wanted, stored = self._look_up(source, others, access)
             CachedReader(wanted, stored, 0, source.size, self._circumstances).fetch_ahead(0, source.size)
+
+    @property
+    def counts(self) -> ReadCounts:
+        """What was read so far."""
+        return ReadCounts(self._circumstances.hits, self._circumstances.misses, self.fetcher.fetched_bytes)
 
     def cached_bytes(self, source: Source) -> int:
         """How many bytes of the file can be read without its origin; 0 for what is read in place."""

@@ -6,21 +6,31 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import msgspec
+
 from musicfs import __version__
 from musicfs.api.backend import (
+    CacheStats,
+    Cleared,
     MountState,
     OriginHealth,
     OriginInfo,
     OriginStatus,
     Phase,
+    PinChange,
+    PinnedPath,
+    PrefetchProgress,
     ProblemFile,
     ProblemPage,
     Status,
     SyncProgress,
+    Tier,
+    VerifyProgress,
     Work,
 )
 from musicfs.clock import Clock
 from musicfs.config.settings import Settings
+from musicfs.daemon.cache_control import CacheControl
 from musicfs.daemon.health import HealthMonitor
 from musicfs.daemon.link import Counters, Start, Stop
 from musicfs.daemon.scanning import Job, OriginState, Request, ScanService
@@ -41,6 +51,7 @@ class KeeperBackend:
         states: Sequence[OriginState],
         service: ScanService,
         monitor: HealthMonitor,
+        cache: CacheControl,
         catalog: Catalog,
         clock: Clock,
         ask_to_stop: Callable[[Stop], object],
@@ -50,6 +61,7 @@ class KeeperBackend:
         self._states: Mapping[str, OriginState] = {state.settings.id: state for state in states}
         self._service = service
         self._monitor = monitor
+        self._cache = cache
         self._catalog = catalog
         self._clock = clock
         self._ask_to_stop = ask_to_stop
@@ -199,6 +211,37 @@ class KeeperBackend:
             if located is not None and (not origin_id or ids.get(located[0]) == origin_id):
                 found.append(ProblemFile(ids.get(located[0], ""), os.fsdecode(located[1]), reason))
         return ProblemPage(tuple(found[start:stop]), len(found))
+
+    # The content cache.
+
+    def cache_stats(self) -> CacheStats:
+        totals = self._catalog.totals()
+        stats = self._cache.stats(self.counters)
+        return msgspec.structs.replace(
+            stats, metadata_entries=totals.files, metadata_bytes=_size_of(self._catalog.path)
+        )
+
+    def clear_cache(self, origin_id: str, tier: Tier, *, dry_run: bool) -> Cleared:
+        if origin_id:
+            self._lookup(origin_id)
+        return self._cache.clear(origin_id, tier, dry_run=dry_run)
+
+    def prefetch(self, paths: Sequence[str], origin_id: str) -> Iterator[PrefetchProgress]:
+        if origin_id:
+            self._lookup(origin_id)
+        return self._cache.prefetch(paths, origin_id)
+
+    def pin(self, paths: Sequence[str]) -> PinChange:
+        return self._cache.pin(paths)
+
+    def unpin(self, paths: Sequence[str]) -> PinChange:
+        return self._cache.unpin(paths)
+
+    def pins(self) -> tuple[PinnedPath, ...]:
+        return self._cache.pins()
+
+    def verify_cache(self) -> Iterator[VerifyProgress]:
+        return self._cache.verify()
 
     def _lookup(self, origin_id: str) -> OriginState:
         state = self._states.get(origin_id)

@@ -20,9 +20,10 @@ from musicfs.api.server import ControlServer
 from musicfs.clock import Clock, SystemClock
 from musicfs.config.settings import OriginSettings, Settings
 from musicfs.daemon import logs
+from musicfs.daemon.cache import Cache
 from musicfs.daemon.control import KeeperBackend
 from musicfs.daemon.health import HealthMonitor, threshold_of
-from musicfs.daemon.link import Counters, HealthReport, Link, Look, Replayed, Rescan, Stale, Start, Stop
+from musicfs.daemon.link import Completed, Counters, HealthReport, Link, Look, Replayed, Rescan, Stale, Start, Stop
 from musicfs.daemon.opening import enabled_origins
 from musicfs.daemon.scanning import OriginState, Request, ScanService
 from musicfs.errors import MusicFSError
@@ -34,6 +35,7 @@ from musicfs.model import Health, Picture
 from musicfs.origins.contract import LocalPaths, Origin
 from musicfs.origins.registry import open_origin
 from musicfs.store.catalog import Catalog
+from musicfs.store.chunks_schema import Content
 from musicfs.store.environment import is_damage, note_damage
 from musicfs.store.pages import RESTING_BYTES, trim_pages
 from musicfs.store.records import OriginRecord
@@ -68,15 +70,17 @@ class Keeper:
         with open(os.path.join(settings.cache_dir, "keeper.lock"), "wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # the last keeper may still be on its way out
             catalog = Catalog(os.path.join(settings.cache_dir, "catalog"), readonly=False)
+            cache = Cache(settings, catalog, self._clock)
             pool = WorkerPool(settings.scan.workers or os.cpu_count() or 1, self._clock)
             try:
-                self._work(catalog, pool)
+                self._work(catalog, cache, pool)
             finally:
                 self._ended.set()
                 pool.close()
+                cache.close()
                 catalog.close()
 
-    def _work(self, catalog: Catalog, pool: WorkerPool) -> None:
+    def _work(self, catalog: Catalog, cache: Cache, pool: WorkerPool) -> None:
         settings = self._settings
         states = self._open_origins(catalog)
         priorities = {state.number: state.settings.priority for state in states}
@@ -89,7 +93,9 @@ class Keeper:
         service = ScanService(states, scanner, publisher, monitor, self._clock)
         if swapped:
             service.drop_old_tree_later()
-        backend = KeeperBackend(self._start, states, service, monitor, catalog, self._clock, self._link.send)
+        backend = KeeperBackend(
+            self._start, states, service, monitor, cache.control, catalog, self._clock, self._link.send
+        )
         scanning = threading.Thread(target=self._scan, args=(service,), name="scan", daemon=True)
         housekeeping = threading.Thread(
             target=self._keep_house, args=(catalog, service), name="housekeeping", daemon=True
@@ -98,12 +104,13 @@ class Keeper:
         health = settings.health
         for state in states:
             monitor.watch_over(state, health.check_interval_secs, health.timeout_ms / 1000)
+        cache.start()
         scanning.start()
         housekeeping.start()
         server = self._serve_control(backend)
         self._link.send(Look())  # the first word: this keeper has come up
         try:
-            self._listen(service, backend, catalog)
+            self._listen(service, backend, catalog, cache)
         finally:
             self._ended.set()
             monitor.close()
@@ -153,7 +160,7 @@ class Keeper:
             return None
         return server
 
-    def _listen(self, service: ScanService, backend: KeeperBackend, catalog: Catalog) -> None:
+    def _listen(self, service: ScanService, backend: KeeperBackend, catalog: Catalog, cache: Cache) -> None:
         while (message := self._link.receive()) is not None:
             match message:
                 case Replayed():
@@ -163,6 +170,8 @@ class Keeper:
                 case Rescan():
                     for origin in self._settings.origins:
                         service.request(Request(origin.id))
+                case Completed():
+                    cache.note_complete(Content(message.key, message.size))
                 case Stale():
                     self._look_again(service, catalog, message.object_id)
                 case Start() | Look() | HealthReport() | Stop():

@@ -34,6 +34,9 @@ class Counters(msgspec.Struct, frozen=True, tag="counters"):
 
     open_files: int
     served: int
+    hits: int = 0  # reads of content that needed no origin
+    misses: int = 0
+    fetched_bytes: int = 0
 
 
 class Replayed(msgspec.Struct, frozen=True, tag="replayed"):

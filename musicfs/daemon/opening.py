@@ -57,11 +57,6 @@ class CatalogedOrigins:
         return self._access.get(origin_id)
 
     @property
-    def keeps_any(self) -> bool:
-        """Whether any origin's content is to be kept."""
-        return any(access.keep for access in self._access.values())
-
-    @property
     def all_direct(self) -> bool:
         """Whether every origin is read in place."""
         return all(access.direct for access in self._access.values())

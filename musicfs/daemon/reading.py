@@ -1,4 +1,4 @@
-"""What the mount process reads content with: origins, the content store, what fetches and what keeps."""
+"""What content is read with: origins, the content store, what fetches and what keeps. The same parts in both processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from musicfs.content.keeping import Keeping
 from musicfs.content.ranking import Ranking
 from musicfs.content.readers import Waiting
 from musicfs.content.sources import Manners, Sources
-from musicfs.daemon.opening import CatalogedOrigins
+from musicfs.daemon.opening import CatalogedOrigins, access_of, enabled_origins
 from musicfs.model import Health
 from musicfs.store.catalog import Catalog
 from musicfs.store.chunks_schema import Content
@@ -24,18 +24,42 @@ WORKERS = 16  # enough for what never waits long
 REMOTE_WORKERS = 96  # all but WORKERS of them may wait for origins
 
 
-def limit_bytes(settings: Settings) -> int:
-    """How much content is kept, in bytes; the same in both processes."""
-    return int(settings.cache.content_cache_gb * (1 << 30))
+def content_path(settings: Settings) -> str:
+    """The folder of the content store."""
+    return os.path.join(settings.cache_dir, "chunks")
+
+
+def content_limit_bytes(settings: Settings) -> int:
+    """How much content is kept, in bytes; 0 without a store."""
+    keeps = any(access_of(one).keep for one in enabled_origins(settings))
+    return int(settings.cache.content_cache_gb * (1 << 30)) if keeps else 0
+
+
+def open_content_store(settings: Settings, *, prepare: bool) -> ChunkStore | None:
+    """The content store, or None if nothing is to be kept. One process, the first, has it prepared: others use it by then.
+
+    Raises StoreError, DiskFullError.
+    """
+    limit_bytes = content_limit_bytes(settings)
+    if not limit_bytes:
+        return None
+    from musicfs.store.chunks import ChunkStore
+    from musicfs.store.chunks_tables import prepare_chunks
+
+    path = content_path(settings)
+    if prepare:
+        prepare_chunks(path)
+    return ChunkStore(path, limit_bytes=limit_bytes)
 
 
 class Reading:
-    """The parts and how they hang together. Opening costs a few file operations; origins are opened by their first read."""
+    """The parts and how they hang together. Nothing is opened or started before the first read."""
 
     def __init__(
         self,
         settings: Settings,
         catalog: Catalog,
+        store: ChunkStore | None,
         waiting: Waiting,
         clock: Clock,
         on_complete: Callable[[Content], object],
@@ -43,24 +67,19 @@ class Reading:
         """``on_complete`` is told of every content that is whole now, on a thread that may wait."""
         self._origins = CatalogedOrigins(settings, catalog)
         self._ranking = Ranking({one.id: one.priority for one in settings.origins})
-        self._store: ChunkStore | None = None
-        keeping = None
-        if settings.cache.content_cache_gb and self._origins.keeps_any:
-            from musicfs.store.chunks import ChunkStore
-            from musicfs.store.chunks_tables import prepare_chunks
-
-            path = os.path.join(settings.cache_dir, "chunks")
-            prepare_chunks(path)
-            self._store = ChunkStore(path, limit_bytes=limit_bytes(settings))
-            keeping = Keeping(self._store, clock, on_complete)
+        self.keeping = Keeping(store, clock, on_complete) if store is not None else None
         self.workers = settings.mount.workers or (WORKERS if self._origins.all_direct else REMOTE_WORKERS)
         self.sources = Sources(
             self._origins,
             waiting,
-            store=self._store,
-            keeping=keeping,
+            store=store,
+            keeping=self.keeping,
             clock=clock,
-            manners=Manners(places=max(self.workers - WORKERS, 1), timeout_s=settings.cache.read_timeout_s),
+            manners=Manners(
+                places=max(self.workers - WORKERS, 1),
+                timeout_s=settings.cache.read_timeout_s,
+                probable=settings.health.failover == "probable",
+            ),
             ranking=self._ranking,
         )
 
@@ -69,8 +88,6 @@ class Reading:
         self._ranking.set_health(health)
 
     def close(self) -> None:
-        """End what is on its way, write what waits, and close; blocks some seconds at most."""
+        """End what is on its way and write what waits; blocks some seconds at most. The store stays open."""
         self.sources.close()
         self._origins.close()
-        if self._store is not None:
-            self._store.close()

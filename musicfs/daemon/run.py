@@ -22,7 +22,7 @@ from musicfs.clock import SystemClock
 from musicfs.config.settings import Settings
 from musicfs.daemon import logs
 from musicfs.daemon.link import Completed, Counters, HealthReport, Look, Message, Replayed, Rescan, Stale, Stop
-from musicfs.daemon.reading import Reading
+from musicfs.daemon.reading import Reading, content_path, open_content_store
 from musicfs.daemon.supervisor import Supervisor
 from musicfs.errors import AlreadyRunningError, MusicFSError, StoreError
 from musicfs.mount.mountpoint import MountPoint, check_allow_other, unmount
@@ -127,7 +127,8 @@ class _MountProcess:
         prepare(catalog_path)
         self._catalog = Catalog(catalog_path, readonly=True)
         self._sequence = self._catalog.last_change()
-        self._reading = Reading(settings, self._catalog, released, self._clock, self._on_complete)
+        self._content = open_content_store(settings, prepare=True)
+        self._reading = Reading(settings, self._catalog, self._content, released, self._clock, self._on_complete)
         self._nodes = Nodes(
             self._catalog, self._reading.sources, settings.cache.metadata_cache_mb << 20, self._on_stale
         )
@@ -164,9 +165,13 @@ class _MountProcess:
         keeper_ended = self._supervisor.stop()
         replay.join(5)
         self._catalog.close()
+        if self._content is not None:
+            self._content.close()
         if keeper_ended:
             with contextlib.suppress(OSError):  # a full disk: the next start looks closer, that is all
                 mark_clean(catalog_path)
+                if self._content is not None:
+                    mark_clean(content_path(settings))
         self._call_off_deadline()
         log.info("unmounted %s", mount_point.path)
         return 0
@@ -248,7 +253,10 @@ class _MountProcess:
 
     def _rest(self) -> None:
         """What is done about once a second while no change comes: tell the keeper our counts, keep our memory small."""
-        counters = Counters(self._operations.open_files, self._operations.served)
+        reads = self._reading.sources.counts
+        counters = Counters(
+            self._operations.open_files, self._operations.served, reads.hits, reads.misses, reads.fetched_bytes
+        )
         self._idle_s = 0.0 if counters.served != self._last_counters.served else self._idle_s + _COUNTERS_S
         if counters != self._last_counters and self._supervisor.send(counters):
             self._last_counters = counters
