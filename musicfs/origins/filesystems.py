@@ -24,6 +24,8 @@ NETWORK_TYPES = frozenset(
 # Types whose statfs f_fsid is derived from a UUID that the filesystem itself carries: it survives another device number.
 UUID_TYPES = frozenset({"ext2", "ext3", "ext4", "btrfs", "f2fs", "erofs", "zfs", "bcachefs", "tmpfs", "nilfs2"})
 
+_LINKS_MAX = 40  # as many as the kernel follows (path_resolution(7))
+
 
 class Mount(msgspec.Struct, frozen=True):
     """One line of mountinfo. ``source`` is ``server:/export``, ``/dev/sda1``, or whatever the type puts there."""
@@ -71,14 +73,32 @@ def find_mount(real_path: bytes, mounts: Iterable[Mount]) -> Mount | None:
 
 
 def is_network_filesystem(path: str | bytes) -> bool:
-    """Whether ``path`` lies on another machine's filesystem.
+    """Whether the way to ``path`` leads over another machine's filesystem, even if only to a local one mounted there.
 
-    Does not touch the server when the path as written tells; else links are resolved, which may block. A path on an
-    automounter's trigger that nothing has mounted yet counts as local.
+    Never asks such a filesystem anything, so it answers when the server does not: symbolic links are followed up to the
+    first mount point of that kind. A folder on an automounter's trigger counts as remote too: looking would mount it.
     """
     mounts = read_mounts()
-    absolute = os.path.abspath(os.fsencode(path))
-    return _is_remote(find_mount(absolute, mounts)) or _is_remote(find_mount(os.path.realpath(absolute), mounts))
+    here = b"/"
+    ahead = _components(os.path.abspath(os.fsencode(path)))
+    links = 0
+    if _is_remote(find_mount(here, mounts)):
+        return True
+    while ahead and links <= _LINKS_MAX:
+        name = ahead.pop()
+        inner = os.path.dirname(here) if name == b".." else os.path.join(here, name)
+        if _is_remote(find_mount(inner, mounts)):
+            return True
+        try:
+            target = os.readlink(inner)
+        except OSError:  # no link, or not there at all: then nothing below it is either, and names stand for themselves
+            here = inner
+            continue
+        links += 1
+        ahead += _components(target)
+        if target.startswith(b"/"):
+            here = b"/"
+    return False
 
 
 def filesystem_identity(real_path: bytes, status: os.stat_result, mounts: Iterable[Mount]) -> str:
@@ -100,7 +120,12 @@ def filesystem_identity(real_path: bytes, status: os.stat_result, mounts: Iterab
 
 
 def _is_remote(mount: Mount | None) -> bool:
-    return mount is not None and mount.fs_type in NETWORK_TYPES
+    return mount is not None and (mount.fs_type in NETWORK_TYPES or mount.fs_type == "autofs")
+
+
+def _components(path: bytes) -> list[bytes]:
+    """The names in ``path``, the last one first."""
+    return [name for name in reversed(path.split(b"/")) if name not in {b"", b"."}]
 
 
 def _disk_uuid(device: int) -> str:

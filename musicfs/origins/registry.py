@@ -45,7 +45,7 @@ KINDS: Mapping[str, Kind] = {
 
 
 def kind_of(settings: OriginSettings) -> str:
-    """The key into :data:`KINDS` for these settings. No I/O but a look at the table of mounts."""
+    """The key into :data:`KINDS` for these settings. Looks at the table of mounts and at local links; never hangs."""
     if settings.folder and (settings.origin_type != "local" or is_network_filesystem(settings.folder)):
         return "mounted"
     return settings.origin_type
