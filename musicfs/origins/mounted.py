@@ -72,7 +72,7 @@ class MountedOrigin:
     def __init__(
         self,
         origin_id: str,
-        path: str | bytes,
+        path: str | bytes | os.PathLike[str],
         *,
         timeout_s: float,
         parallel: int = DEFAULT_PARALLEL,
@@ -128,7 +128,7 @@ class MountedOrigin:
     def pids(self) -> tuple[int, ...]:
         """The processes of this origin, the one in use first; the others hang in the kernel, or are about to be reaped."""
         with self._lock:
-            self._bury()
+            self._retire_lost()
             children = ([self._child] if self._child else []) + self._former
         return tuple(child.pid for child in children if child.pid)
 
@@ -199,10 +199,9 @@ class MountedOrigin:
         with self._lock:
             if self._closed:
                 raise UnreachableError(f"origin {self._id!r} is closed")
-            if self._child is not None and not self._child.is_lost:
+            self._retire_lost()
+            if self._child is not None:
                 return self._child
-            self._retire()
-            self._bury()
             if len(self._former) >= LEFT_BEHIND_MAX:
                 raise UnreachableError(
                     f"origin {self._id!r}: {len(self._former)} processes hang in {os.fsdecode(self._start.root)!r} already",
@@ -219,6 +218,12 @@ class MountedOrigin:
             except LostError as error:
                 raise self._lost(error) from error
             return self._child
+
+    def _retire_lost(self) -> None:
+        """Bring what is known of the children up to date. With the lock held."""
+        if self._child is not None and self._child.is_lost:
+            self._retire()
+        self._bury()
 
     def _retire(self) -> None:
         """The child in use is so no longer. With the lock held."""

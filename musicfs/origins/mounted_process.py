@@ -143,7 +143,7 @@ class ChildProcess:
             self._link.send(request)
         except LinkError as error:
             self.give_up(str(error))
-            raise LostError(str(error)) from error
+            raise LostError(self._why_lost) from error  # which may have been known before
 
     def give_up(self, why: str) -> None:
         """Kill it, and fail what is under way on it; does not block, and never mind what it does. ``why`` ends a sentence."""
