@@ -34,6 +34,7 @@ class Mount(msgspec.Struct, frozen=True):
     fs_type: str
     source: str
     root: str  # the folder of the filesystem that is mounted; not "/" for bind mounts and subvolumes
+    number: int = 0  # the kernel's own: what is mounted again in the same place has another one
 
 
 def parse_mountinfo(text: bytes) -> tuple[Mount, ...]:
@@ -42,9 +43,9 @@ def parse_mountinfo(text: bytes) -> tuple[Mount, ...]:
     for line in text.splitlines():
         head, separator, tail = line.partition(b" - ")
         fields, rest = head.split(b" "), tail.split(b" ")
-        if separator and len(fields) >= 6 and len(rest) >= 2:
+        if separator and len(fields) >= 6 and len(rest) >= 2 and fields[0].isdigit():
             root, source = (os.fsdecode(_unescape(value)) for value in (fields[3], rest[1]))
-            mounts.append(Mount(_unescape(fields[4]), os.fsdecode(rest[0]), source, root))
+            mounts.append(Mount(_unescape(fields[4]), os.fsdecode(rest[0]), source, root, int(fields[0])))
     return tuple(mounts)
 
 
@@ -73,22 +74,27 @@ def find_mount(real_path: bytes, mounts: Iterable[Mount]) -> Mount | None:
 
 
 def is_network_filesystem(path: str | bytes) -> bool:
-    """Whether the way to ``path`` leads over another machine's filesystem, even if only to a local one mounted there.
+    """Whether the way to ``path`` leads over another machine's filesystem; see :func:`find_network_mount`."""
+    return find_network_mount(path) is not None
+
+
+def find_network_mount(path: str | bytes) -> Mount | None:
+    """The first mount of another machine's filesystem on the way to ``path``, though a local one may be mounted in it.
 
     Never asks such a filesystem anything, so it answers when the server does not: symbolic links are followed up to the
-    first mount point of that kind. A folder on an automounter's trigger counts as remote too: looking would mount it.
+    first mount point of that kind. An automounter's trigger is one too: a look at what is behind it would mount that.
     """
     mounts = read_mounts()
     here = b"/"
+    if _is_remote(mount := find_mount(here, mounts)):
+        return mount
     ahead = _components(os.path.abspath(os.fsencode(path)))
     links = 0
-    if _is_remote(find_mount(here, mounts)):
-        return True
     while ahead and links <= _LINKS_MAX:
         name = ahead.pop()
         inner = os.path.dirname(here) if name == b".." else os.path.join(here, name)
-        if _is_remote(find_mount(inner, mounts)):
-            return True
+        if _is_remote(mount := find_mount(inner, mounts)):
+            return mount
         try:
             target = os.readlink(inner)
         except OSError:  # no link, or not there at all: then nothing below it is either, and names stand for themselves
@@ -98,7 +104,7 @@ def is_network_filesystem(path: str | bytes) -> bool:
         ahead += _components(target)
         if target.startswith(b"/"):
             here = b"/"
-    return False
+    return None
 
 
 def filesystem_identity(real_path: bytes, status: os.stat_result, mounts: Iterable[Mount]) -> str:

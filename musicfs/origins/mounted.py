@@ -3,7 +3,7 @@
 So everything that touches the folder runs in a child process (``mounted_child``), on the
 :class:`~musicfs.origins.local.LocalOrigin` that would do it here. A call without an answer within the deadline fails, and
 takes its child with it: that one is killed and, where not even that helps, left behind until its server answers. The next
-call starts another one. How many are left behind at a time is limited: a server that stays dead collects no processes.
+call starts another one. How many are left behind on one mount is limited: a server that stays dead collects no processes.
 
 The bytes come over a network: they are cached like those of any remote origin, and changes are found by listing.
 """
@@ -26,6 +26,7 @@ from musicfs.errors import ConfigError, UnreachableError
 from musicfs.model import Entry
 from musicfs.origins import local
 from musicfs.origins.contract import Caps, Folder, RangeCost
+from musicfs.origins.filesystems import Mount, find_network_mount
 from musicfs.origins.mounted_link import (
     Answer,
     Call,
@@ -60,6 +61,13 @@ _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
 _OFFSET_MAX = (1 << 63) - 1  # off_t: no file reaches beyond it
 _REMEDY = "check that the share is mounted and its server answers"
+
+
+class _Former(msgspec.Struct, frozen=True):
+    """A child that was given up, of which something is left, and what was mounted when it was started."""
+
+    child: ChildProcess
+    mount: Mount | None
 
 
 class MountedOrigin:
@@ -111,7 +119,8 @@ class MountedOrigin:
         self._lock = threading.Lock()
         self._anchor = anchor
         self._child: ChildProcess | None = None
-        self._former: list[ChildProcess] = []  # of whom something is left
+        self._mount: Mount | None = None  # when the child was started
+        self._former: list[_Former] = []
         self._deaths_in_a_row = 0
         self._rests_until = 0.0
         self._closed = False
@@ -129,7 +138,7 @@ class MountedOrigin:
         """The processes of this origin, the one in use first; the others hang in the kernel, or are about to be reaped."""
         with self._lock:
             self._retire_lost()
-            children = ([self._child] if self._child else []) + self._former
+            children = ([self._child] if self._child else []) + [former.child for former in self._former]
         return tuple(child.pid for child in children if child.pid)
 
     def check(self) -> None:
@@ -186,8 +195,8 @@ class MountedOrigin:
         with self._lock:
             self._closed = True
             self._retire()
-            former = list(self._former)
-        for child in former:
+            children = [former.child for former in self._former]
+        for child in children:
             child.join()
         with self._lock:
             self._bury()
@@ -202,9 +211,11 @@ class MountedOrigin:
             self._retire_lost()
             if self._child is not None:
                 return self._child
-            if len(self._former) >= LEFT_BEHIND_MAX:
+            mount = find_network_mount(self._start.root)
+            left_behind = sum(former.mount == mount for former in self._former)  # a remount is worth a try
+            if left_behind >= LEFT_BEHIND_MAX:
                 raise UnreachableError(
-                    f"origin {self._id!r}: {len(self._former)} processes hang in {os.fsdecode(self._start.root)!r} already",
+                    f"origin {self._id!r}: {left_behind} processes hang in {os.fsdecode(self._start.root)!r} already",
                     remedy=_REMEDY,
                 )
             if not urgent and self._clock.monotonic() < self._rests_until:
@@ -212,6 +223,7 @@ class MountedOrigin:
                     f"origin {self._id!r}: its last {self._deaths_in_a_row} processes ended too soon",
                     remedy="it is tried again by itself",
                 )
+            self._mount = mount
             start = msgspec.structs.replace(self._start, anchor=self._anchor)
             try:
                 self._child = ChildProcess(start, self._keep_anchor, timeout_s=self._timeout_s, command=self._command)
@@ -231,7 +243,7 @@ class MountedOrigin:
         if child is None:
             return
         child.give_up("was closed")
-        self._former.append(child)
+        self._former.append(_Former(child, self._mount))
         self._deaths_in_a_row = 1 if child.has_answered else self._deaths_in_a_row + 1
         if self._deaths_in_a_row > 1:
             pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(self._deaths_in_a_row - 2, 10))
@@ -239,7 +251,7 @@ class MountedOrigin:
 
     def _bury(self) -> None:
         """Forget the former children that are gone. With the lock held."""
-        self._former = [child for child in self._former if not child.is_reaped()]
+        self._former = [former for former in self._former if not former.child.is_reaped()]
 
     def _keep_anchor(self, anchor: bytes) -> None:
         with self._lock:

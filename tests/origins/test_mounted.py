@@ -404,6 +404,31 @@ def test_what_hangs_in_the_kernel_is_left_behind_in_bounded_number(nas: Bindfs, 
 
 
 @pytest.mark.expects_log(LEFT_BEHIND)
+def test_a_share_that_is_mounted_anew_is_tried_whatever_hangs_on_the_old_one(nas: Bindfs, upper: Bindfs) -> None:
+    with (
+        contextlib.closing(MountedOrigin("nas", upper.point, timeout_s=0.3)) as origin,
+        contextlib.ExitStack() as stack,
+    ):
+        origin.check()
+        nas.pause()
+        stack.callback(nas.resume)
+        for _ in range(LEFT_BEHIND_MAX):
+            with pytest.raises(UnreachableError, match="no answer"):
+                origin.check()
+        left_behind = origin.pids
+        for old in (upper, nas):
+            old.unmount()
+        for anew in (Bindfs(nas.root, nas.point), Bindfs(upper.root, upper.point)):
+            anew.start()
+            stack.callback(anew.stop)
+        origin.check()
+        assert read_five(origin) == b"12345"
+        assert origin.pids[1:] == left_behind
+        nas.resume()
+        until(lambda: len(origin.pids) == 1, "processes that hang no longer are not reaped")
+
+
+@pytest.mark.expects_log(LEFT_BEHIND)
 def test_closing_waits_for_no_child_that_hangs(nas: Bindfs, upper: Bindfs) -> None:
     before = open_descriptors()
     origin = open_share(upper, timeout_s=60)

@@ -99,7 +99,12 @@ def ends() -> Iterator[tuple[Link, Link]]:
 def test_frames_and_their_data(ends: tuple[Link, Link]) -> None:
     one, other = ends
     data = bytes(range(256)) * (PART_BYTES // 256)
-    sender = threading.Thread(target=lambda: [one.send(Data(n, last=True), data[: len(data) - n]) for n in range(3)])
+
+    def send() -> None:
+        for number in range(3):
+            one.send(Data(number, last=True), data[: len(data) - number])
+
+    sender = threading.Thread(target=send)
     sender.start()
     for number in range(3):
         frame = other.receive()

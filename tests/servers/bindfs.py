@@ -29,6 +29,7 @@ class Bindfs:
         self.point = point
         self._options = f"attr_timeout=0,entry_timeout=0,negative_timeout=0,fsname=nas:/music,subtype={subtype}"
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_mounted = False
         for folder in (root, point):
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -41,6 +42,7 @@ class Bindfs:
             assert self._process.poll() is None, "bindfs ended"
             assert time.monotonic() < deadline, "bindfs did not mount"
             time.sleep(0.01)
+        self._is_mounted = True
 
     def pause(self) -> None:
         """Stop the server; returns once it is stopped."""
@@ -58,13 +60,14 @@ class Bindfs:
             self._process.kill()
             self._process.wait(_STOP_TIMEOUT_S)
             self._process = None
-            self._unmount()
+            self.unmount()
 
     def stop(self) -> None:
         """End it, and leave nothing mounted."""
         if self._process is not None:
             self.resume()
-            self._unmount()
+            if self._is_mounted:
+                self.unmount()
             self._process.wait(_STOP_TIMEOUT_S)
             self._process = None
 
@@ -78,7 +81,8 @@ class Bindfs:
         assert self._process is not None
         self._process.send_signal(number)
 
-    def _unmount(self) -> None:
-        """Lazily: a process that a test leaves hanging there must not keep it."""
+    def unmount(self) -> None:
+        """Take it out of the tree, as an administrator does when a share hangs; what hangs on it goes on to."""
         helper = shutil.which("fusermount") or "fusermount3"
         subprocess.run([helper, "-uz", str(self.point)], check=True, timeout=_STOP_TIMEOUT_S)
+        self._is_mounted = False
