@@ -10,7 +10,7 @@ import msgspec
 
 from musicfs.config.settings import OriginSettings
 from musicfs.errors import ConfigError
-from musicfs.origins.compose import LOCAL_MANNERS, REMOTE_MANNERS, Manners, compose
+from musicfs.origins.compose import LOCAL_MANNERS, MOUNTED_MANNERS, REMOTE_MANNERS, Manners, compose
 from musicfs.origins.contract import Origin
 from musicfs.origins.filesystems import is_network_filesystem
 from musicfs.origins.wrappers.trace import Tally
@@ -34,7 +34,7 @@ class Kind(msgspec.Struct, frozen=True):
 
 KINDS: Mapping[str, Kind] = {
     "local": Kind("musicfs.origins.local", "open_local_origin", hint="a folder of this machine"),
-    "mounted": Kind("musicfs.origins.mounted", "open_mounted_origin", manners=REMOTE_MANNERS),
+    "mounted": Kind("musicfs.origins.mounted", "open_mounted_origin", manners=MOUNTED_MANNERS),
     "nfs": Kind("musicfs.origins.nfs", "open_nfs_origin", "nfs", "an NFS export", REMOTE_MANNERS),
     "smb": Kind("musicfs.origins.smb", "open_smb_origin", "smb", "a Windows or Samba share", REMOTE_MANNERS),
     "s3": Kind("musicfs.origins.objects", "open_s3_origin", "s3", "a bucket of an S3 store", REMOTE_MANNERS),

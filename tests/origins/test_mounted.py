@@ -17,14 +17,17 @@ import pytest
 
 from musicfs.errors import ConfigError, OriginError, UnreachableError
 from musicfs.origins.compose import REMOTE_MANNERS, compose
-from musicfs.origins.contract import Anchored, LocalPaths, RangeCost, Watchable
+from musicfs.origins.contract import Anchored, LocalPaths, Origin, RangeCost, Watchable
 from musicfs.origins.filesystems import is_network_filesystem
 from musicfs.origins.local import LocalOrigin
 from musicfs.origins.mounted import LEFT_BEHIND_MAX, MountedOrigin
 from musicfs.origins.mounted_link import PART_BYTES
 from musicfs.origins.mounted_process import REAP_TIMEOUT_S
 from musicfs.origins.registry import kind_of, open_origin
+from musicfs.origins.wrappers.trace import Tally
+from musicfs.origins.wrappers.wrapper import Operation
 from musicfs.testing.origin_suite import OriginSuite, Subject
+from tests.origins.clocks import FakeClock
 from tests.origins.subjects import FolderSubject
 from tests.servers.bindfs import Bindfs
 from tests.servers.slow_folder import SlowFolder
@@ -107,7 +110,7 @@ def open_share(server: Bindfs, timeout_s: float = TIMEOUT_S) -> MountedOrigin:
     return MountedOrigin("nas", server.point, timeout_s=timeout_s)
 
 
-def read_five(origin: MountedOrigin) -> bytes:
+def read_five(origin: Origin) -> bytes:
     return origin.read("five.flac", 0, 5, "")
 
 
@@ -245,18 +248,30 @@ def test_a_listing_that_nobody_ends_is_forgotten(share: MountedOrigin) -> None:
 
 
 def test_children_that_never_answer_are_started_ever_more_seldom(tmp_path: Path) -> None:
+    (tmp_path / "starts").touch()
     command = (sys.executable, "-S", "-c", f"open({str(tmp_path / 'starts')!r}, 'a').write('x')")
-    with contextlib.closing(MountedOrigin("share", tmp_path, timeout_s=1, command=command)) as origin:
-        deadline = time.monotonic() + 2
-        while time.monotonic() < deadline:
+    clock = FakeClock()
+    with contextlib.closing(MountedOrigin("share", tmp_path, timeout_s=1, command=command, clock=clock)) as origin:
+
+        def starts(call: Callable[[], object]) -> bool:
+            before = (tmp_path / "starts").stat().st_size
             with pytest.raises(UnreachableError, match="ended"):
-                origin.stat("a")
-            time.sleep(0.01)
-        starts = (tmp_path / "starts").stat().st_size
-        assert 2 <= starts <= 5  # at 0, 0, 0.5 and 1.5 s
-        with pytest.raises(UnreachableError, match="ended"):
-            origin.check()
-        assert (tmp_path / "starts").stat().st_size == starts + 1  # a check always tries
+                call()
+            until(lambda: not origin.pids, "a child that ended is not reaped")
+            return (tmp_path / "starts").stat().st_size > before
+
+        def stat() -> object:
+            return origin.stat("a")
+
+        assert starts(stat)
+        assert starts(stat)
+        for pause_s in (0.5, 1, 2, 4, 8, 10, 10):
+            clock.now += pause_s - 0.01
+            assert not starts(stat)
+            clock.now += 0.01
+            assert starts(stat)
+        assert starts(origin.check)  # which does not wait
+        assert not starts(stat)
 
 
 def test_a_child_that_cannot_be_started(tmp_path: Path) -> None:
@@ -271,7 +286,7 @@ def test_a_child_that_dies_during_a_call(nas: Bindfs) -> None:
         origin.check()
         nas.pause()
         call = pool.submit(read_five, origin)
-        until(lambda: hangs_in_fuse(origin.pids[0]), "the read does not hang")
+        until(lambda: waits_for_fuse(origin.pids[0]), "the read does not hang")
         started = time.monotonic()
         os.kill(origin.pids[0], signal.SIGKILL)
         with pytest.raises(UnreachableError, match="ended"):
@@ -281,13 +296,13 @@ def test_a_child_that_dies_during_a_call(nas: Bindfs) -> None:
         assert read_five(origin) == b"12345"
 
 
-def hangs_in_fuse(pid: int) -> bool:
+def waits_for_fuse(pid: int) -> bool:
     """Whether a thread of the process waits for a FUSE server; the kernel names the function that it sleeps in."""
-    names = []
     for task in Path(f"/proc/{pid}/task").glob("*/wchan"):
         with contextlib.suppress(FileNotFoundError):
-            names.append(task.read_text())
-    return any("fuse" in name or "request_wait_answer" in name for name in names)
+            if task.read_text() == "request_wait_answer":
+                return True
+    return False
 
 
 # A server that does not answer
@@ -437,7 +452,7 @@ def test_closing_waits_for_no_child_that_hangs(nas: Bindfs, upper: Bindfs) -> No
     nas.pause()
     with ThreadPoolExecutor(2) as pool:
         calls = [pool.submit(call) for call in (origin.check, lambda: read_five(origin))]
-        until(lambda: hangs_in_fuse(pid), "nothing hangs")
+        until(lambda: waits_for_fuse(upper.pid), "nothing hangs")
         started = time.monotonic()
         origin.close()
         origin.close()
@@ -491,7 +506,7 @@ def test_a_child_ends_with_its_parent(nas: Bindfs, *, hanging: bool) -> None:
         if hanging:
             nas.pause()
             begin_to_read(parent)
-            until(lambda: hangs_in_fuse(pid), "the read does not hang")
+            until(lambda: waits_for_fuse(pid), "the read does not hang")
         parent.kill()
         started = time.monotonic()
         until(lambda: is_gone(pid), "the child outlives its parent")
@@ -502,7 +517,7 @@ def test_a_child_that_hangs_in_the_kernel_ends_as_soon_as_it_can(nas: Bindfs, up
     with parent_of_a_child(upper) as (parent, pid):
         nas.pause()
         begin_to_read(parent)
-        until(lambda: hangs_in_fuse(pid), "the read does not hang")
+        until(lambda: waits_for_fuse(upper.pid), "nothing hangs")
         assert parent.stdout is not None
         parent.kill()
         assert parent.stdout.read() == ""  # nobody waits for the end of what the dead child has open
@@ -512,6 +527,15 @@ def test_a_child_that_hangs_in_the_kernel_ends_as_soon_as_it_can(nas: Bindfs, up
 
 
 # The kind
+
+
+def test_a_server_that_hangs_costs_one_deadline(nas: Bindfs) -> None:
+    tally = Tally()
+    with contextlib.closing(open_origin(nas.settings(timeout_s=0.3), tally=tally)) as origin:
+        nas.pause()
+        with pytest.raises(UnreachableError, match=r"no answer within 0\.3 s"):
+            read_five(origin)
+        assert tally.snapshot()[Operation.READ].calls == 1
 
 
 def test_the_registry_opens_it(nas: Bindfs) -> None:

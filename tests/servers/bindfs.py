@@ -33,6 +33,12 @@ class Bindfs:
         for folder in (root, point):
             folder.mkdir(parents=True, exist_ok=True)
 
+    @property
+    def pid(self) -> int:
+        """Of the server."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Returns once it is mounted."""
         command = ["bindfs", "-f", "--multithreaded", "-o", self._options, str(self.root), str(self.point)]
@@ -47,8 +53,7 @@ class Bindfs:
     def pause(self) -> None:
         """Stop the server; returns once it is stopped."""
         self._signal(signal.SIGSTOP)
-        assert self._process is not None
-        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED)
 
     def resume(self) -> None:
         """Let it go on."""
