@@ -9,7 +9,7 @@ import msgspec
 
 from musicfs.config.settings import OriginSettings, Settings
 from musicfs.origins.contract import Origin
-from musicfs.origins.registry import open_origin
+from musicfs.origins.registry import kind_of, open_origin
 from musicfs.store.catalog import Catalog
 
 
@@ -21,7 +21,11 @@ def enabled_origins(settings: Settings) -> list[OriginSettings]:
 
 
 def _without(origin: OriginSettings, folders: list[str]) -> OriginSettings:
-    root = os.path.realpath(origin.path).rstrip("/") + "/"
+    if not origin.folder:
+        return origin
+    # A share that hangs must not be asked where its links lead.
+    resolve = os.path.realpath if kind_of(origin) == "local" else os.path.normpath
+    root = resolve(origin.folder).rstrip("/") + "/"
     inside = tuple(f"/{glob.escape(folder[len(root) :])}/" for folder in folders if folder.startswith(root))
     return msgspec.structs.replace(origin, exclude=origin.exclude + inside) if inside else origin
 

@@ -70,6 +70,16 @@ class _Former(msgspec.Struct, frozen=True):
     mount: Mount | None
 
 
+class _Anchor:
+    """What the last child that knew it said of the anchor. Its own object: a child holds no reference to the origin."""
+
+    def __init__(self, saved: bytes) -> None:
+        self.saved = saved
+
+    def keep(self, anchor: bytes) -> None:
+        self.saved = anchor
+
+
 class MountedOrigin:
     """The folder as an :class:`~musicfs.origins.contract.Origin` that is Anchored. Constructing it does no I/O.
 
@@ -117,7 +127,7 @@ class MountedOrigin:
         self._command = command
         self._listing_numbers = itertools.count(1)
         self._lock = threading.Lock()
-        self._anchor = anchor
+        self._anchor = _Anchor(anchor)
         self._child: ChildProcess | None = None
         self._mount: Mount | None = None  # when the child was started
         self._former: list[_Former] = []
@@ -184,8 +194,7 @@ class MountedOrigin:
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def anchor(self) -> bytes:
-        with self._lock:
-            return self._anchor
+        return self._anchor.saved
 
     def close(self) -> None:
         """Kill the child and fail what is under way; waits for a moment, and for no process that hangs.
@@ -200,6 +209,12 @@ class MountedOrigin:
             child.join()
         with self._lock:
             self._bury()
+
+    def __del__(self) -> None:
+        """One that was dropped without a close() takes its child with it; a call under way holds it until it is over."""
+        child = getattr(self, "_child", None)  # none after a ConfigError
+        if child is not None:
+            child.give_up("was dropped")
 
     # Children
 
@@ -224,9 +239,9 @@ class MountedOrigin:
                     remedy="it is tried again by itself",
                 )
             self._mount = mount
-            start = msgspec.structs.replace(self._start, anchor=self._anchor)
+            start = msgspec.structs.replace(self._start, anchor=self._anchor.saved)
             try:
-                self._child = ChildProcess(start, self._keep_anchor, timeout_s=self._timeout_s, command=self._command)
+                self._child = ChildProcess(start, self._anchor.keep, timeout_s=self._timeout_s, command=self._command)
             except LostError as error:
                 raise self._lost(error) from error
             return self._child
@@ -252,10 +267,6 @@ class MountedOrigin:
     def _bury(self) -> None:
         """Forget the former children that are gone. With the lock held."""
         self._former = [former for former in self._former if not former.child.is_reaped()]
-
-    def _keep_anchor(self, anchor: bytes) -> None:
-        with self._lock:
-            self._anchor = anchor
 
     # Calls
 

@@ -86,7 +86,9 @@ class ChildProcess:
         self._on_anchor = on_anchor
         self._command = tuple(command)
         self._name = f"origin {unpack_text(start.origin_id)!r}"
-        self._lock = threading.Lock()
+        self._lock = (
+            threading.RLock()
+        )  # an origin that is collected gives up its child, on whatever thread that happens
         self._pending: dict[int, PendingCall] = {}
         self._last_number = 0
         self._why_lost = ""

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from musicfs.config.settings import Settings
+from musicfs.daemon.opening import enabled_origins
 from musicfs.errors import ConfigError, OriginError, UnreachableError
 from musicfs.origins.compose import REMOTE_MANNERS, compose
 from musicfs.origins.contract import Anchored, LocalPaths, Origin, RangeCost, Watchable
@@ -219,6 +221,17 @@ def test_a_child_that_dies_between_calls_is_replaced(share: MountedOrigin) -> No
         pid = kill_child(share)
         assert not Path(f"/proc/{pid}").exists()
     assert read_five(share) == b"12345"
+
+
+def test_an_origin_that_is_dropped_takes_its_child_with_it(tmp_path: Path) -> None:
+    origin = MountedOrigin("share", tmp_path, timeout_s=60)
+    folders = origin.list()
+    assert next(folders).path == ""
+    (pid,) = origin.pids
+    del origin
+    assert list(folders) == []  # what is under way goes on
+    del folders
+    until(lambda: not Path(f"/proc/{pid}").exists(), "the child lives on")
 
 
 def test_ctrl_c_is_for_the_parent(share: MountedOrigin) -> None:
@@ -571,7 +584,9 @@ def test_a_kind_is_found_out_without_the_server(nas: Bindfs, tmp_path: Path) -> 
     def look() -> None:
         for path in paths:
             found[path] = is_network_filesystem(path.as_posix())
-        found[Path("kind")] = kind_of(nas.settings(path=str(tmp_path / "deep/relative"))) == "mounted"
+        behind_a_link = nas.settings(path=str(tmp_path / "deep/relative"))
+        found[Path("kind")] = kind_of(behind_a_link) == "mounted"
+        found[Path("opening")] = enabled_origins(Settings(origins=(behind_a_link,))) == [behind_a_link]
 
     nas.pause()
     looking = threading.Thread(target=look, daemon=True)
@@ -579,5 +594,5 @@ def test_a_kind_is_found_out_without_the_server(nas: Bindfs, tmp_path: Path) -> 
     looking.join(20)
     nas.resume()
     looking.join()
-    assert found == {**paths, Path("kind"): True}
+    assert found == {**paths, Path("kind"): True, Path("opening"): True}
     assert not looking.is_alive()
