@@ -147,6 +147,32 @@ def test_any_bytes_are_frames_or_an_end_or_an_error_of_the_link(received: bytes)
         link.close()
 
 
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 2) | SIZES | st.binary(max_size=4) | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=7),
+    max_leaves=12,
+)
+FILE = st.tuples(st.binary(max_size=3), SIZES, SIZES, st.binary(max_size=3), SIZES, SIZES)
+FIELDS = JUNK | FILE | st.lists(FILE, max_size=2) | st.sampled_from(["GoneError", "KeyError", b"\xff", True, 1])
+
+
+@given(
+    st.sampled_from(["ready", "anchor", "busy", "done", "file", "folder", "data", "failed"]),
+    st.lists(FIELDS, max_size=7),
+)
+def test_any_message_is_understood_or_a_value_error(tag: str, fields: list[object]) -> None:
+    try:
+        match reply_decoder.decode(msgspec.msgpack.encode([tag, 1, *fields])):
+            case mounted_link.FileFound() as found:
+                assert isinstance(mounted_link.unpack_file(found.file), Entry)
+            case mounted_link.FolderFound() as found:
+                assert isinstance(unpack_folder(found), Folder)
+            case mounted_link.Failed() as failed:
+                assert isinstance(unpack_error(failed), OriginError)
+    except ValueError:  # what the parent takes for nonsense; msgspec's errors are ValueErrors too
+        pass
+
+
 # Says the first file's bytes to its start, and the second's to whatever it is asked; its last argument is the socket.
 CHATTERBOX = """
 import socket, sys
