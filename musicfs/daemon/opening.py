@@ -23,9 +23,11 @@ def enabled_origins(settings: Settings) -> list[OriginSettings]:
 
 
 def _without(origin: OriginSettings, folders: list[str]) -> OriginSettings:
-    if not origin.folder or kind_of(origin) != "local":
-        return origin  # nothing of ours lies on another machine, and asking it may take for ever
-    root = os.path.realpath(origin.folder).rstrip("/") + "/"
+    if not origin.folder:
+        return origin
+    # A share that hangs must not be asked where its links lead.
+    resolve = os.path.realpath if kind_of(origin) == "local" else os.path.normpath
+    root = resolve(origin.folder).rstrip("/") + "/"
     inside = tuple(f"/{glob.escape(folder[len(root) :])}/" for folder in folders if folder.startswith(root))
     return msgspec.structs.replace(origin, exclude=origin.exclude + inside) if inside else origin
 

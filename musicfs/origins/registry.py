@@ -10,7 +10,7 @@ import msgspec
 
 from musicfs.config.settings import OriginSettings
 from musicfs.errors import ConfigError
-from musicfs.origins.compose import LOCAL_MANNERS, REMOTE_MANNERS, Manners, compose
+from musicfs.origins.compose import LOCAL_MANNERS, MOUNTED_MANNERS, REMOTE_MANNERS, Manners, compose
 from musicfs.origins.contract import Origin
 from musicfs.origins.filesystems import is_network_filesystem
 from musicfs.origins.wrappers.trace import Tally
@@ -35,7 +35,7 @@ class Kind(msgspec.Struct, frozen=True):
 
 KINDS: Mapping[str, Kind] = {
     "local": Kind("musicfs.origins.local", "open_local_origin", hint="a folder of this machine"),
-    "mounted": Kind("musicfs.origins.mounted", "open_mounted_origin", manners=REMOTE_MANNERS),
+    "mounted": Kind("musicfs.origins.mounted", "open_mounted_origin", manners=MOUNTED_MANNERS),
     "nfs": Kind("musicfs.origins.nfs", "open_nfs_origin", "nfs", "an NFS export", REMOTE_MANNERS),
     "smb": Kind("musicfs.origins.smb", "open_smb_origin", "smb", "a Windows or Samba share", REMOTE_MANNERS),
     "s3": Kind("musicfs.origins.objects", "open_s3_origin", "s3", "a bucket of an S3 store", REMOTE_MANNERS, True),
@@ -46,7 +46,7 @@ KINDS: Mapping[str, Kind] = {
 
 
 def kind_of(settings: OriginSettings) -> str:
-    """The key into :data:`KINDS` for these settings. No I/O but a look at the table of mounts."""
+    """The key into :data:`KINDS` for these settings. Looks at the table of mounts and at local links; never hangs."""
     if settings.folder and (settings.origin_type != "local" or is_network_filesystem(settings.folder)):
         return "mounted"
     return settings.origin_type
