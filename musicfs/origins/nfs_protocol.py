@@ -114,6 +114,11 @@ def mount(export: bytes) -> Call[Mounted]:
     return Call(MOUNT_PROGRAM, MOUNT_VERSION, 1, opaque(export), _mounted)
 
 
+def exports() -> Call[list[bytes]]:
+    """The folders that the server exports, as it tells anybody."""
+    return Call(MOUNT_PROGRAM, MOUNT_VERSION, 5, b"", _exports)
+
+
 def getattr_(handle: bytes) -> Call[Attributes]:
     return Call(NFS_PROGRAM, NFS_VERSION, 1, opaque(handle), _getattr)
 
@@ -169,6 +174,15 @@ def _mounted(reader: Reader) -> Mounted:
     _check(reader)
     handle = reader.opaque()
     return Mounted(handle, tuple(reader.uint() for _ in range(min(reader.uint(), 64))))
+
+
+def _exports(reader: Reader) -> list[bytes]:
+    paths = []
+    while reader.uint():
+        paths.append(reader.opaque())
+        while reader.uint():
+            reader.view()  # a group of hosts
+    return paths
 
 
 def _getattr(reader: Reader) -> Attributes:

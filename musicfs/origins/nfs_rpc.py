@@ -187,7 +187,8 @@ def _check_accepted(reader: Reader) -> None:
     """Read the rest of the header. Raises RpcError unless the procedure ran."""
     if reader.uint() != _MSG_ACCEPTED:
         if reader.uint() == _MSG_DENIED_AUTH:
-            raise RpcError("refuses AUTH_SYS, the plain user and group numbers", denied=True)
+            # auth_stat (RFC 5531, section 9): AUTH_TOOWEAK is what clients from high ports hear, too.
+            raise RpcError(f"wants more than the numbers of user and group (auth status {reader.uint()})", denied=True)
         raise RpcError("speaks another version of RPC")
     reader.uint()
     reader.view()  # the verifier

@@ -32,6 +32,9 @@ MAX_READ_BYTES = 1 << 20
 _MIN_READ_BYTES = 4096
 _MAX_FOLDER_BYTES = 1 << 18
 _MIN_FOLDER_BYTES = 8192
+_INSECURE = (
+    "give this machine access to the export, with sec=sys and for ports above 1023 (`insecure` on a Linux server)"
+)
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -190,7 +193,7 @@ class NfsServer:
             try:
                 return self._once(port, call)
             except StatusError as error:
-                raise self._not_mounted(error) from error
+                raise self._not_mounted(error, port) from error
             except RpcError as error:
                 if not error.no_program or self._address.mount_port:
                     self._fail(error, "its MOUNT service")
@@ -223,18 +226,32 @@ class NfsServer:
         finally:
             connection.close()
 
-    def _not_mounted(self, error: StatusError) -> OriginError:
+    def _not_mounted(self, error: StatusError, port: int) -> OriginError:
         export = f"the export {self._address.export!r}"
+        if error.status in nfs.DENIED and not self._shows_export(port):
+            return DeniedError(
+                f"{self._name} does not have {export} for this machine",
+                remedy="`showmount -e` lists what it exports to it",
+            )
         if error.status in nfs.DENIED:
             return DeniedError(
                 f"{self._name} refuses {export}",
-                remedy="check its list of exports; one for clients without root's ports needs the option `insecure`",
+                remedy=_INSECURE,
             )
         if error.status in nfs.ABSENT:
             return UnreachableError(
                 f"{self._name} does not have {export}", remedy="`showmount -e` lists what it exports"
             )
         return self.refusal(error, export)
+
+    def _shows_export(self, port: int) -> bool:
+        """Whether the server names the export, or a folder around it, as its own: many refuse what they do not have."""
+        try:
+            paths = self._once(port, nfs.exports())
+        except (OSError, RpcError, StatusError, XdrError):
+            return True  # it does not tell
+        wanted = self._address.export.encode("utf-8", "surrogateescape").rstrip(b"/") + b"/"
+        return any(wanted.startswith(path.rstrip(b"/") + b"/") for path in paths)
 
     def refusal(self, error: StatusError, what: str) -> OriginError:
         """What a status means that says neither yes nor no."""
@@ -249,7 +266,7 @@ class NfsServer:
         """Raise what ``error`` of a connection means."""
         self._drop_idle()
         if isinstance(error, RpcError) and error.denied:
-            raise DeniedError(f"{self._name} {error}", remedy="let the server offer the export with sec=sys") from error
+            raise DeniedError(f"{self._name} {error}", remedy=_INSECURE) from error
         if isinstance(error, TimeoutError):
             reason = f"does not answer within {self._timeout_s:g} s"
         elif isinstance(error, socket.gaierror):

@@ -39,21 +39,26 @@ EXPORT {{
     Protocols = 3; Transports = TCP; PrivilegedPort = false; FSAL {{ Name = VFS; }}
 }}
 EXPORT {{
-    Export_Id = 2; Path = {refused}; Pseudo = /refused; Access_Type = None; SecType = sys;
+    Export_Id = 2; Path = {refused}; Pseudo = /refused; Access_Type = RO; SecType = sys;
+    Protocols = 3; Transports = TCP; PrivilegedPort = true; FSAL {{ Name = VFS; }}
+}}
+EXPORT {{
+    Export_Id = 3; Path = {hidden}; Pseudo = /hidden; Access_Type = None; SecType = sys;
     Protocols = 3; Transports = TCP; PrivilegedPort = false; FSAL {{ Name = VFS; }}
 }}
 """
 
 
 class GaneshaServer:
-    """Serves ``root``, a new folder below ``folder``; ``refused`` is an export that nobody may mount."""
+    """Serves ``root``, a new folder below ``folder``; the export ``refused`` is for ports below 1024, ``hidden`` for nobody."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.root = folder / "export"
         self.refused = folder / "refused"
+        self.hidden = folder / "hidden"
         self.port, self.mount_port, nlm, rquota = _free_ports(4)
-        for path in (self.root, self.refused, folder / "state"):
+        for path in (self.root, self.refused, self.hidden, folder / "state"):
             path.mkdir(parents=True)
         (folder / "ganesha.conf").write_text(
             _CONFIGURATION.format(
@@ -65,6 +70,7 @@ class GaneshaServer:
                 state=folder / "state",
                 root=self.root,
                 refused=self.refused,
+                hidden=self.hidden,
             )
         )
         self._rpcbind: subprocess.Popen[bytes] | None = None
