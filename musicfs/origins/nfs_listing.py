@@ -104,7 +104,7 @@ class NfsListing:
         found = child.found
         for _ in range(_ATTEMPTS):
             try:
-                names = self._names(found.handle)
+                names, attributes = self._names(found.handle)
             except StatusError as error:
                 if error.status in nfs.DENIED and child.path:
                     text = nfs.STATUS_TEXTS[error.status]
@@ -117,7 +117,8 @@ class NfsListing:
                     break
                 found = again
             else:
-                return self._sort_out(child.path, found, names)
+                # Its own words count: a parent shows the folder that another filesystem was mounted over.
+                return self._sort_out(child.path, Found(found.handle, attributes or found.attributes), names)
         else:
             raise UnreachableError(f"origin {self._place.origin_id!r}: {printable(child.path)} changes all the time")
         if required:
@@ -133,8 +134,8 @@ class NfsListing:
             raise self._place.server.refusal(error, printable(path) or "its root folder") from error
         return found if found.attributes.kind == stat.S_IFDIR else None
 
-    def _names(self, handle: bytes) -> dict[bytes, Node | None]:
-        """Everything in a folder; a name that comes twice, as it may while the folder changes, is one."""
+    def _names(self, handle: bytes) -> tuple[dict[bytes, Node | None], Attributes | None]:
+        """Everything in a folder, and itself; a name that comes twice, as it may while the folder changes, is one."""
         server = self._place.server
         names: dict[bytes, Node | None] = {}
         page: Page = FIRST_PAGE
@@ -151,7 +152,7 @@ class NfsListing:
                 raise StatusError(nfs.BAD_COOKIE)  # no progress
             names.update((name.name, name.node) for name in following.names)
             page = following
-        return names
+        return names, page.attributes
 
     def _sort_out(self, path: str, found: Found, names: dict[bytes, Node | None]) -> _Scanned:
         place = self._place

@@ -79,12 +79,13 @@ class Name(msgspec.Struct, frozen=True, gc=False):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """A part of a folder, and where the next one begins."""
+    """A part of a folder, and where the next one begins; the attributes are the folder's own."""
 
     names: list[Name]
     cookie: int
     verifier: bytes
     end: bool
+    attributes: Attributes | None = None
 
 
 FIRST_PAGE = Page([], 0, _START, end=False)
@@ -222,7 +223,7 @@ def _readdirplus(reader: Reader) -> Page:
 
 def _page(reader: Reader, *, plus: bool) -> Page:
     _check(reader)
-    _optional_attributes(reader)
+    folder = _optional_attributes(reader)
     verifier = reader.fixed(8)
     names = []
     cookie = 0
@@ -235,7 +236,7 @@ def _page(reader: Reader, *, plus: bool) -> Page:
             attributes = _optional_attributes(reader)
             node = Node(reader.opaque(), attributes) if reader.uint() else None
         names.append(Name(name, node))
-    return Page(names, cookie, verifier, bool(reader.uint()))
+    return Page(names, cookie, verifier, bool(reader.uint()), folder)
 
 
 def _fsinfo(reader: Reader) -> Limits:

@@ -80,7 +80,7 @@ class RpcConnection:
     """A TCP connection to one server."""
 
     def __init__(self, host: str, port: int, *, timeout_s: float, credential: bytes) -> None:
-        """Connect. Blocks for ``timeout_s`` at most, beside the resolver's own patience. Raises OSError."""
+        """Connect. Blocks for ``timeout_s`` at each address of the host, and as long as the resolver. Raises OSError."""
         self._timeout_s = timeout_s
         self._frame = credential + uint(_AUTH_NONE) + opaque(b"")
         self._xids = itertools.count(secrets.randbits(31))  # a server may keep answers by xid and address

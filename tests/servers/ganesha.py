@@ -50,7 +50,7 @@ EXPORT {{
 
 
 class GaneshaServer:
-    """Serves ``root``, a new folder below ``folder``; the export ``refused`` is for ports below 1024, ``hidden`` for nobody."""
+    """Serves ``root``, a new folder below ``folder``; ``refused`` is exported to ports below 1024, ``hidden`` to nobody."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
