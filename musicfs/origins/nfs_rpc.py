@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
-import select
 import socket
 import time
 from collections.abc import Callable, Container, Sequence
@@ -87,13 +86,6 @@ class RpcConnection:
         self._socket = socket.create_connection((host, port), timeout_s)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-
-    @property
-    def usable(self) -> bool:
-        """Whether an idle connection is still open: the server has neither closed it nor sent what nobody asked for."""
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN | getattr(select, "POLLRDHUP", 0))
-        return not poll.poll(0)
 
     def call(self, call: Call[T]) -> T:
         """One call. Raises StatusError, RpcError, XdrError, and OSError (TimeoutError among them)."""

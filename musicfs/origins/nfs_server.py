@@ -153,14 +153,8 @@ class NfsServer:
                 connection.close()
 
     def _take_idle(self) -> RpcConnection | None:
-        while True:
-            with self._lock:
-                if not self._idle:
-                    return None
-                connection = self._idle.pop()
-            if connection.usable:
-                return connection
-            connection.close()
+        with self._lock:
+            return self._idle.pop() if self._idle else None
 
     def _drop_idle(self) -> None:
         with self._lock:

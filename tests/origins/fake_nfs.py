@@ -32,6 +32,7 @@ class FakeNfs:
         self.failures: dict[tuple[int, int], list[int]] = {}  # (program, procedure) -> statuses still to be answered
         self.raw: list[bytes] = []  # sent as they are, in place of the next answers
         self.submount_fsid = 2
+        self.unlinked: set[bytes] = set()  # deleted, but still open on the server: the handle works
         self.calls: list[tuple[int, int]] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
@@ -111,7 +112,7 @@ class FakeNfs:
                 return uint(0) + self._attributes_of(name)
             case 3:
                 wanted = call.opaque()
-                if wanted not in self.files:
+                if wanted not in self.files or wanted in self.unlinked:
                     raise StatusError(nfs.NOENT)
                 return uint(0) + opaque(self._handle(wanted)) + self._optional(wanted) + self._optional(name)
             case 6:
@@ -154,6 +155,6 @@ class FakeNfs:
         content = None if name == ROOT else self.files[name]
         kind = 2 if content is None else 1
         fsid = self.submount_fsid if content is None and name != ROOT else 1
-        numbers = b"".join(map(uint, (kind, 0o755, 1, 0, 0)))
+        numbers = b"".join(map(uint, (kind, 0o755, int(name not in self.unlinked), 0, 0)))
         sizes = hyper(len(content or b"")) * 2 + bytes(8) + hyper(fsid) + hyper(len(name))
         return numbers + sizes + b"".join(map(uint, (1, 0, 1_000_000, 5, 1_000_000, 5)))

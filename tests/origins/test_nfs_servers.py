@@ -82,6 +82,13 @@ def test_a_file_that_became_shorter(fake: FakeNfs, origin: NfsOrigin, attributes
         origin.read("a.flac", 0, 2_500_000, version)
 
 
+def test_a_deleted_file_that_the_server_still_holds_open(fake: FakeNfs, origin: NfsOrigin) -> None:
+    version = entries(origin)[0].version
+    fake.unlinked.add(b"a.flac")
+    with pytest.raises(GoneError):
+        origin.read("a.flac", 0, 10, version)
+
+
 def test_a_server_that_asks_to_come_back(fake: FakeNfs, origin: NfsOrigin) -> None:
     version = entries(origin)[0].version
     fake.failures[READ] = [nfs.JUKEBOX]
