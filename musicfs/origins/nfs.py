@@ -9,7 +9,8 @@ every folder on the way; and it shows no attributes with what it read, so that a
 - **Version** is size and mtime in microseconds, as for a folder of this machine: mounted or not, the same everywhere.
 - **Reads**: a file whose handle is known costs one round trip. Every READ brings the attributes the file had after it; a
   range is given out only if each of them is of the version asked for. A handle that is stale or shows another version is
-  looked up again before anything is said about the file.
+  looked up again before anything is said about the file. The bytes of a version are given out while its handle works, even
+  if its name has gone over to another file meanwhile; ``stat``, listings and reads of any version go by the name.
 - **Links** are followed to regular files inside the origin; a target that begins with the export's own path is inside.
 - **Who is asking** is the process's own uid, gid and groups (AUTH_SYS). Ports above 1023 are used, so the export of a Linux
   server needs the option ``insecure``.

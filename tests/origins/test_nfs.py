@@ -16,7 +16,7 @@ import pytest
 
 from musicfs.config.settings import OriginSettings
 from musicfs.errors import ChangedError, ConfigError, DeniedError, GoneError, UnreachableError
-from musicfs.origins import nfs_server
+from musicfs.origins import nfs_server, registry
 from musicfs.origins.contract import Anchored
 from musicfs.origins.local import LocalOrigin
 from musicfs.origins.nfs import NfsOrigin, open_nfs_origin
@@ -318,6 +318,21 @@ def test_restarted_between_reads(subject: NfsSubject, server: GaneshaServer) -> 
     # Nobody asked while it was away: the idle connections are dead, and nothing of that is seen.
     assert subject.origin.read(entry.path, 5, 15, entry.version) == LARGE[5:15]
     subject.origin.check()
+
+
+def test_retried_over_a_restart(server: GaneshaServer, tmp_path: Path) -> None:
+    """As the daemon opens it, a reader sees nothing of a server that is back soon."""
+    plain = NfsSubject(server, tmp_path.name)
+    plain.put("file.flac", LARGE)
+    origin = registry.open_origin(server.settings(tmp_path.name))
+    (entry,) = [file for folder in origin.list() for file in folder.files]
+    server.kill()
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(origin.read, "file.flac", 0, len(LARGE), entry.version)
+        server.start()
+        assert reading.result(20) == LARGE
+    origin.close()
+    plain.origin.close()
 
 
 def test_killed_in_the_middle_of_reads(subject: NfsSubject, server: GaneshaServer) -> None:
