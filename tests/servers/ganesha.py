@@ -82,9 +82,11 @@ class GaneshaServer:
             raise RuntimeError("nfs-ganesha opens files by handle, which only root may: run these tests as root")
         if self._rpcbind is None:
             self._rpcbind = self._spawn(
-                "unshare", "--net", "--mount", "sh", "-c", "mount -t tmpfs -o mode=755 run /run && exec rpcbind -f"
-            )
-        # The process becomes sh and then rpcbind: one pid, whose namespaces are the new ones once the socket is in them.
+                # rpcbind gives up root, and with that the signal at its parent's death; the end of its pid namespace, which
+                # is that of the shell, takes it along.
+                "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child",
+                "sh", "-c", "mount -t tmpfs -o mode=755 run /run && rpcbind -f; exit",
+            )  # fmt: skip
         inside = Path(f"/proc/{self._rpcbind.pid}")
         self._wait(lambda: _is_up(inside / "root/run"), self._rpcbind)
         self._ganesha = self._spawn(
@@ -95,7 +97,7 @@ class GaneshaServer:
         self._wait(lambda: _answers(self.port) and _answers(self.mount_port), self._ganesha)
 
     def stop(self) -> None:
-        """End everything, politely where that is quick enough; the namespaces go with their last process."""
+        """End everything, ganesha politely; the namespaces go with their last process."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
@@ -104,12 +106,12 @@ class GaneshaServer:
 
     def pause(self) -> None:
         """The server answers nothing from now on; connections are still taken, by the kernel."""
-        for process in self._running():
-            process.send_signal(signal.SIGSTOP)
+        if self._ganesha is not None:
+            self._ganesha.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        for process in self._running():
-            process.send_signal(signal.SIGCONT)
+        if self._ganesha is not None:
+            self._ganesha.send_signal(signal.SIGCONT)
 
     def settings(
         self,
@@ -138,12 +140,11 @@ class GaneshaServer:
     def _log(self) -> Path:
         return self._folder / "log"
 
-    def _running(self) -> list[subprocess.Popen[bytes]]:
-        return [process for process in (self._ganesha, self._rpcbind) if process is not None]
-
     def _end(self, number: signal.Signals) -> None:
-        for process in self._running():
-            process.send_signal(number)
+        for process, how in ((self._ganesha, number), (self._rpcbind, signal.SIGKILL)):
+            if process is None:
+                continue
+            process.send_signal(how)
             process.send_signal(signal.SIGCONT)  # one that is paused would not notice
             try:
                 process.wait(STOP_TIMEOUT_S)
