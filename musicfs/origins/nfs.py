@@ -105,7 +105,10 @@ class NfsOrigin:
         if not _is_canonical(path) or not self._serves(path):
             return None
         found = self._find(path)
-        return make_entry(path, found.attributes) if isinstance(found, Found) else None
+        if not isinstance(found, Found):
+            return None
+        self._tree.files.put(self._place.inside(path), found.handle)
+        return make_entry(path, found.attributes)
 
     def read(self, path: str, start: int, stop: int, version: str) -> bytes:
         if not _is_canonical(path):

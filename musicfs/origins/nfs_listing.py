@@ -24,7 +24,7 @@ from musicfs.origins.nfs_tree import Found, NfsTree, Unserved
 from musicfs.origins.oserrors import printable
 from musicfs.origins.selection import Selection, is_junk
 
-AHEAD = 8  # folders fetched before they are asked for, and threads that do it
+AHEAD = 16  # folders fetched before they are asked for, and threads that do it
 _ATTEMPTS = 3
 _KINDS = {
     stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a character device", stat.S_IFBLK: "a block device"

@@ -22,7 +22,7 @@ from musicfs.origins.local import LocalOrigin
 from musicfs.origins.nfs import NfsOrigin, open_nfs_origin
 from musicfs.origins.nfs_rpc import unix_credential
 from musicfs.testing.origin_suite import OriginSuite, Subject
-from tests.origins.round_trips import RoundTrips
+from musicfs.testing.proxy import CountingProxy
 from tests.origins.subjects import FolderSubject
 from tests.servers.ganesha import GaneshaServer
 
@@ -408,6 +408,29 @@ def test_paused(subject: NfsSubject, server: GaneshaServer) -> None:
     subject.origin.check()
 
 
+def test_a_line_that_is_cut(server: GaneshaServer, tmp_path: Path) -> None:
+    """In the middle of an answer, again and again: the range comes whole or not at all, and then it comes."""
+    plain = NfsSubject(server, tmp_path.name)
+    plain.put("file.flac", LARGE)
+    with CountingProxy(server.port) as proxy:
+        origin = open_origin(msgspec.structs.replace(server.settings(tmp_path.name), port=proxy.port))
+        (entry,) = [file for folder in origin.list() for file in folder.files]
+        for after_bytes in (1, 100, 100_000, 1_048_700, 2_900_000):
+            proxy.cut()
+            proxy.refuse()
+            with pytest.raises(UnreachableError):
+                origin.read("file.flac", 0, len(LARGE), entry.version)
+            proxy.resume()
+            proxy.cut_after(after_bytes)
+            with pytest.raises(UnreachableError):
+                origin.read("file.flac", 0, len(LARGE), entry.version)
+            assert origin.read("file.flac", 0, len(LARGE), entry.version) == LARGE
+            proxy.cut()  # a connection that is idle: nobody notices
+            assert origin.read("file.flac", 0, len(LARGE), entry.version) == LARGE
+        origin.close()
+    plain.origin.close()
+
+
 def test_close_ends_what_is_under_way(server: GaneshaServer, tmp_path: Path) -> None:
     subject = NfsSubject(server, tmp_path.name, server.settings(tmp_path.name, timeout_s=60))
     subject.put("file.flac", b"1")
@@ -431,24 +454,25 @@ def test_close_ends_what_is_under_way(server: GaneshaServer, tmp_path: Path) -> 
 
 def test_round_trips(server: GaneshaServer, tmp_path: Path) -> None:
     plain = NfsSubject(server, tmp_path.name)
-    for number in range(1, 4):
+    for number in range(1, 5):
         plain.put(f"Artist/Album/Disc/{number}.flac", b"12345")
-    first, second, third = [entry for folder in plain.origin.list() for entry in folder.files]
-    with RoundTrips(server.port) as proxy:
+    first, second, third, fourth = [entry for folder in plain.origin.list() for entry in folder.files]
+    with CountingProxy(server.port) as proxy:
         origin = open_origin(msgspec.structs.replace(server.settings(tmp_path.name), port=proxy.port))
 
         def cost(action: Callable[[], object]) -> int:
-            before = proxy.count
+            proxy.reset()
             action()
-            return proxy.count - before
+            return proxy.snapshot().turns
 
         assert cost(lambda: origin.stat(first.path)) == 1 + 5  # the server's limits, then name after name
         assert cost(lambda: origin.stat(second.path)) == 1  # every name on the way at once
-        assert cost(lambda: origin.read(second.path, 0, 5, second.version)) == 2  # find it, read it
-        assert cost(lambda: origin.read(second.path, 1, 4, second.version)) == 1
+        assert cost(lambda: origin.read(third.path, 0, 5, third.version)) == 2  # find it, read it
+        assert cost(lambda: origin.read(third.path, 1, 4, third.version)) == 1
+        assert cost(lambda: origin.read(second.path, 1, 4, second.version)) == 1  # known from stat
         assert cost(lambda: origin.read(second.path, 0, 5, "")) == 2
         assert cost(lambda: list(origin.list())) == 1 + 4  # the root is proven; each folder is one page
-        assert cost(lambda: origin.read(third.path, 0, 5, third.version)) == 1  # known from the listing
+        assert cost(lambda: origin.read(fourth.path, 0, 5, fourth.version)) == 1  # known from the listing
         origin.close()
     plain.origin.close()
 
