@@ -54,7 +54,8 @@ class OriginSettings(_Section, frozen=True, kw_only=True):
     user: str = ""  # the same as username
     password: SecretReference = ""
     share: str = ""  # smb
-    export: str = ""  # nfs
+    export: str = ""  # nfs, as the one below
+    mount_port: Port = 0  # of the MOUNT service; 0: ask the server's port mapper
     bucket: str = ""  # s3, as the four below
     prefix: str = ""
     region: str = ""

@@ -36,7 +36,7 @@ class Kind(msgspec.Struct, frozen=True):
 KINDS: Mapping[str, Kind] = {
     "local": Kind("musicfs.origins.local", "open_local_origin", hint="a folder of this machine"),
     "mounted": Kind("musicfs.origins.mounted", "open_mounted_origin", manners=MOUNTED_MANNERS),
-    "nfs": Kind("musicfs.origins.nfs", "open_nfs_origin", "nfs", "an NFS export", REMOTE_MANNERS),
+    "nfs": Kind("musicfs.origins.nfs", "open_nfs_origin", hint="an NFS export", manners=REMOTE_MANNERS),
     "smb": Kind("musicfs.origins.smb", "open_smb_origin", "smb", "a Windows or Samba share", REMOTE_MANNERS),
     "s3": Kind("musicfs.origins.objects", "open_s3_origin", "s3", "a bucket of an S3 store", REMOTE_MANNERS, True),
     "sftp": Kind("musicfs.origins.sftp", "open_sftp_origin", "sftp", "a folder reached with ssh", REMOTE_MANNERS),
