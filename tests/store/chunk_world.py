@@ -40,7 +40,7 @@ class World:
 
     def __init__(self, path: Path, digest: Digest = xxhash.xxh3_128_digest) -> None:
         self.path = path
-        assert prepare_chunks(str(path)) is None
+        assert not prepare_chunks(str(path))
         self.store = ChunkStore(str(path), limit_bytes=LIMIT_BYTES, clock=Ticks(), digest=digest)
         self.keep = ChunkUpkeep(self.store)
         self.cut = Chunker()
