@@ -334,3 +334,4 @@ class Writing:
         self.txn.delete(key, db=self.tables.chunks)
         self.txn.put(key, b"", db=self.tables.lost)
         self.totals.chunk_bytes -= length
+        self.totals.recount = True  # if the length was damaged too

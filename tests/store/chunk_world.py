@@ -111,7 +111,7 @@ def check_tables(store: ChunkStore) -> None:
         manifests, contents, uses = map(rows, (tables.manifests, tables.contents, tables.uses))
     with tables.reading() as reading:
         totals = tables.totals(reading)
-    counted = Totals(bad=totals.bad, recount=totals.recount)
+    counted = Totals(bad=totals.bad, leaked=totals.leaked, recount=totals.recount)
     names: Counter[bytes] = Counter()
     expected_uses = set()
     for key, raw in contents.items():
