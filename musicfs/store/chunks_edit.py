@@ -68,6 +68,7 @@ class ContentEdit:
                 self._manifest = Manifest()
                 if self.record.mapped:
                     self._manifest_changed = True
+                    self._write.totals.leaked += 1
                     self._write.totals.recount = True
         return self._manifest
 

@@ -122,7 +122,8 @@ class Totals(msgspec.Struct, array_like=True):
     edge_bytes: int = 0  # pages of all blocks at the edges of their content
     complete: int = 0  # contents
     bad: int = 0  # pieces found damaged, ever
-    recount: bool = False  # damage was found that may have taken references with it
+    leaked: int = 0  # manifests that were found damaged: what they named is still counted as named
+    recount: bool = False  # damage was found that these sums may not agree with
 
 
 class StoreStats(msgspec.Struct, frozen=True):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import struct
 import sys
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -41,12 +43,14 @@ _KEY_BITS = 8 * HASH_BYTES
 _COLLISIONS_MAX = 1024
 _SMALLEST_MAP_BYTES = 128 << 30
 _LARGEST_MAP_BYTES = 32 << 40  # a quarter of what a process can address on x86-64
-_TRIES = "tries"
-_TRIES_MAX = 2
+_UNCLEAN = "unclean"
+_UNCLEAN_MAX = 3
 
 # The hash of bytes with a seed: 16 bytes. Tests put a weak one in its place.
 Digest = Callable[[bytes | bytearray | memoryview, int], bytes]
 _encode = msgspec.msgpack.encode
+# LMDB's own errors, and values that do not decode: somebody else wrote them, or a disk did.
+_FAILURES = (lmdb.Error, msgspec.MsgspecError, struct.error)
 _totals_decoder = msgspec.msgpack.Decoder(Totals)
 
 
@@ -59,39 +63,40 @@ def map_size_bytes(limit_bytes: int) -> int:
     return min(_LARGEST_MAP_BYTES, 1 << (wanted - 1).bit_length())
 
 
-def prepare_chunks(path: str) -> str | None:
-    """Make the store in ``path`` fit to be opened, before any process does; returns where one was put aside, or None.
+def prepare_chunks(path: str) -> bool:
+    """Make the store in ``path`` fit to be opened, before any process does; True if a damaged one was replaced.
 
-    A store that is damaged, foreign, or was in use at two unclean stops before anything was :func:`confirm_chunks`-ed is
-    put aside and an empty one takes its place: its content can be fetched again. Blocks; after an unclean stop for the
-    seconds of a probe, so that the mount may want to do this beside its other work.
+    A store that is damaged or foreign, or was in use at three unclean stops in a row without being confirmed
+    (:func:`confirm_chunks`), goes and an empty one takes its place: its content can be fetched again. Blocks; after an
+    unclean stop for the seconds of a probe in a child process, so that a mount may want to do this beside its other work.
     """
-    tries = _count_tries(path)
-    if tries > _TRIES_MAX:
+    if _count_unclean_stops(path) >= _UNCLEAN_MAX:
         environment.note_damage(path)
     aside = environment.prepare(path, create=_create, check_schema=_check_schema)
-    if aside is not None:
-        confirm_chunks(path)
-    return aside
+    if aside is None:
+        return False
+    confirm_chunks(path)
+    shutil.rmtree(aside, ignore_errors=True)  # unlike the user's own files: it may be as large as the limit
+    return True
 
 
-def _count_tries(path: str) -> int:
-    """How many times in a row the store was opened and neither confirmed nor closed in order, this time included."""
+def _count_unclean_stops(path: str) -> int:
+    """How many of the last stops were unclean without the store having been confirmed before."""
     if os.path.exists(os.path.join(path, "clean")) or not os.path.exists(os.path.join(path, "data.mdb")):
         confirm_chunks(path)
-        return 1
+        return 0
     try:
-        with open(os.path.join(path, _TRIES), "a+b", buffering=0) as file:
+        with open(os.path.join(path, _UNCLEAN), "ab", buffering=0) as file:
             file.write(b".")
-            return 1 + os.fstat(file.fileno()).st_size
+            return os.fstat(file.fileno()).st_size
     except OSError:
         return 1  # a disk that cannot be written cannot count
 
 
 def confirm_chunks(path: str) -> None:
-    """Note that the store has served for a while: a crash from now on is not blamed on it before the second one."""
+    """Note that the store has served for a while, ten seconds say: earlier crashes were not its fault."""
     with contextlib.suppress(OSError):
-        os.unlink(os.path.join(path, _TRIES))
+        os.unlink(os.path.join(path, _UNCLEAN))
 
 
 def _create(path: str) -> None:
@@ -153,8 +158,16 @@ class ChunkTables:
         try:
             with self.env.begin(buffers=True) as txn:
                 yield txn
-        except lmdb.Error as error:
-            raise environment.store_error(self.path, error) from error
+        except _FAILURES as error:
+            raise self.failed(error) from error
+
+    def failed(self, error: Exception) -> StoreError:
+        """What to raise for an error of LMDB, or for a value that nobody wrote; damage is noted for the next start."""
+        if environment.is_damage(error):
+            environment.note_damage(self.path)
+        if isinstance(error, lmdb.Error):
+            return environment.store_error(self.path, error)
+        return StoreError(f"{self.path}: {error}", remedy="unmount, and mount again: the content store begins empty")
 
     # Hashes.
 
@@ -243,12 +256,12 @@ class Writing:
         try:
             self.txn = tables.env.begin(write=True, buffers=True)
         except lmdb.Error as error:
-            raise environment.store_error(tables.path, error) from error
+            raise tables.failed(error) from error
         try:
             self.totals = tables.totals(self.txn)
-        except BaseException:  # the lock must not stay taken, whatever was found there
-            self.txn.abort()
-            raise
+        except _FAILURES as error:
+            self.txn.abort()  # the lock must not stay taken
+            raise tables.failed(error) from error
 
     def __enter__(self) -> Writing:
         return self
@@ -262,11 +275,11 @@ class Writing:
                 self.txn.commit()
             except lmdb.Error as failed:
                 self.txn.abort()
-                raise environment.store_error(self.tables.path, failed) from failed
+                raise self.tables.failed(failed) from failed
             return
         self.txn.abort()
-        if isinstance(error, lmdb.Error):
-            raise environment.store_error(self.tables.path, error) from error
+        if isinstance(error, _FAILURES):
+            raise self.tables.failed(error) from error
 
     # Chunks and how often they are referred to.
 
@@ -321,3 +334,4 @@ class Writing:
         self.txn.delete(key, db=self.tables.chunks)
         self.txn.put(key, b"", db=self.tables.lost)
         self.totals.chunk_bytes -= length
+        self.totals.recount = True  # if the length was damaged too

@@ -82,10 +82,14 @@ class ChunkUpkeep:
             yield from found
 
     def tidy(self) -> bool:
-        """Finish what the discarding of damaged pieces left to do; cheap when there is nothing. True: a verify is due."""
+        """Finish what the discarding of damaged pieces left to do; cheap when there is nothing.
+
+        True: a damaged manifest went, and chunks that only it named take room until the next :meth:`verify`.
+        """
         chunks_verify.drop_lost(self._tables)
+        chunks_verify.recount(self._tables)
         with self._tables.reading() as txn:
-            return self._tables.totals(txn).recount
+            return self._tables.totals(txn).leaked > 0
 
     def verify(self, on_bad: Callable[[Piece], None], stop: Callable[[], bool] = _never) -> bool:
         """Read everything and put it right; see :func:`~musicfs.store.chunks_verify.verify`."""

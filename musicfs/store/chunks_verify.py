@@ -47,11 +47,16 @@ def verify(tables: ChunkTables, on_bad: OnBad, stop: Stop) -> bool:
         _discard(tables, bad, on_bad)
         if stop():
             return False
+    with tables.reading() as txn:
+        leaked = tables.totals(txn).leaked
     if not _verify_blocks(tables, on_bad, stop) or not _verify_chunks(tables, on_bad, stop):
         return False
     _drop_idle_uses(tables)
     drop_lost(tables)
     recount(tables)
+    if leaked:
+        with Writing(tables) as write:
+            write.totals.leaked -= leaked  # a manifest that was lost meanwhile is for the next time
     return True
 
 
@@ -296,7 +301,8 @@ def recount(tables: ChunkTables) -> None:
 
 def count_totals(tables: ChunkTables, txn: lmdb.Transaction[memoryview]) -> Totals:
     """The counters from what they count. Reads records and manifests, no content."""
-    totals = Totals(bad=tables.totals(txn).bad)
+    known = tables.totals(txn)
+    totals = Totals(bad=known.bad, leaked=known.leaked)
     with txn.cursor(tables.contents) as cursor:
         for raw in cursor.iternext(keys=False):
             record = decode_record(raw)

@@ -41,6 +41,7 @@ _PAGE_SIZES = frozenset((4096, 8192, 16384, 32768, 65536))
 _CLEAN_MARK = "clean"
 _DAMAGE_MARK = "damaged"
 _SEALED_BYTES = 16 << 20  # some 20,000 tracks; hashing it takes two milliseconds, and a mount must be there at once
+_FULL_BYTES = 16 << 20  # about what one transaction writes
 _PROBE_TIMEOUT_S = 60.0
 
 
@@ -82,10 +83,19 @@ def open_environment(
 
 def store_error(path: str, error: lmdb.Error) -> StoreError:
     """What an error of LMDB means to us: no room (on the disk or in the map), or something else."""
-    full = isinstance(error, lmdb.DiskError | lmdb.MapFullError) or getattr(error, "code", 0) == errno.ENOSPC
-    if full:
+    code = getattr(error, "code", 0)
+    full = isinstance(error, lmdb.DiskError | lmdb.MapFullError) or code == errno.ENOSPC
+    if full or (code == errno.EIO and _is_full(path)):  # liblmdb 0.9 mdb_page_flush: a short write is EIO
         return DiskFullError(f"{path}: {error}", remedy="free some space on this disk")
     return StoreError(f"{path}: {error}", remedy="stop MusicFS and delete this folder; it is rebuilt")
+
+
+def _is_full(path: str) -> bool:
+    try:
+        found = os.statvfs(path)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < _FULL_BYTES
 
 
 def prepare(path: str, *, create: Callable[[str], None], check_schema: Callable[[str], None]) -> str | None:

@@ -40,7 +40,7 @@ class World:
 
     def __init__(self, path: Path, digest: Digest = xxhash.xxh3_128_digest) -> None:
         self.path = path
-        assert prepare_chunks(str(path)) is None
+        assert not prepare_chunks(str(path))
         self.store = ChunkStore(str(path), limit_bytes=LIMIT_BYTES, clock=Ticks(), digest=digest)
         self.keep = ChunkUpkeep(self.store)
         self.cut = Chunker()
@@ -111,7 +111,7 @@ def check_tables(store: ChunkStore) -> None:
         manifests, contents, uses = map(rows, (tables.manifests, tables.contents, tables.uses))
     with tables.reading() as reading:
         totals = tables.totals(reading)
-    counted = Totals(bad=totals.bad, recount=totals.recount)
+    counted = Totals(bad=totals.bad, leaked=totals.leaked, recount=totals.recount)
     names: Counter[bytes] = Counter()
     expected_uses = set()
     for key, raw in contents.items():

@@ -28,6 +28,8 @@ DATA = (
     _BASE[:3_000],
     b"x",
     _BASE,
+    b"y",
+    noise(5, 3_000),
 )
 CONTENTS = [Content(bytes((number,)) * 16, len(data)) for number, data in enumerate(DATA)]
 # (new, old, where the equal bytes start in each, how many)
@@ -80,6 +82,11 @@ class StoreMachine(RuleBasedStateMachine):
     def recut(self, which: int) -> None:
         complete = self.world.store.coverage(CONTENTS[which]).complete
         assert self.world.keep.recut(CONTENTS[which], self.world.cut) == complete
+
+    @rule(which=st.sets(some, min_size=3))
+    def put_and_recut(self, which: set[int]) -> None:
+        for one in which:
+            self.world.put_recut(CONTENTS[one], DATA[one])
 
     @rule(which=some)
     def recut_what_waits(self, which: int) -> None:
