@@ -20,13 +20,15 @@ from musicfs.model import Entry
 from musicfs.origins import smb_messages as messages
 from musicfs.origins.contract import Caps, Folder, RangeCost
 from musicfs.origins.selection import Selection, is_junk
-from musicfs.origins.smb_errors import ABSENT, SUCCESS, gone, path_error, unreachable
+from musicfs.origins.smb_errors import ABSENT, SUCCESS, changed, gone, path_error, unreachable
 from musicfs.origins.smb_listing import SmbListing
 from musicfs.origins.smb_names import can_exist, split_root, to_server
 from musicfs.origins.smb_pool import Pool
 from musicfs.origins.smb_reading import WantedRange, facts_in, open_and_read, read_open_file
 
 CAPS = Caps(parallel=32, range_cost=RangeCost.ROUND_TRIP, stable_version=False, slow_stat=True, case_sensitive=False)
+
+_OFFSET_MAX = (1 << 63) - 1  # servers take offsets as signed numbers
 
 
 class SmbOrigin:
@@ -90,6 +92,8 @@ class SmbOrigin:
     def read(self, path: str, start: int, stop: int, version: str) -> bytes:
         if not can_exist(path):
             raise gone(self._id, path)
+        if not 0 <= start <= stop <= _OFFSET_MAX:
+            raise changed(self._id, path, f"has no bytes {start} to {stop}")
         wanted = WantedRange(self._id, path, start, stop, version)
         data = read_open_file(self._pool, wanted)
         if data is not None:

@@ -47,11 +47,14 @@ class Answer(msgspec.Struct, frozen=True):
 class Exchange:
     """Requests that were sent together; their answers are collected, or the whole abandoned, once."""
 
-    __slots__ = ("connection", "deadline", "requests")
+    __slots__ = ("connection", "data_bytes", "deadline", "requests")
 
-    def __init__(self, connection: SmbConnection, requests: Sequence[Request], deadline: float) -> None:
+    def __init__(
+        self, connection: SmbConnection, requests: Sequence[Request], data_bytes: int, deadline: float
+    ) -> None:
         self.connection = connection
         self.requests = requests
+        self.data_bytes = data_bytes  # of files, that the answers will hold
         self.deadline = deadline
 
     def collect(self) -> list[Answer]:
@@ -78,8 +81,8 @@ class SmbConnection:
         self._tree_id: int = tree.tree_connect_id
         self._turn = threading.Condition()
         self._abandoned: collections.deque[Request] = collections.deque()
-        self._on_the_way = 0
-        self.last_used = time.monotonic()
+        self._load_bytes = 0
+        self._last_used = time.monotonic()
         # With credits for less than a whole read, and for the question about the version behind it.
         affordable = (max(1, self._credits() - 4)) * messages.CREDIT_BYTES
         largest = min(_READ_BYTES_MAX, connection.max_read_size, affordable)
@@ -97,9 +100,14 @@ class SmbConnection:
         return bool(self._connection.supports_multi_credit)
 
     @property
-    def load(self) -> int:
-        """Exchanges whose answers nobody has collected yet."""
-        return self._on_the_way
+    def load_bytes(self) -> int:
+        """Bytes of files that were asked for and not collected yet: other answers may have to wait behind them."""
+        return self._load_bytes
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since anything was sent."""
+        return time.monotonic() - self._last_used
 
     def send(self, *requests: messages.Message) -> Exchange:
         """Send ``requests`` as one compound: each may use the file that the one before opened.
@@ -151,7 +159,7 @@ class SmbConnection:
         """See :meth:`Exchange.abandon`."""
         self._abandoned.extend(exchange.requests)
         with self._turn:
-            self._on_the_way -= 1
+            self._load_bytes -= exchange.data_bytes
 
     def close(self) -> None:
         """Close the connection, which closes every file and the session on the server too; idempotent.
@@ -179,7 +187,7 @@ class SmbConnection:
         for request in exchange.requests:
             self._connection.outstanding_requests.pop(request.message["message_id"].get_value(), None)
         with self._turn:
-            self._on_the_way -= 1
+            self._load_bytes -= exchange.data_bytes
             self._turn.notify_all()
 
     def _sweep(self) -> None:
@@ -198,12 +206,13 @@ class SmbConnection:
             sent = self._connection.send_compound(
                 list(requests), sid=self._session_id, tid=self._tree_id, related=len(requests) > 1
             )
-        except (SMBException, OSError, ValueError) as error:
+        except (SMBException, OSError) as error:
             self.close()  # what was sent in part cannot be followed by anything
             raise self._lost("closed the connection") from error
-        self._on_the_way += 1
-        self.last_used = time.monotonic()
-        return Exchange(self, sent, deadline)
+        data_bytes = sum(map(messages.data_bytes_of, requests))
+        self._load_bytes += data_bytes
+        self._last_used = time.monotonic()
+        return Exchange(self, sent, data_bytes, deadline)
 
     def _affords(self, requests: Sequence[messages.Message]) -> bool:
         multi = self.multi_credit

@@ -99,7 +99,7 @@ def _create(path: str, access: int, options: int) -> Message:
     message["share_access"] = _SHARE_ALL
     message["create_disposition"] = _OPEN
     message["create_options"] = options
-    message["buffer_path"] = path.encode("utf-16-le")
+    message["buffer_path"] = path.encode("utf-16-le") or b"\0\0"  # the library's way to say no path
     return message
 
 
@@ -147,12 +147,15 @@ def echo() -> Message:
 
 def credits_of(message: Message) -> int:
     """The credits that a server with large transfers charges for ``message``, [MS-SMB2] 3.2.4.1.5."""
-    size_bytes = 1
-    if isinstance(message, SMB2ReadRequest):
-        size_bytes = message["length"].get_value()
-    elif isinstance(message, SMB2QueryDirectoryRequest):
+    size_bytes = data_bytes_of(message)
+    if isinstance(message, SMB2QueryDirectoryRequest):
         size_bytes = message["output_buffer_length"].get_value()
     return max(0, size_bytes - 1) // CREDIT_BYTES + 1
+
+
+def data_bytes_of(message: Message) -> int:
+    """How much of a file the answer to ``message`` will hold."""
+    return int(message["length"].get_value()) if isinstance(message, SMB2ReadRequest) else 0
 
 
 def file_id_of(body: bytes) -> bytes:
