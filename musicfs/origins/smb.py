@@ -3,8 +3,10 @@
 Served are regular files. Samba follows symbolic links itself, where they stay inside the share, and shows what they lead to;
 a folder that links to one above it is left out, as it has no end. Links that Windows leaves to its clients, and junctions,
 are not followed. Names are matched by the server's rules, usually without regard to case. ``version`` is size and time of
-the last write in 100 ns, as every client of the share sees it; the time of the last change of anything and the file's id
-are the entry's hints.
+the last write in 100 ns, as every client of the share sees it. The entry's hints are the file's id and the server's time of
+change, which Windows keeps like a ctime; Samba says the time of the last write there too.
+
+Samba shows FIFOs and sockets as empty files, and does not show names at all that are not UTF-8.
 
 Requests travel in compounds: a stat, the listing of a folder and the first read of a file cost one round trip each, and so
 does every further read while the file is kept open. That a path is missing is believed once the root has been seen.

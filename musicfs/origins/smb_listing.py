@@ -144,7 +144,7 @@ class SmbListing:
             node.identity = _identity(messages.facts_of(facts.body))
         try:
             found = self._names(node.path, exchange.connection, names, more)
-        except _HiddenError as error:
+        except _RefusedError as error:
             node.folder = self._explain(error.status, node.path, required=required)
             return
         except (struct.error, UnicodeDecodeError) as error:
@@ -155,19 +155,19 @@ class SmbListing:
         if names.status == NO_MORE_FILES:
             return []
         if names.status != SUCCESS:
-            raise _HiddenError(names.status)
+            raise _RefusedError(names.status)
         found = list(messages.names_of(names.body))
         if more.status == NO_MORE_FILES:
             return found
         if more.status != SUCCESS:
-            raise _HiddenError(more.status)
+            raise _RefusedError(more.status)
         return self._large_folder(path, connection)
 
     def _large_folder(self, path: str, connection: SmbConnection) -> Names:
         """All names of a folder whose names do not fit into two answers: it is opened again, and read to its end."""
         (opened,) = connection.ask(messages.open_folder(to_server(self._root, path)))
         if opened.status != SUCCESS:
-            raise _HiddenError(opened.status)
+            raise _RefusedError(opened.status)
         file_id = messages.file_id_of(opened.body)
         found: Names = []
         try:
@@ -177,7 +177,7 @@ class SmbListing:
                 if answer.status == NO_MORE_FILES:
                     return found
                 if answer.status != SUCCESS:
-                    raise _HiddenError(answer.status)
+                    raise _RefusedError(answer.status)
                 found += messages.names_of(answer.body)
         finally:
             connection.post(messages.close_file(file_id))
@@ -214,7 +214,7 @@ class SmbListing:
         return Folder(node.path, tuple(files), tuple(skipped)), children
 
 
-class _HiddenError(Exception):
+class _RefusedError(Exception):
     """A folder that was opened could not be listed."""
 
     def __init__(self, status: int) -> None:
@@ -234,8 +234,11 @@ def _unserved(node: _Node, name: str, facts: Facts) -> str:
 
 
 def _identity(facts: Facts) -> tuple[int, ...]:
-    """What tells a folder from every other: file ids alone repeat where the share spans several filesystems."""
-    return (facts.file_id, facts.created, facts.written, facts.changed)
+    """What tells a folder from every other: file ids alone repeat where the share spans several filesystems.
+
+    Not the time of creation, which Samba makes up from the others where it knows none, the last access among them.
+    """
+    return (facts.file_id, facts.written, facts.changed)
 
 
 def _unique(found: Names) -> Names:

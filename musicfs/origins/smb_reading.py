@@ -10,7 +10,7 @@ from __future__ import annotations
 import collections
 import struct
 
-from musicfs.errors import ChangedError, GoneError, UnreachableError
+from musicfs.errors import ChangedError, UnreachableError
 from musicfs.origins import smb_messages as messages
 from musicfs.origins.smb_connection import Answer, Exchange
 from musicfs.origins.smb_errors import (
@@ -30,7 +30,7 @@ AHEAD_BYTES = 8 << 20
 
 
 class WantedRange:
-    """What one call of ``read`` wants, and the proof that answers are that."""
+    """What one call of ``read`` wants, ``0 <= start <= stop``, and the proof that answers are that."""
 
     __slots__ = ("origin_id", "path", "start", "stop", "version")
 
@@ -41,21 +41,19 @@ class WantedRange:
         self.stop = stop
         self.version = version
 
-    def prove(self, facts: Facts) -> None:
-        """Raise unless ``facts`` are of a file that has this range, in this version."""
-        if facts.is_folder or facts.deleted:
-            raise gone(self.origin_id, self.path)
-        if self.version and facts.version != self.version:
-            raise changed(self.origin_id, self.path)
-        if not 0 <= self.start <= self.stop <= facts.size_bytes:
-            raise changed(self.origin_id, self.path, f"has no bytes {self.start} to {self.stop} in {facts.size_bytes}")
+    def take(self, answers: list[Answer], size_bytes: int, *, kept: bool) -> memoryview:
+        """The ``size_bytes`` in the answers to :func:`plan_part`, proven to be of a file with this range and version.
 
-    def take(self, answers: list[Answer], size_bytes: int) -> memoryview:
-        """The ``size_bytes`` in the answers to :func:`plan_part`, proven to be of the version."""
+        ``kept`` says that the file was open before this call: then its name may have gone to another. A file that loses its
+        name only after this call opened it is as good as any.
+        """
         *read, asked = answers
-        if any(answer.status in STALE for answer in answers):
-            raise gone(self.origin_id, self.path)
-        self.prove(facts_in(asked, self.origin_id, self.path))
+        if kept and any(answer.status in STALE for answer in answers):
+            raise _StaleError
+        facts = facts_in(asked, self.origin_id, self.path)
+        if kept and facts.deleted:
+            raise _StaleError
+        self._prove(facts)
         if not read:
             return memoryview(b"")
         if read[0].status != SUCCESS:
@@ -64,6 +62,18 @@ class WantedRange:
         if len(data) != size_bytes:
             raise changed(self.origin_id, self.path, "was changed while it was read")
         return data
+
+    def _prove(self, facts: Facts) -> None:
+        if facts.is_folder:
+            raise gone(self.origin_id, self.path)
+        if self.version and facts.version != self.version:
+            raise changed(self.origin_id, self.path)
+        if self.stop > facts.size_bytes:
+            raise changed(self.origin_id, self.path, f"has no bytes {self.start} to {self.stop} in {facts.size_bytes}")
+
+
+class _StaleError(Exception):
+    """A file that was kept open is not the one of its name any more, or not open any more."""
 
 
 def facts_in(answer: Answer, origin_id: str, path: str) -> Facts:
@@ -90,9 +100,9 @@ def read_open_file(pool: Pool, wanted: WantedRange) -> bytes | None:
         return None
     stale = True
     try:
-        data = _read_through(handle, wanted, wanted.start)
+        data = _read_through(handle, wanted, wanted.start, [], kept=True)
         stale = False
-    except (ChangedError, GoneError):
+    except (ChangedError, _StaleError):
         return None
     finally:
         pool.handles.give_back(handle, stale=stale)
@@ -105,7 +115,7 @@ def open_and_read(pool: Pool, wanted: WantedRange, server_path: str) -> bytes | 
     Opening it, the first part and its version are one round trip.
     """
     connection = pool.pick()
-    part_stop = max(wanted.start, min(wanted.stop, wanted.start + connection.read_bytes))
+    part_stop = min(wanted.stop, wanted.start + connection.read_bytes)
     opened, *answers = connection.ask(
         messages.open_file(server_path, for_data=True), *plan_part(wanted.start, part_stop)
     )
@@ -114,36 +124,35 @@ def open_and_read(pool: Pool, wanted: WantedRange, server_path: str) -> bytes | 
     handle = Handle(connection, wanted.path, messages.file_id_of(opened.body))
     stale = True
     try:
-        first = wanted.take(answers, part_stop - wanted.start)
+        first = wanted.take(answers, part_stop - wanted.start, kept=False)
         pool.handles.keep(handle)
-        data = bytes(first) if part_stop == wanted.stop else _read_through(handle, wanted, part_stop, first)
+        data = _read_through(handle, wanted, part_stop, [first], kept=False)
         stale = False
     finally:
         pool.handles.give_back(handle, stale=stale)
     return data
 
 
-def _read_through(handle: Handle, wanted: WantedRange, start: int, *parts: memoryview) -> bytes:
+def _read_through(handle: Handle, wanted: WantedRange, start: int, parts: list[memoryview], *, kept: bool) -> bytes:
     """``parts`` with the bytes ``[start, wanted.stop)`` behind them; requests do not wait for the answers before them."""
     connection = handle.connection
-    taken = list(parts)
     waiting: collections.deque[tuple[Exchange, int]] = collections.deque()
     asked = collected = start
+    version_unknown = not parts  # an empty range too is one of a version
     try:
-        while asked < wanted.stop or waiting or not taken:
-            room = not waiting or asked - collected < AHEAD_BYTES
-            if room and (asked < wanted.stop or not (taken or waiting)):
+        while version_unknown or asked < wanted.stop or waiting:
+            if version_unknown or (asked < wanted.stop and asked - collected < AHEAD_BYTES):
                 part_stop = min(wanted.stop, asked + connection.read_bytes)
                 requests = plan_part(asked, part_stop, handle.file_id)
                 exchange = connection.send_now(*requests) if waiting else connection.send(*requests)
                 if exchange is not None:
                     waiting.append((exchange, part_stop - asked))
-                    asked = part_stop
+                    asked, version_unknown = part_stop, False
                     continue
             exchange, size_bytes = waiting.popleft()
-            taken.append(wanted.take(exchange.collect(), size_bytes))
+            parts.append(wanted.take(exchange.collect(), size_bytes, kept=kept))
             collected += size_bytes
     finally:
         for exchange, _ in waiting:
             exchange.abandon()
-    return bytes(taken[0]) if len(taken) == 1 else b"".join(taken)
+    return bytes(parts[0]) if len(parts) == 1 else b"".join(parts)

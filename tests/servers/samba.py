@@ -53,9 +53,6 @@ _CONFIGURATION = """
     server min protocol = SMB2_02
     unix extensions = no
     wide links = no
-    case sensitive = yes
-    preserve case = yes
-    short preserve case = yes
     {extra}
 [{share}]
     path = {root}
@@ -142,7 +139,7 @@ class SambaServer:
         self._signal(signal.SIGKILL)
         self._process.wait(STOP_TIMEOUT_S)
         deadline = time.monotonic() + STOP_TIMEOUT_S
-        while self._has_processes() and time.monotonic() < deadline:
+        while self._pids() and time.monotonic() < deadline:
             time.sleep(0.01)
         self._process = None
 
@@ -153,6 +150,15 @@ class SambaServer:
     def resume(self) -> None:
         """Undo :meth:`pause`."""
         self._signal(signal.SIGCONT)
+
+    def open_files(self) -> set[Path]:
+        """What its processes have open now."""
+        found = set()
+        for pid in self._pids():
+            for link in Path(f"/proc/{pid}/fd").iterdir():
+                with contextlib.suppress(OSError):
+                    found.add(link.readlink())
+        return found
 
     def settings(
         self,
@@ -201,11 +207,16 @@ class SambaServer:
             return True
         return False
 
-    def _has_processes(self) -> bool:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid if self._process else 0, 0)
-            return True
-        return False
+    def _pids(self) -> list[int]:
+        """Its processes that run, without those that have ended and were not waited for yet."""
+        found = []
+        for status in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                # proc(5): the name in parentheses, then state, parent and process group.
+                state, _, group = status.read_text().rpartition(")")[2].split()[:3]
+                if self._process is not None and int(group) == self._process.pid and state not in "ZX":
+                    found.append(int(status.parts[2]))
+        return found
 
     def _signal(self, number: int) -> None:
         if self._process is not None:
