@@ -234,9 +234,7 @@ def test_a_file_truncated_grown_and_removed_under_an_open_handle(folder: Path, o
 
 
 @pytest.mark.parametrize("how", ["rewritten", "truncated", "replaced", "removed"])
-def test_a_file_that_changes_while_it_is_read(
-    how: str, server: SambaServer, folder: Path, open_origin: Opener
-) -> None:
+def test_a_file_that_changes_while_it_is_read(how: str, server: SambaServer, folder: Path, open_origin: Opener) -> None:
     """The change happens while the last parts have not even been asked for: bytes of two versions are never mixed."""
     path = folder / "file.flac"
     old = bytes(64 * MIB)
@@ -342,7 +340,7 @@ def test_close_leaves_nothing(server: SambaServer, folder: Path) -> None:
                 done.result()
         listing = origin.list()
         assert isinstance(listing, Generator)
-    next(listing)
+        next(listing)
         origin.close()
         listing.close()
         with pytest.raises(UnreachableError, match="closed"):
