@@ -8,8 +8,8 @@ change, which Windows keeps like a ctime; Samba says the time of the last write 
 
 Samba shows FIFOs and sockets as empty files, and does not show names at all that are not UTF-8.
 
-Requests travel in compounds: a stat, the listing of a folder and the first read of a file cost one round trip each, and so
-does every further read while the file is kept open. That a path is missing is believed once the root has been seen.
+Requests travel in compounds: a stat, the listing of a folder and a read of any length cost one round trip each. That a path
+is missing is believed once the root has been seen.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
+from msgspec import structs
+
 from musicfs.config.settings import OriginSettings
+from musicfs.errors import GoneError
 from musicfs.model import Entry
 from musicfs.origins import smb_messages as messages
 from musicfs.origins.contract import Caps, Folder, RangeCost
@@ -26,7 +29,7 @@ from musicfs.origins.smb_errors import ABSENT, SUCCESS, changed, gone, path_erro
 from musicfs.origins.smb_listing import SmbListing
 from musicfs.origins.smb_names import can_exist, split_root, to_server
 from musicfs.origins.smb_pool import Pool
-from musicfs.origins.smb_reading import WantedRange, facts_in, open_and_read, read_open_file
+from musicfs.origins.smb_reading import RangeRead, facts_in
 
 CAPS = Caps(parallel=32, range_cost=RangeCost.ROUND_TRIP, stable_version=False, slow_stat=True, case_sensitive=False)
 
@@ -36,7 +39,7 @@ _OFFSET_MAX = (1 << 63) - 1  # servers take offsets as signed numbers
 class SmbOrigin:
     """A folder of a share as an :class:`~musicfs.origins.contract.Origin`. Constructing it does no I/O.
 
-    Its threads: one per connection that receives, and one that keeps connections and open files fresh. A call blocks for the
+    Its threads: one per connection that receives, and one that keeps connections alive. A call blocks for the
     timeout of an answer, per answer; a call that has to connect first, for that too.
     """
 
@@ -80,32 +83,26 @@ class SmbOrigin:
             return None
         opened, asked, _closed = self._pool.pick().ask(
             messages.open_file(to_server(self._root, path), for_data=False),
-            messages.query_facts(),
+            messages.query_id(),
             messages.close_file(),
         )
         if opened.status in ABSENT:
             self.check()
             return None
-        if opened.status != SUCCESS:
-            raise path_error(opened.status, self._id, path)
-        facts = facts_in(asked, self._id, path)
-        return None if facts.deleted or facts.is_folder else facts.entry(path)
+        facts = facts_in(opened, self._id, path)
+        inode = messages.id_of(asked.body) if asked.status == SUCCESS else 0
+        return None if facts.is_folder else structs.replace(facts, file_id=inode).entry(path)
 
     def read(self, path: str, start: int, stop: int, version: str) -> bytes:
         if not can_exist(path):
             raise gone(self._id, path)
         if not 0 <= start <= stop <= _OFFSET_MAX:
             raise changed(self._id, path, f"has no bytes {start} to {stop}")
-        wanted = WantedRange(self._id, path, start, stop, version)
-        data = read_open_file(self._pool, wanted)
-        if data is not None:
-            return data
-        result = open_and_read(self._pool, wanted, to_server(self._root, path))
-        if isinstance(result, bytes):
-            return result
-        if result in ABSENT:
+        try:
+            return RangeRead(self._id, path, to_server(self._root, path), start, stop, version).run(self._pool)
+        except GoneError:
             self.check()
-        raise path_error(result, self._id, path)
+            raise
 
     def close(self) -> None:
         self._pool.close()

@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 from smbprotocol.connection import Connection, Request
-from smbprotocol.exceptions import SMBAuthenticationError, SMBException, SMBResponseException
+from smbprotocol.exceptions import SMBAuthenticationError, SMBConnectionClosed, SMBException, SMBResponseException
 from smbprotocol.session import Session
 from smbprotocol.tree import TreeConnect
 
@@ -253,7 +253,13 @@ class _BoundedConnection(Connection):  # type: ignore[misc]  # the library has n
         remaining_s = max(0.0, self._deadline - time.monotonic())
         if not request.response_event.wait(remaining_s):  # the library rounds its timeouts up to seconds
             raise TimeoutError
-        return super().receive(request, wait=wait, timeout=max(1.0, remaining_s), resolve_symlinks=resolve_symlinks)
+        try:
+            return super().receive(request, wait=wait, timeout=max(1.0, remaining_s), resolve_symlinks=resolve_symlinks)
+        except SMBException:
+            raise
+        except Exception as error:
+            # Whatever the receiving thread stumbled over is raised here, and a stranger may send it anything.
+            raise SMBConnectionClosed("the answer cannot be understood") from error
 
 
 def connect(settings: OriginSettings) -> SmbConnection:
@@ -264,9 +270,7 @@ def connect(settings: OriginSettings) -> SmbConnection:
     password = lookup_secret(settings.password)
     connection = _BoundedConnection(settings)
     try:
-        with _explained(settings):
-            connection.connect(timeout=settings.timeout_s)
-            _tune(connection, settings.timeout_s)
+        _negotiate(connection, settings)
         session = _log_on(connection, settings, password)
         return SmbConnection(settings, connection, _enter(session, settings))
     except BaseException:
@@ -274,6 +278,15 @@ def connect(settings: OriginSettings) -> SmbConnection:
             with contextlib.suppress(OSError):
                 connection.disconnect(close=False)
         raise
+
+
+def _negotiate(connection: Connection, settings: OriginSettings) -> None:
+    try:
+        with _explained(settings):
+            connection.connect(timeout=settings.timeout_s)
+            _tune(connection, settings.timeout_s)
+    except SMBException as error:
+        raise unreachable(settings.id, settings.host, "speaks no version of SMB that this client knows") from error
 
 
 def _tune(connection: Connection, timeout_s: float) -> None:
@@ -331,7 +344,10 @@ def _explained(settings: OriginSettings) -> Iterator[None]:
     except TimeoutError:
         why = f"did not answer within {settings.timeout_s:g} s"
         raise unreachable(settings.id, settings.host, why) from None
-    except (ValueError, OSError, struct.error) as error:
+    except SMBConnectionClosed as error:
+        why = "closed the connection while it was set up, or does not speak SMB 2 or 3"
+        raise unreachable(settings.id, settings.host, why) from error
+    except (ValueError, OSError) as error:  # the library makes a ValueError of what the system says
         reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
         text = reason.strerror if isinstance(reason, OSError) and reason.strerror else "it does not speak SMB 2 or 3"
         raise unreachable(settings.id, settings.host, f"cannot be connected to: {text}") from error

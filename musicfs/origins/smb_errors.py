@@ -12,7 +12,6 @@ from musicfs.origins.oserrors import printable
 
 SUCCESS = 0x00000000
 PENDING = 0x00000103
-BUFFER_OVERFLOW = 0x80000005  # a warning: the answer is there, cut at the size of the buffer
 NO_MORE_FILES = 0x80000006
 END_OF_FILE = 0xC0000011
 ACCESS_DENIED = 0xC0000022
@@ -44,8 +43,6 @@ HIDDEN = frozenset(
         0xC0000257,  # PATH_NOT_COVERED: a DFS link to another server
     }
 )
-# The handle was closed or lost by the server; the file may be there.
-STALE = frozenset({0xC0000008, 0xC0000128})  # INVALID_HANDLE, FILE_CLOSED
 # The session or the share went away under an open connection: nothing more can be asked on it.
 SESSION_LOST = frozenset(
     {

@@ -17,7 +17,6 @@ from musicfs.origins.selection import Selection, is_junk
 from musicfs.origins.smb_connection import Answer, Exchange, SmbConnection
 from musicfs.origins.smb_errors import (
     ABSENT,
-    BUFFER_OVERFLOW,
     HIDDEN,
     NO_MORE_FILES,
     SUCCESS,
@@ -118,7 +117,7 @@ class SmbListing:
             buffer_bytes = messages.CREDIT_BYTES
         node.exchange = connection.send(
             messages.open_folder(to_server(self._root, node.path)),
-            messages.query_facts(),
+            messages.query_id(),
             messages.list_folder(buffer_bytes),
             messages.list_folder(rest_bytes),
             messages.close_file(),
@@ -136,13 +135,13 @@ class SmbListing:
         assert exchange is not None
         self._ahead.pop(node, None)
         node.children = []
-        opened, facts, names, more, _closed = exchange.collect()
+        opened, asked, names, more, _closed = exchange.collect()
         if opened.status != SUCCESS:
             node.folder = self._explain(opened.status, node.path, required=required)
             return
-        if facts.status in {SUCCESS, BUFFER_OVERFLOW}:
-            node.identity = _identity(messages.facts_of(facts.body))
         try:
+            if asked.status == SUCCESS:
+                node.identity = _identity(messages.facts_of(opened.body, messages.id_of(asked.body)))
             found = self._names(node.path, exchange.connection, names, more)
         except _RefusedError as error:
             node.folder = self._explain(error.status, node.path, required=required)

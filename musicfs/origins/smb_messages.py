@@ -34,9 +34,10 @@ _READ_DATA_AND_ATTRIBUTES = 0x81  # FILE_READ_DATA (for a folder: list it) and F
 _READ_ATTRIBUTES = 0x80  # alone: allowed to who may list the folder, even if not to read the file
 _FOLDER_ONLY = 0x00000001
 _FILE_ONLY = 0x00000040
-_FILE_ALL_INFORMATION = 18
+_FILE_INTERNAL_INFORMATION = 6
 _FILE_ID_BOTH_DIRECTORY_INFORMATION = 37
-_ALL_INFORMATION_BYTES = 4096  # its end, the file's name, is not needed and may be cut
+_INTERNAL_INFORMATION_BYTES = 8
+_POSTQUERY_ATTRIB = 0x1
 
 ATTRIBUTE_DIRECTORY = 0x10
 ATTRIBUTE_REPARSE_POINT = 0x400
@@ -46,7 +47,8 @@ _HEADER_BYTES = 64
 _UNIX_EPOCH = 116_444_736_000_000_000  # 1970 in 100 ns since 1601
 _BUFFER = struct.Struct("<2xHI")  # offset from the header, length
 _READ = struct.Struct("<2xBxI")
-_ALL = struct.Struct("<4QI4x8xQI??2xQ")
+_FACTS = struct.Struct("<8x4Q8xQI")  # the same place in the answers to CREATE and to CLOSE
+_ID = struct.Struct("<Q")
 _LISTED = struct.Struct("<I4x4QQ8xIII2x24x2xQ")  # FileIdBothDirectoryInformation; the name follows
 
 
@@ -60,7 +62,6 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
     attributes: int
     file_id: int
     reparse_tag: int = 0
-    deleted: bool = False
 
     @property
     def is_folder(self) -> bool:
@@ -103,9 +104,10 @@ def _create(path: str, access: int, options: int) -> Message:
     return message
 
 
-def close_file(file_id: bytes = RELATED_FILE_ID) -> Message:
-    """CLOSE."""
+def close_file(file_id: bytes = RELATED_FILE_ID, *, with_facts: bool = False) -> Message:
+    """CLOSE; ``with_facts`` asks for what is known about the file after it, which a server may leave out."""
     message = SMB2CloseRequest()
+    message["flags"] = _POSTQUERY_ATTRIB if with_facts else 0
     message["file_id"] = file_id
     return message
 
@@ -120,12 +122,12 @@ def read_file(start: int, stop: int, file_id: bytes = RELATED_FILE_ID) -> Messag
     return message
 
 
-def query_facts(file_id: bytes = RELATED_FILE_ID) -> Message:
-    """QUERY_INFO for all that :class:`Facts` holds."""
+def query_id(file_id: bytes = RELATED_FILE_ID) -> Message:
+    """QUERY_INFO for the file's id on its volume."""
     message = SMB2QueryInfoRequest()
     message["info_type"] = 1  # SMB2_0_INFO_FILE
-    message["file_info_class"] = _FILE_ALL_INFORMATION
-    message["output_buffer_length"] = _ALL_INFORMATION_BYTES
+    message["file_info_class"] = _FILE_INTERNAL_INFORMATION
+    message["output_buffer_length"] = _INTERNAL_INFORMATION_BYTES
     message["file_id"] = file_id
     return message
 
@@ -169,12 +171,20 @@ def data_of(body: bytes) -> memoryview:
     return memoryview(body)[offset - _HEADER_BYTES :][:length]
 
 
-def facts_of(body: bytes) -> Facts:
-    """The answer to :func:`query_facts`. Raises struct.error when it is too short."""
-    created, _, written, changed, attributes, size, links, deleting, folder, file_id = _ALL.unpack_from(_buffer(body))
-    if folder:
-        attributes |= ATTRIBUTE_DIRECTORY
-    return Facts(size, created, written, changed, attributes, file_id, deleted=deleting or not links)
+def facts_of(body: bytes, file_id: int = 0) -> Facts:
+    """The answer to a CREATE, or to a CLOSE with facts. Raises struct.error when it is too short."""
+    created, _, written, changed, size, attributes = _FACTS.unpack_from(body)
+    return Facts(size, created, written, changed, attributes, file_id)
+
+
+def has_facts(body: bytes) -> bool:
+    """Whether the answer to a CLOSE has them."""
+    return len(body) >= _FACTS.size and bool(body[2] & _POSTQUERY_ATTRIB)
+
+
+def id_of(body: bytes) -> int:
+    """The answer to :func:`query_id`. Raises struct.error when it is too short."""
+    return int(_ID.unpack_from(_buffer(body))[0])
 
 
 def names_of(body: bytes) -> Iterator[tuple[str, Facts]]:

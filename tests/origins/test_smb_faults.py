@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -127,7 +128,11 @@ def test_a_server_that_hangs(server: SambaServer, folder: Path, open_origin: Ope
     next(listing)
     server.pause()
     try:
-        calls = [*_calls(used), *_calls(fresh), lambda: used.read("large.flac", 0, 16 * MIB, "")]
+        calls: list[Callable[[], object]] = [
+            *_calls(used),
+            *_calls(fresh),
+            lambda: used.read("large.flac", 0, 16 * MIB, ""),
+        ]
         for call in calls:
             began = time.monotonic()
             with pytest.raises(UnreachableError):
@@ -179,8 +184,33 @@ def test_a_port_where_nothing_or_something_else_listens(server: SambaServer, ope
         open_origin(port=closed_port).check()
     with CountingProxy(server.port) as proxy:
         proxy.refuse()
-        with pytest.raises(UnreachableError):
+        with pytest.raises(UnreachableError, match=r"127\.0\.0\.1"):
             open_origin(port=proxy.port).check()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"\0\0\0\x04\xffSMB",
+        b"\0\0\0\x40" + bytes(64),
+        b"\0\0\0\x40\xfeSMB" + b"\xff" * 60,
+    ],
+)
+def test_something_else_listens(answer: bytes, open_origin: Opener) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+
+        def serve() -> None:
+            client, _ = listener.accept()
+            with client:
+                client.recv(4096)
+                client.sendall(answer)
+
+        serving = pool.submit(serve)
+        with pytest.raises(UnreachableError, match=r"127\.0\.0\.1"):
+            open_origin(port=listener.getsockname()[1], timeout_s=TIMEOUT_S).check()
+        serving.result()
 
 
 def test_a_line_that_breaks_inside_an_answer(server: SambaServer, folder: Path, open_origin: Opener) -> None:
@@ -200,7 +230,7 @@ def test_a_line_that_breaks_inside_an_answer(server: SambaServer, folder: Path, 
 # Files that change
 
 
-def test_a_file_replaced_under_an_open_handle(folder: Path, open_origin: Opener) -> None:
+def test_a_file_replaced_after_it_was_read(folder: Path, open_origin: Opener) -> None:
     path = folder / "file.flac"
     path.write_bytes(b"old")
     origin = open_origin()
@@ -214,7 +244,7 @@ def test_a_file_replaced_under_an_open_handle(folder: Path, open_origin: Opener)
     assert origin.read("file.flac", 0, 5, "") == b"newer"
 
 
-def test_a_file_truncated_grown_and_removed_under_an_open_handle(folder: Path, open_origin: Opener) -> None:
+def test_a_file_truncated_grown_and_removed_after_it_was_read(folder: Path, open_origin: Opener) -> None:
     path = folder / "file.flac"
     path.write_bytes(b"12345")
     origin = open_origin()
@@ -258,19 +288,17 @@ def test_a_file_that_changes_while_it_is_read(how: str, server: SambaServer, fol
             (folder / "new").replace(path)
         else:
             path.unlink()
-        if how in {"rewritten", "truncated"}:
-            with pytest.raises(ChangedError):
-                reading.result()
-        else:
-            assert reading.result() == old  # all of the file that was there when the call opened it
-        with pytest.raises(GoneError if how == "removed" else ChangedError):
+        expected = GoneError if how == "removed" else ChangedError
+        with pytest.raises(expected):
+            reading.result()
+        with pytest.raises(expected):
             origin.read("file.flac", 0, 1, version)
 
 
 # Many at once
 
 
-def test_many_threads_and_more_files_than_are_kept_open(folder: Path, open_origin: Opener) -> None:
+def test_many_threads_and_many_files(folder: Path, open_origin: Opener) -> None:
     files = {f"{number}.flac": random.Random(number).randbytes(200_000) for number in range(100)}
     for name, data in files.items():
         (folder / name).write_bytes(data)
@@ -322,7 +350,7 @@ def test_round_trips(server: SambaServer, folder: Path, open_origin: Opener) -> 
         assert turns(lambda: origin.read("album 1/1.flac", 65_536, 131_072, "")) == 1
         assert turns(lambda: next(origin.list("album 2"))) == 1
         assert turns(lambda: list(origin.list())) == 2  # the root, and then all albums
-        assert turns(lambda: origin.read("long.flac", 0, 6 * MIB, "")) <= 3
+        assert turns(lambda: origin.read("long.flac", 0, 6 * MIB, "")) == 1
 
 
 # Leaks
@@ -357,26 +385,11 @@ def test_close_leaves_nothing(server: SambaServer, folder: Path) -> None:
     assert _descriptors() == descriptors
 
 
-def test_files_are_closed_on_the_server_when_they_rest(
-    server: SambaServer, folder: Path, open_origin: Opener, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (folder / "file.flac").write_bytes(b"1")
-    monkeypatch.setattr("musicfs.origins.smb_pool.HANDLE_IDLE_S", 0.0)
-    monkeypatch.setattr("musicfs.origins.smb_pool.TIDY_INTERVAL_S", 0.05)
-    origin = open_origin()
-    assert origin.read("file.flac", 0, 1, "") == b"1"
-    deadline = time.monotonic() + 10.0
-    while folder / "file.flac" in server.open_files() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert folder / "file.flac" not in server.open_files()
-    assert origin.read("file.flac", 0, 1, "") == b"1"
-
-
 def test_a_quiet_connection_is_asked_whether_it_lives(
     server: SambaServer, folder: Path, open_origin: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("musicfs.origins.smb_pool.PING_AFTER_S", 0.0)
-    monkeypatch.setattr("musicfs.origins.smb_pool.TIDY_INTERVAL_S", 0.05)
+    monkeypatch.setattr("musicfs.origins.smb_pool.PING_INTERVAL_S", 0.05)
     with CountingProxy(server.port) as proxy:
         origin = open_origin(port=proxy.port, timeout_s=TIMEOUT_S)
         origin.check()

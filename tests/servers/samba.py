@@ -151,15 +151,6 @@ class SambaServer:
         """Undo :meth:`pause`."""
         self._signal(signal.SIGCONT)
 
-    def open_files(self) -> set[Path]:
-        """What its processes have open now."""
-        found = set()
-        for pid in self._pids():
-            for link in Path(f"/proc/{pid}/fd").iterdir():
-                with contextlib.suppress(OSError):
-                    found.add(link.readlink())
-        return found
-
     def settings(
         self,
         *,
