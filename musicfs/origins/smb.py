@@ -25,7 +25,7 @@ from musicfs.model import Entry
 from musicfs.origins import smb_messages as messages
 from musicfs.origins.contract import Caps, Folder, RangeCost
 from musicfs.origins.selection import Selection, is_junk
-from musicfs.origins.smb_errors import ABSENT, SUCCESS, changed, gone, path_error, unreachable
+from musicfs.origins.smb_errors import ABSENT, SUCCESS, changed, gone, path_error, sensible, unreachable
 from musicfs.origins.smb_listing import SmbListing
 from musicfs.origins.smb_names import can_exist, split_root, to_server
 from musicfs.origins.smb_pool import Pool
@@ -90,7 +90,8 @@ class SmbOrigin:
             self.check()
             return None
         facts = facts_in(opened, self._id, path)
-        inode = messages.id_of(asked.body) if asked.status == SUCCESS else 0
+        with sensible(self._id, path):
+            inode = messages.id_of(asked.body) if asked.status == SUCCESS else 0
         return None if facts.is_folder else structs.replace(facts, file_id=inode).entry(path)
 
     def read(self, path: str, start: int, stop: int, version: str) -> bytes:

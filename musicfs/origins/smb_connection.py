@@ -347,7 +347,10 @@ def _explained(settings: OriginSettings) -> Iterator[None]:
     except SMBConnectionClosed as error:
         why = "closed the connection while it was set up, or does not speak SMB 2 or 3"
         raise unreachable(settings.id, settings.host, why) from error
-    except (ValueError, OSError) as error:  # the library makes a ValueError of what the system says
+    except SMBException:
+        raise
+    except Exception as error:
+        # No connection is a ValueError of the library; what it stumbles over in a stranger's answer can be anything.
         reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
         text = reason.strerror if isinstance(reason, OSError) and reason.strerror else "it does not speak SMB 2 or 3"
         raise unreachable(settings.id, settings.host, f"cannot be connected to: {text}") from error

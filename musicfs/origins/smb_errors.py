@@ -5,7 +5,9 @@ Codes: [MS-ERREF] 2.3.1. Messages name the server and the path, never a user's s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import struct
+from collections.abc import Iterator, Mapping
 
 from musicfs.errors import ChangedError, DeniedError, GoneError, OriginError, UnreachableError
 from musicfs.origins.oserrors import printable
@@ -147,3 +149,14 @@ def share_error(status: int, origin_id: str, host: str, share: str) -> OriginErr
 def unreachable(origin_id: str, host: str, why: str) -> UnreachableError:
     """The server cannot be asked now."""
     return UnreachableError(f"origin {origin_id!r}: {host} {why}", remedy="check that the server is on and in reach")
+
+
+@contextlib.contextmanager
+def sensible(origin_id: str, path: str) -> Iterator[None]:
+    """Around the reading of an answer: one that is malformed is the server's fault, and says nothing about ``path``."""
+    try:
+        yield
+    except (struct.error, UnicodeDecodeError) as error:
+        raise UnreachableError(
+            f"{place(origin_id, path)}: the server's answer makes no sense", remedy="check what the server is"
+        ) from error

@@ -6,10 +6,9 @@ next is found by walking on through what has already come.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterator
 
-from musicfs.errors import OriginError, UnreachableError
+from musicfs.errors import OriginError
 from musicfs.model import Entry
 from musicfs.origins import smb_messages as messages
 from musicfs.origins.contract import Folder
@@ -22,6 +21,7 @@ from musicfs.origins.smb_errors import (
     SUCCESS,
     gone,
     path_error,
+    sensible,
     status_name,
 )
 from musicfs.origins.smb_messages import Facts
@@ -140,14 +140,13 @@ class SmbListing:
             node.folder = self._explain(opened.status, node.path, required=required)
             return
         try:
-            if asked.status == SUCCESS:
-                node.identity = _identity(messages.facts_of(opened.body, messages.id_of(asked.body)))
-            found = self._names(node.path, exchange.connection, names, more)
+            with sensible(self._origin_id, node.path):
+                if asked.status == SUCCESS:
+                    node.identity = _identity(messages.facts_of(opened.body, messages.id_of(asked.body)))
+                found = self._names(node.path, exchange.connection, names, more)
         except _RefusedError as error:
             node.folder = self._explain(error.status, node.path, required=required)
             return
-        except (struct.error, UnicodeDecodeError) as error:
-            raise UnreachableError(f"origin {self._origin_id!r}: the server's answer makes no sense") from error
         node.folder, node.children = self._sort_out(node, found)
 
     def _names(self, path: str, connection: SmbConnection, names: Answer, more: Answer) -> Names:
@@ -198,7 +197,7 @@ class SmbListing:
         children: list[_Node] = []
         skipped: list[tuple[str, str]] = []
         for name, facts in sorted(_unique(found), key=lambda item: item[0].encode("utf-8", "surrogatepass")):
-            if name in {".", ".."} or is_junk(name):
+            if name in {"", ".", ".."} or is_junk(name):
                 continue
             inner = prefix + name
             if not (self._selection.enters_folder if facts.is_folder else self._selection.serves_file)(inner):

@@ -108,7 +108,9 @@ class Pool:
                 self._connecting = False
                 self._attempts += 1
                 self._failure = failure
-                if made is not None:
+                if made is not None and self._closed.is_set():
+                    made.close()
+                elif made is not None:
                     self._connections.append(made)
                     self._start_pinging()
                 self._changed.notify_all()

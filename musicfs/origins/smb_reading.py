@@ -11,12 +11,10 @@ tells every client the time of the last write that it had when it was opened, wh
 from __future__ import annotations
 
 import collections
-import struct
 
-from musicfs.errors import UnreachableError
 from musicfs.origins import smb_messages as messages
 from musicfs.origins.smb_connection import Answer, Exchange
-from musicfs.origins.smb_errors import ABSENT, SUCCESS, changed, gone, path_error, place
+from musicfs.origins.smb_errors import ABSENT, SUCCESS, changed, gone, path_error, sensible
 from musicfs.origins.smb_messages import Facts, Message
 from musicfs.origins.smb_pool import Pool
 
@@ -73,7 +71,8 @@ class RangeRead:
             raise path_error(read[0].status, self._origin_id, self._path)
         if closed.status == SUCCESS and messages.has_facts(closed.body):  # they are optional there
             self._prove(closed)
-        data = messages.data_of(read[0].body) if read else memoryview(b"")
+        with sensible(self._origin_id, self._path):
+            data = messages.data_of(read[0].body) if read else memoryview(b"")
         if len(data) != size_bytes:
             raise changed(self._origin_id, self._path, "was changed while it was read")
         return data
@@ -100,7 +99,5 @@ def facts_in(answer: Answer, origin_id: str, path: str) -> Facts:
     """The facts in the answer to the opening or the closing of a file. Raises OriginError."""
     if answer.status != SUCCESS:
         raise path_error(answer.status, origin_id, path)
-    try:
+    with sensible(origin_id, path):
         return messages.facts_of(answer.body)
-    except struct.error as error:
-        raise UnreachableError(f"{place(origin_id, path)}: the server's answer makes no sense") from error
