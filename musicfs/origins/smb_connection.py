@@ -26,7 +26,7 @@ from smbprotocol.tree import TreeConnect
 
 from musicfs.config.secrets import lookup_secret
 from musicfs.config.settings import OriginSettings
-from musicfs.errors import DeniedError, OriginError, UnreachableError
+from musicfs.errors import ConfigError, DeniedError, OriginError, UnreachableError
 from musicfs.origins import smb_messages as messages
 from musicfs.origins.smb_errors import PENDING, SESSION_LOST, logon_error, share_error, unreachable
 
@@ -83,8 +83,8 @@ class SmbConnection:
         self._abandoned: collections.deque[Request] = collections.deque()
         self._load_bytes = 0
         self._last_used = time.monotonic()
-        # With credits for less than a whole read, and for the question about the version behind it.
-        affordable = (max(1, self._credits() - 4)) * messages.CREDIT_BYTES
+        # A server may grant credits for less than a whole read, beside the opening and the closing of its file.
+        affordable = max(1, self._credits() - 4) * messages.CREDIT_BYTES
         largest = min(_READ_BYTES_MAX, connection.max_read_size, affordable)
         self.read_bytes: int = largest if self.multi_credit else messages.CREDIT_BYTES
         self._ask_for_credits()
@@ -265,9 +265,12 @@ class _BoundedConnection(Connection):  # type: ignore[misc]  # the library has n
 def connect(settings: OriginSettings) -> SmbConnection:
     """Log on and enter the share. Blocks for ``timeout_s``, and as long again while TCP connects.
 
-    Raises DeniedError, UnreachableError, or ConfigError when the password is not where the settings say.
+    Raises UnreachableError, or DeniedError, also when the password is not where the settings say.
     """
-    password = lookup_secret(settings.password)
+    try:
+        password = lookup_secret(settings.password)
+    except ConfigError as error:
+        raise DeniedError(f"origin {settings.id!r}: {error}", remedy=error.remedy) from error
     connection = _BoundedConnection(settings)
     try:
         _negotiate(connection, settings)

@@ -97,7 +97,7 @@ class SmbListing:
         self._settle_arrived()
         if len(self._ahead) > AHEAD_MAX // 2 and pending[-1].exchange is not None:
             return
-        upcoming = list(pending)
+        upcoming = pending[-(AHEAD_MAX + HELD_MAX) :]  # no more than that can be asked for anyway
         while upcoming and len(self._ahead) < AHEAD_MAX and self._held < HELD_MAX:
             node = upcoming.pop()
             if node.children is not None:

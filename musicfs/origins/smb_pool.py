@@ -9,7 +9,7 @@ import threading
 import time
 
 from musicfs.config.settings import OriginSettings
-from musicfs.errors import MusicFSError, UnreachableError
+from musicfs.errors import OriginError, UnreachableError
 from musicfs.origins import smb_messages as messages
 from musicfs.origins.smb_connection import SmbConnection, connect
 from musicfs.origins.smb_errors import unreachable
@@ -33,7 +33,7 @@ class Pool:
         self._connections: list[SmbConnection] = []
         self._connecting = False
         self._attempts = 0
-        self._failure: MusicFSError | None = None
+        self._failure: OriginError | None = None
         self._no_extra_before = 0.0
         self._closed = threading.Event()
         self._pinger: threading.Thread | None = None
@@ -93,11 +93,11 @@ class Pool:
     def _connect(self, best: SmbConnection | None) -> SmbConnection:
         """Make a connection while nobody else does; where there is one already, a failure is no harm."""
         made: SmbConnection | None = None
-        failure: MusicFSError | None = None
+        failure: OriginError | None = None
         try:
             made = connect(self._settings)
             return made
-        except MusicFSError as error:
+        except OriginError as error:
             if best is not None:
                 self._no_extra_before = time.monotonic() + _EXTRA_RETRY_S
                 return best

@@ -11,8 +11,9 @@ from typing import ClassVar
 import pytest
 
 from musicfs.config.settings import OriginSettings
-from musicfs.errors import ChangedError, ConfigError, DeniedError, GoneError, UnreachableError
+from musicfs.errors import ChangedError, DeniedError, GoneError, UnreachableError
 from musicfs.origins.contract import Folder, Origin
+from musicfs.origins.registry import open_origin as open_by_registry
 from musicfs.origins.smb import SmbOrigin, open_smb_origin
 from musicfs.testing.origin_suite import NAMES, OriginSuite, Subject
 from tests.origins.subjects import FolderSubject
@@ -292,7 +293,7 @@ def test_the_password_is_looked_up_when_connecting(
 ) -> None:
     monkeypatch.delenv(PASSWORD_VARIABLE)
     origin = open_origin(server.settings())
-    with pytest.raises(ConfigError, match=PASSWORD_VARIABLE):
+    with pytest.raises(DeniedError, match=PASSWORD_VARIABLE):
         origin.check()
     server.reveal_password()
     origin.check()
@@ -325,6 +326,15 @@ def test_a_root_that_goes_away(server: SambaServer, folder: Path, open_origin: O
             call()
     folder.with_name("elsewhere").rename(folder)
     assert _paths(origin) == ["file.flac"]
+
+
+def test_by_the_registry(server: SambaServer, folder: Path) -> None:
+    (folder / "1.flac").write_bytes(b"1")
+    origin = open_by_registry(server.settings(path=folder.name))
+    try:
+        assert _paths(origin) == ["1.flac"]
+    finally:
+        origin.close()
 
 
 @pytest.mark.parametrize("path", ["/deep/root/", "deep\\root", "deep//root"])
