@@ -130,7 +130,11 @@ class _MountProcess:
         self._content = open_content_store(settings, prepare=True)
         self._reading = Reading(settings, self._catalog, self._content, released, self._clock, self._on_complete)
         self._nodes = Nodes(
-            self._catalog, self._reading.sources, settings.cache.metadata_cache_mb << 20, self._on_stale
+            self._catalog,
+            self._reading.sources,
+            settings.cache.metadata_cache_mb << 20,
+            self._on_stale,
+            show_hidden=settings.tree.show_hidden,
         )
         uid = settings.mount.uid if settings.mount.uid >= 0 else os.getuid()
         gid = settings.mount.gid if settings.mount.gid >= 0 else os.getgid()
