@@ -57,7 +57,7 @@ class SftpOrigin:
 
     def check(self) -> None:
         """Prove that the server answers, the login works and the root is a folder that can be listed."""
-        self._thread.run(lambda: self._check())
+        self._thread.run(self._check)
 
     def list(self, prefix: str = "") -> Iterator[Folder]:
         if prefix and not self._enters(prefix):

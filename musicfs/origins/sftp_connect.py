@@ -28,7 +28,7 @@ _CIPHERS = "^aes128-gcm@openssh.com"
 
 
 class Connection:
-    """A live connection: ``files`` for opening and reading, ``names`` for everything else; the same where a server allows one."""
+    """A live connection: ``files`` for opening and reading, ``names`` for all else; one session where a server allows one."""
 
     def __init__(self, ssh: asyncssh.SSHClientConnection) -> None:
         self._ssh = ssh
@@ -43,8 +43,9 @@ class Connection:
         """Start both sessions at once. Raises what asyncssh raises, or UnreachableError."""
 
         async def open_one() -> SftpSession:
-            _, session = await self._ssh.create_session(
-                lambda: SftpSession(describe, timeout_s, self.abort),
+            session = SftpSession(describe, timeout_s, self.abort)
+            await self._ssh.create_session(
+                lambda: session,
                 subsystem="sftp",
                 encoding=None,
                 window=CHANNEL_WINDOW_BYTES,

@@ -5,7 +5,6 @@ Whether a link is on the way is asked in the same round trip as the rest.
 
 from __future__ import annotations
 
-import asyncio
 from typing import cast
 
 from musicfs.errors import ChangedError, OriginError, UnreachableError
@@ -52,14 +51,11 @@ class Files:
         """The regular file at ``path``, in one round trip; two for a link, or to prove that it is not there."""
         session = (await self._link.get()).names
         place, parent = self._place, path.rpartition("/")[0]
-        looks = asyncio.gather(
-            session.attrs(Kind.LSTAT, place.full(path)),
-            session.ask(Kind.REALPATH, place.root),
-            session.ask(Kind.REALPATH, place.full(parent)),
-        )
+        looking = session.attrs(Kind.LSTAT, place.full(path))
+        resolving = [session.ask(Kind.REALPATH, place.full(each)) for each in ("", parent)]
         try:
-            attrs, root, above = await looks
-            real_root, real_parent = real_path(root), real_path(above)
+            attrs = await looking
+            real_root, real_parent = [real_path(await each) for each in resolving]
             if parent and real_parent != join(real_root, encode_path(parent)):
                 return None  # a folder on the way is a link: nothing below it is served
             if attrs.is_link:
@@ -119,9 +115,7 @@ class Files:
         """The handle of the file at ``path``, proven not to be reached through a link that leaves the origin."""
         place, parent = self._place, path.rpartition("/")[0]
         opening = session.open(place.full(path))
-        looks = asyncio.gather(
-            *(session.ask(Kind.REALPATH, place.full(each)) for each in ("", parent, path)), return_exceptions=True
-        )
+        looks = [session.ask(Kind.REALPATH, place.full(each)) for each in ("", parent, path)]
         try:
             handle = await opening
         except StatusError as error:
@@ -134,11 +128,7 @@ class Files:
                 self._suspects.add(path)
             raise
         try:
-            answers = await looks
-            for answer in answers:
-                if isinstance(answer, BaseException):
-                    raise answer
-            root, above, target = (real_path(answer) for answer in answers)
+            root, above, target = [real_path(await look) for look in looks]
             if target != join(root, encode_path(path)) and not (
                 is_inside(target, root) and (not parent or above == join(root, encode_path(parent)))
             ):

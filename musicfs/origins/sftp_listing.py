@@ -53,13 +53,11 @@ class SftpListing:
         folders: list[Folder] = []
         while self._to_yield and len(folders) < _MAX_BATCH:
             path = self._to_yield[-1]
-            self._ask_more()
-            task = self._asked[path]
-            if folders and not task.done():
+            if folders and not (path in self._asked and self._asked[path].done()):
                 break
-            folder, children = await task
+            self._ask_more()
+            folder, children = await self._asked.pop(path)
             self._to_yield.pop()
-            del self._asked[path]
             self._to_yield.extend(reversed(children))
             if folder is not None:
                 self._ahead -= _weight(folder)
@@ -74,28 +72,35 @@ class SftpListing:
             task.cancel()
 
     def _ask_more(self) -> None:
-        """Begin with the folders that come next. The very next one is never refused: all before it have been taken."""
-        while self._to_ask and self._running < (MAX_FOLDERS_AT_ONCE if self._eager else 1):
+        """Begin with the folders that come next; with the very next one in any case."""
+        while self._to_ask:
             path = self._to_ask[0][1]
-            if self._ahead > MAX_ENTRIES_AHEAD and path != self._to_yield[-1]:
+            if path != self._to_yield[-1] and not self._may_run_ahead():
                 return
             heapq.heappop(self._to_ask)
             self._running += 1
-            task = self._asked[path] = self._loop.create_task(self._list(path))
-            task.add_done_callback(self._listed)
+            task = self._asked[path] = self._loop.create_task(self._ask(path))
+            task.add_done_callback(_see_failure)
 
-    def _listed(self, task: asyncio.Task[_Listed]) -> None:
-        self._running -= 1
-        if task.cancelled() or task.exception() is not None:
+    def _may_run_ahead(self) -> bool:
+        return self._eager and self._running < MAX_FOLDERS_AT_ONCE and self._ahead <= MAX_ENTRIES_AHEAD
+
+    async def _ask(self, path: str) -> _Listed:
+        """List one folder, and go on with those in it."""
+        try:
+            folder, children = await self._list(path)
+        except BaseException:
             self._to_ask.clear()  # the reader will come to the error; nothing behind it is wanted
-            return
-        folder, children = task.result()
+            raise
+        finally:
+            self._running -= 1
         if folder is not None:
             self._ahead += _weight(folder)
         for child in children:
             heapq.heappush(self._to_ask, (_order(child), child))
         if self._eager:
             self._ask_more()
+        return folder, children
 
     async def _list(self, path: str) -> _Listed:
         """One folder and the paths of its sub-folders in order; no folder if it has vanished."""
@@ -111,16 +116,15 @@ class SftpListing:
         finally:
             session.close_handle(handle)
         if found is None:
-            return await self._vanished(session, path), []
+            await self._vanished(session, path)
+            return None, []
         return await self._sort_out(session, path, *found)
 
     async def _read_names(
         self, session: SftpSession, handle: bytes, path: str
     ) -> tuple[dict[bytes, Attrs], bytes] | None:
         """Everything READDIR says, and the real root; None if the folder is behind a link."""
-        looks = asyncio.gather(
-            session.ask(Kind.REALPATH, self._place.root), session.ask(Kind.REALPATH, self._place.full(path))
-        )
+        looks = [session.ask(Kind.REALPATH, self._place.full(each)) for each in ("", path)]
         found: dict[bytes, Attrs] = {}
         at_once = 2  # most folders fit into one answer, and the second says that this was all
         at_end = False
@@ -134,7 +138,7 @@ class SftpListing:
                 else:
                     found.update(cast("list[tuple[bytes, Attrs]]", answer))
             at_once = min(2 * at_once, _MAX_READDIRS)
-        root, target = (real_path(answer) for answer in await looks)
+        root, target = [real_path(await look) for look in looks]
         return (found, root) if target == (join(root, encode_path(path)) if path else root) else None
 
     async def _sort_out(
@@ -231,13 +235,14 @@ class SftpListing:
     async def _explain(self, session: SftpSession, error: StatusError, path: str) -> Folder | None:
         """What a folder that cannot be read means for the listing."""
         if error.names_nothing:
-            return await self._vanished(session, path)
+            await self._vanished(session, path)
+            return None
         if error.is_denied and path:
             return Folder(path, (), (("", str(error)),), complete=False)
         raise self._place.explain(error, path) from error
 
     async def _vanished(self, session: SftpSession, path: str) -> None:
-        """The folder is not there, or a link is. Gone is only what was asked for by name, and only below a root that is there."""
+        """The folder is not there, or a link is: GoneError for the one that was asked for, once the root is proven."""
         await self._place.prove(session)
         if path == self._prefix:
             raise self._place.gone(path)
@@ -246,6 +251,12 @@ class SftpListing:
 def _order(path: str) -> bytes:
     """Sorts as a listing does: component by component, for no name holds a NUL."""
     return encode_path(path).replace(b"/", b"\0")
+
+
+def _see_failure(task: asyncio.Task[_Listed]) -> None:
+    """A listing that ended early takes no more answers: their failures are nobody's."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _weight(folder: Folder) -> int:

@@ -90,7 +90,7 @@ class MalformedError(Exception):
 
 
 class Attrs(msgspec.Struct, frozen=True, gc=False):
-    """What a server says about a file; -1 for what it does not say. ``mtime_s`` is in whole seconds: version 3 has no finer."""
+    """What a server says about a file; -1 for what it does not say. ``mtime_s`` is in whole seconds, as version 3 is."""
 
     size: int = -1
     mode: int = -1
@@ -124,7 +124,7 @@ def pack_init() -> bytes:
 
 
 def pack_on_string(kind: Kind, number: int, text: bytes) -> bytes:
-    """A request about a path (STAT, LSTAT, REALPATH, OPENDIR) or a handle (FSTAT, READDIR, CLOSE), or an extension by name."""
+    """A request about a path (STAT, LSTAT, REALPATH, OPENDIR), a handle (FSTAT, READDIR, CLOSE) or an extension's name."""
     return _HEADER.pack(9 + len(text), kind, number) + U32.pack(len(text)) + text
 
 

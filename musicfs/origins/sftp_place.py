@@ -43,7 +43,7 @@ class Place:
         return UnreachableError(f"{self.name(path)}: {error}", remedy="look into the log of the server")
 
     async def prove(self, session: SftpSession) -> None:
-        """Return if the root is a folder now; what is missing below it is missing then. Raises UnreachableError, DeniedError."""
+        """Return if the root is a folder now: what was missing below it is missing. Raises UnreachableError, DeniedError."""
         try:
             attrs = await session.attrs(Kind.STAT, self.root)
         except StatusError as error:
