@@ -12,6 +12,7 @@ import heapq
 import stat
 from typing import cast
 
+from musicfs.errors import OriginError
 from musicfs.model import Entry
 from musicfs.origins.anchor import encode_path
 from musicfs.origins.contract import Folder
@@ -47,11 +48,14 @@ class SftpListing:
         self._running = 0
         self._ahead = 0  # entries that nobody has taken yet
         self._eager = False
+        self._failure: OriginError | None = None
 
     async def next_folders(self) -> list[Folder]:
         """The next folders in order, as many as are there; empty at the end. Raises OriginError."""
         folders: list[Folder] = []
         while self._to_yield and len(folders) < _MAX_BATCH:
+            if self._failure is not None:
+                raise self._failure  # wherever it is: the listing will not be complete
             path = self._to_yield[-1]
             if folders and not (path in self._asked and self._asked[path].done()):
                 break
@@ -89,8 +93,8 @@ class SftpListing:
         """List one folder, and go on with those in it."""
         try:
             folder, children = await self._list(path)
-        except BaseException:
-            self._to_ask.clear()  # the reader will come to the error; nothing behind it is wanted
+        except OriginError as error:
+            self._failure = error
             raise
         finally:
             self._running -= 1
