@@ -220,6 +220,11 @@ class _Attempt:
                 return DeniedError(
                     f"{where} offers no SFTP: {error.reason}", remedy="enable the sftp subsystem on the server"
                 )
+            case asyncssh.ConnectionLost():
+                return UnreachableError(
+                    f"{where} ended the connection before the login",
+                    remedy=f"look into its log; if it has a host key of a new type, compare and add it: {self._scan()}",
+                )
             case OSError():
                 reason = error.strerror or str(error)
             case asyncssh.DisconnectError():
@@ -268,12 +273,10 @@ class _Attempt:
     def _load_key(self, path: str, passphrase: str | None) -> Any:
         try:
             return asyncssh.load_keypairs([path], passphrase)
-        except asyncssh.KeyEncryptionError as error:
-            raise self._unusable("key_file", path, "the passphrase does not open it") from error
-        except (OSError, ValueError) as error:  # KeyImportError is a ValueError
+        except (OSError, ValueError) as error:  # KeyImportError and KeyEncryptionError are ValueErrors
             raise self._unusable("key_file", path, error) from error
 
-    def _unusable(self, key: str, path: str, why: Exception | str) -> DeniedError:
+    def _unusable(self, key: str, path: str, why: Exception) -> DeniedError:
         reason = (why.strerror if isinstance(why, OSError) else None) or str(why)
         return DeniedError(
             f"origin {self._settings.id!r}: the {key} {path} cannot be used: {reason}",

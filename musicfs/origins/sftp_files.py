@@ -40,12 +40,12 @@ class Files:
     async def check(self) -> None:
         """Prove that the server answers and the root can be listed."""
         session = (await self._link.get()).names
+        opening = session.ask(Kind.OPENDIR, self._place.root)
         await self._place.prove(session)
         try:
-            handle = cast("bytes", await session.ask(Kind.OPENDIR, self._place.root))
+            session.close_handle(cast("bytes", await opening))
         except StatusError as error:
             raise self._place.explain(error, "") from error
-        session.close_handle(handle)
 
     async def stat(self, path: str) -> Entry | None:
         """The regular file at ``path``, in one round trip; two for a link, or to prove that it is not there."""
@@ -80,9 +80,9 @@ class Files:
         size = size_of(version)
         if size is None or path in self._suspects:
             entry = await self.stat(path)
-            self._suspects.discard(path)
             if entry is None:
                 raise self._place.gone(path)
+            self._suspects.discard(path)
             if version and entry.version != version:
                 raise self._changed(path)
             size, version = entry.size, entry.version

@@ -22,7 +22,7 @@ from musicfs.origins.sftp_messages import Attrs, Kind, StatusError
 from musicfs.origins.sftp_place import Place, join, make_entry, real_path, resolve_link
 from musicfs.origins.sftp_session import SftpSession
 
-MAX_FOLDERS_AT_ONCE = 64
+MAX_FOLDERS_AT_ONCE = 128  # and no more than half of the handles a server gives
 MAX_ENTRIES_AHEAD = 20_000  # a folder counts as one too
 _MAX_BATCH = 256
 _MAX_READDIRS = 16
@@ -48,6 +48,7 @@ class SftpListing:
         self._running = 0
         self._ahead = 0  # entries that nobody has taken yet
         self._eager = False
+        self._at_once = 1
         self._failure: OriginError | None = None
 
     async def next_folders(self) -> list[Folder]:
@@ -87,7 +88,7 @@ class SftpListing:
             task.add_done_callback(_see_failure)
 
     def _may_run_ahead(self) -> bool:
-        return self._eager and self._running < MAX_FOLDERS_AT_ONCE and self._ahead <= MAX_ENTRIES_AHEAD
+        return self._eager and self._running < self._at_once and self._ahead <= MAX_ENTRIES_AHEAD
 
     async def _ask(self, path: str) -> _Listed:
         """List one folder, and go on with those in it."""
@@ -109,6 +110,7 @@ class SftpListing:
     async def _list(self, path: str) -> _Listed:
         """One folder and the paths of its sub-folders in order; no folder if it has vanished."""
         session = (await self._link.get()).names
+        self._at_once = min(MAX_FOLDERS_AT_ONCE, session.limits.open_handles // 2)
         try:
             handle = cast("bytes", await session.ask(Kind.OPENDIR, self._place.full(path)))
         except StatusError as error:

@@ -19,6 +19,9 @@ MAX_MESSAGE_BYTES = 4 << 20  # OpenSSH sends 256 KiB at most; more than this is 
 LIMITS_EXTENSION = b"limits@openssh.com"
 # The draft asks servers to take 34,000 bytes in one message; more only from a server that says so.
 DEFAULT_READ_BYTES = 32_768
+DEFAULT_OPEN_HANDLES = 64
+MAX_READ_BYTES = 256 << 10
+NO_LIMIT = 1 << 32
 
 _OPEN_FOR_READING = 0x1
 _SIZE, _UIDGID, _PERMISSIONS, _ACMODTIME, _EXTENDED = 0x1, 0x2, 0x4, 0x8, 0x8000_0000
@@ -175,11 +178,19 @@ def parse_answer(kind: int, message: memoryview) -> Answer:
     raise MalformedError(f"a message of type {kind}")
 
 
-def parse_read_limit(reply: bytes) -> int:
-    """The most bytes one READ may ask for, from the reply to ``limits@openssh.com``."""
+class Limits(msgspec.Struct, frozen=True):
+    """What one session may ask of a server; the defaults where it does not say."""
+
+    read_bytes: int = DEFAULT_READ_BYTES  # in one READ
+    open_handles: int = DEFAULT_OPEN_HANDLES
+
+
+def parse_limits(reply: bytes) -> Limits:
+    """The reply to ``limits@openssh.com``; zero in it is no limit."""
     reader = _Reader(reply, 0)
-    packet, read = reader.u64(), reader.u64()
-    return min(read or packet - 1024, MAX_MESSAGE_BYTES // 2) if packet > DEFAULT_READ_BYTES else DEFAULT_READ_BYTES
+    packet, read, _write, handles = (reader.u64() for _ in range(4))
+    read = min(read or packet - 1024, MAX_READ_BYTES) if packet > DEFAULT_READ_BYTES else DEFAULT_READ_BYTES
+    return Limits(read, handles or NO_LIMIT)
 
 
 def _names(reader: _Reader) -> Iterator[tuple[bytes, Attrs]]:

@@ -17,13 +17,13 @@ import asyncssh
 
 from musicfs.errors import OriginError, UnreachableError
 from musicfs.origins.sftp_messages import (
-    DEFAULT_READ_BYTES,
     LIMITS_EXTENSION,
     MAX_MESSAGE_BYTES,
     U32,
     Answer,
     Attrs,
     Kind,
+    Limits,
     MalformedError,
     StatusError,
     pack_init,
@@ -31,7 +31,7 @@ from musicfs.origins.sftp_messages import (
     pack_open,
     pack_read,
     parse_answer,
-    parse_read_limit,
+    parse_limits,
     parse_version,
 )
 
@@ -66,7 +66,7 @@ class SftpSession(asyncssh.SSHClientSession[bytes]):
         self._timer: asyncio.TimerHandle | None = None
         self._wanting: deque[_Transfer] = deque()
         self._asked_bytes = 0
-        self.read_limit_bytes = DEFAULT_READ_BYTES
+        self.limits = Limits()
         self.lost = False
 
     # What asyncssh calls
@@ -94,15 +94,14 @@ class SftpSession(asyncssh.SSHClientSession[bytes]):
     # What the origin calls
 
     async def start(self) -> None:
-        """Greet the server and learn its limits. Raises UnreachableError; the caller bounds the time."""
+        """Greet the server. Raises UnreachableError; the caller bounds the time."""
         self._channel_write(pack_init())
-        extensions = parse_version(await self._greeting)
+        try:
+            extensions = parse_version(await self._greeting)
+        except MalformedError as error:
+            raise self._unreachable(f"the answer is not SFTP: {error}") from error
         if LIMITS_EXTENSION in extensions:
-            try:
-                reply = await self.ask(Kind.EXTENDED, LIMITS_EXTENSION)
-            except StatusError:
-                return
-            self.read_limit_bytes = parse_read_limit(cast("bytes", reply))
+            self.send(lambda number: pack_on_string(Kind.EXTENDED, number, LIMITS_EXTENSION), self._learn_limits)
 
     def ask(self, kind: Kind, text: bytes) -> asyncio.Future[Answer]:
         """Any request about a path or a handle. The future raises StatusError or UnreachableError."""
@@ -180,6 +179,11 @@ class SftpSession(asyncssh.SSHClientSession[bytes]):
         future: asyncio.Future[Answer] = self._loop.create_future()
         self.send(pack, functools.partial(_settle, future))
         return future
+
+    def _learn_limits(self, outcome: Outcome) -> None:
+        """Nobody waits for this: until it comes, requests are smaller."""
+        if isinstance(outcome, bytes):
+            self.limits = parse_limits(outcome)
 
     def _flush(self) -> None:
         if self._outgoing and not self.lost:
@@ -270,7 +274,7 @@ class _Transfer:
         if self.done.done():
             return False
         start, stop = self._ranges.popleft()
-        middle = min(stop, start + self._session.read_limit_bytes)
+        middle = min(stop, start + self._session.limits.read_bytes)
         if middle < stop:
             self._ranges.appendleft((middle, stop))
         if start < middle:

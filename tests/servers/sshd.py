@@ -72,6 +72,14 @@ class Sshd:
         self._process.wait(STOP_TIMEOUT_S)
         self._process = None
 
+    def kill_sessions(self) -> None:
+        """SIGKILL to the processes that serve files; their connections stay."""
+        parents = {pid: _children(pid) for pid in self._pids()}
+        for pid, children in parents.items():
+            if not children and pid != self._process_pid():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
     def pause(self) -> None:
         """SIGSTOP to it and to all its sessions."""
         self._signal(signal.SIGSTOP)
@@ -82,8 +90,7 @@ class Sshd:
 
     def sessions(self) -> int:
         """How many connections it serves now."""
-        assert self._process is not None
-        return len(_children(self._process.pid))
+        return len(_children(self._process_pid()))
 
     def trust(self, key_file: Path) -> None:
         """Let the owner of this private key log in, beside whom it let in before."""
@@ -96,10 +103,14 @@ class Sshd:
         """A new host key from the next start on; ``known_hosts`` has the new one."""
         self._host_key.unlink(missing_ok=True)
         make_key(self._host_key)
-        kind, key, *_ = self._host_key.with_name("host_key.pub").read_text().split()
-        self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {kind} {key}\n")
+        self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {self._public_host_key()}\n")
 
-    def settings(self, *, id: str = "sftp", path: Path | str | None = None, **changes: object) -> OriginSettings:
+    def trust_port(self, port: int) -> None:
+        """Have ``known_hosts`` know this server behind another port, too: a proxy's."""
+        with self.known_hosts.open("a") as file:
+            file.write(f"[127.0.0.1]:{port} {self._public_host_key()}\n")
+
+    def settings(self, *, origin_id: str = "sftp", path: Path | str | None = None, **changes: object) -> OriginSettings:
         """An origin at ``path`` of this server, its root if None."""
         keys: dict[str, object] = {
             "origin_type": "sftp",
@@ -110,12 +121,15 @@ class Sshd:
             "key_file": str(self.key_file),
             "known_hosts": str(self.known_hosts),
         }
-        return OriginSettings(id=id, **(keys | changes))  # type: ignore[arg-type]  # keys by name, checked by the tests
+        return OriginSettings(id=origin_id, **(keys | changes))  # type: ignore[arg-type]  # keys by name, checked by the tests
 
     def log(self) -> str:
         """What it wrote."""
         path = self._folder / "log"
         return path.read_text() if path.exists() else ""
+
+    def _public_host_key(self) -> str:
+        return " ".join(self._host_key.with_name("host_key.pub").read_text().split()[:2])
 
     def _write_config(self) -> None:
         folder = self._folder
@@ -138,15 +152,18 @@ class Sshd:
             return connection.recv(4) == b"SSH-"
         return False
 
+    def _process_pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def _signal(self, number: signal.Signals) -> None:
-        for pid in self._pids():
+        for pid in self._pids() if self._process is not None else ():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
     def _pids(self) -> list[int]:
         """The listener and everything below it."""
-        assert self._process is not None
-        found, at = [self._process.pid], 0
+        found, at = [self._process_pid()], 0
         while at < len(found):
             found += _children(found[at])
             at += 1
