@@ -65,7 +65,7 @@ class Files:
                 await place.prove(session)
                 return None
         except StatusError as error:
-            if not error.names_nothing:
+            if not place.is_absent(error, path):
                 raise place.explain(error, path) from error
             await place.prove(session)
             return None
@@ -119,7 +119,7 @@ class Files:
         try:
             handle = await opening
         except StatusError as error:
-            if not error.names_nothing:
+            if not place.is_absent(error, path):
                 raise place.explain(error, path) from error
             await place.prove(session)
             raise place.gone(path) from error

@@ -240,7 +240,7 @@ class SftpListing:
 
     async def _explain(self, session: SftpSession, error: StatusError, path: str) -> Folder | None:
         """What a folder that cannot be read means for the listing."""
-        if error.names_nothing:
+        if self._place.is_absent(error, path):
             await self._vanished(session, path)
             return None
         if error.is_denied and path:

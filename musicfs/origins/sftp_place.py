@@ -12,8 +12,12 @@ from musicfs.errors import DeniedError, GoneError, OriginError, UnreachableError
 from musicfs.model import Entry
 from musicfs.origins.anchor import encode_path
 from musicfs.origins.oserrors import printable
-from musicfs.origins.sftp_messages import Answer, Attrs, Kind, StatusError
+from musicfs.origins.sftp_messages import Answer, Attrs, Code, Kind, StatusError
 from musicfs.origins.sftp_session import SftpSession
+
+# NAME_MAX and PATH_MAX, limits.h(0P) of Linux.
+NAME_BYTES = 255
+PATH_BYTES = 4096
 
 
 class Place:
@@ -35,6 +39,16 @@ class Place:
 
     def name(self, path: str) -> str:
         return f"origin {self.origin_id!r}: {printable(path) or self._shown}"
+
+    def is_absent(self, error: StatusError, path: str) -> bool:
+        """Whether the server says that nothing has this path: to be believed once the root is proven.
+
+        Some servers answer a plain failure to a name that no disk of theirs could hold.
+        """
+        overlong = len(encode_path(path)) > PATH_BYTES or any(
+            len(encode_path(name)) > NAME_BYTES for name in path.split("/")
+        )
+        return error.names_nothing or (overlong and error.code == Code.FAILURE)
 
     def explain(self, error: StatusError, path: str) -> OriginError:
         """What an answer that says nothing about existence means. Only a refusal is no UnreachableError."""

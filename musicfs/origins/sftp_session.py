@@ -170,7 +170,7 @@ class SftpSession(asyncssh.SSHClientSession[bytes]):
             callback(self._unreachable(reason))
         for transfer in wanting:
             transfer.fail(self._unreachable(reason))
-        self._buffer.clear()
+        self._buffer = bytearray()
         self._on_lost()
 
     # Within
