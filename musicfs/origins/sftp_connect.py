@@ -122,8 +122,7 @@ async def connect(settings: OriginSettings) -> Connection:
     """Connect, log in and start SFTP within the settings' timeout. Raises UnreachableError or DeniedError."""
     attempt = _Attempt(settings)
     try:
-        async with asyncio.timeout(settings.timeout_s):  # a keyring may wait for its user
-            options = await asyncio.get_running_loop().run_in_executor(None, attempt.load)
+        options = await _load(attempt, settings)
         async with asyncio.timeout(settings.timeout_s):
             return await attempt.connect(options)
     except OriginError:
@@ -132,6 +131,17 @@ async def connect(settings: OriginSettings) -> Connection:
         raise DeniedError(f"origin {settings.id!r}: {error}", remedy=error.remedy) from error
     except (OSError, asyncssh.Error) as error:  # a TimeoutError is an OSError
         raise attempt.explain(error) from error
+
+
+async def _load(attempt: _Attempt, settings: OriginSettings) -> dict[str, Any]:
+    try:
+        async with asyncio.timeout(settings.timeout_s):
+            return await asyncio.get_running_loop().run_in_executor(None, attempt.load)
+    except TimeoutError as error:
+        raise UnreachableError(
+            f"origin {settings.id!r}: its keys and secrets were not found within {settings.timeout_s:g} s",
+            remedy="unlock the keyring, or keep the secret where nobody must be asked",
+        ) from error
 
 
 class _Attempt:

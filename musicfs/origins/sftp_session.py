@@ -302,8 +302,9 @@ class _Transfer:
             self._parts.append((start, outcome))
             got = start + len(outcome)
             if got < stop and not self.done.done():  # the server gives less at a time than it was asked for
+                if not self._ranges:
+                    self._session.want(self)
                 self._ranges.append((got, stop))
-                self._session.want(self)
         elif isinstance(outcome, StatusError) and outcome.is_end:
             self._ended = True
         else:

@@ -17,6 +17,7 @@ import pytest
 
 from musicfs.errors import ChangedError, DeniedError, GoneError, OriginError, UnreachableError
 from musicfs.origins.contract import Folder
+from musicfs.origins.registry import open_origin as open_origin_of_any_kind
 from musicfs.origins.sftp import SftpOrigin, open_sftp_origin
 from musicfs.testing.origin_suite import OriginSuite, Subject
 from musicfs.testing.proxy import CountingProxy
@@ -78,8 +79,8 @@ class TestSftp(OriginSuite):
         return FolderSubject(folder, origin)
 
 
-class TestSftpBehindALink(OriginSuite):
-    """The configured path is a symbolic link."""
+class TestSftpAsConfigured(OriginSuite):
+    """From the registry, in its wrappers; the configured path is a symbolic link."""
 
     @pytest.fixture(autouse=True)
     def _use(self, sshd: Sshd) -> None:
@@ -90,7 +91,7 @@ class TestSftpBehindALink(OriginSuite):
         link = self.sshd.root / tmp_path.name
         real.mkdir()
         link.symlink_to(real.name)
-        return FolderSubject(link, open_sftp_origin(self.sshd.settings(path=link), anchor=b"", debounce_s=0.05))
+        return FolderSubject(link, open_origin_of_any_kind(self.sshd.settings(path=link)))
 
 
 def test_opening_neither_connects_nor_imports_what_connects() -> None:
@@ -313,7 +314,12 @@ def test_versions_are_never_mixed(folder: Path, open_origin: Open) -> None:
         writing.result()
 
 
-def test_more_files_than_are_kept_open(folder: Path, open_origin: Open) -> None:
+def test_more_files_than_are_kept_open(
+    sshd: Sshd, folder: Path, open_origin: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from musicfs.origins import sftp_handles
+
+    monkeypatch.setattr(sftp_handles, "IDLE_S", 2.0)
     for number in range(200):
         (folder / f"{number:03d}").write_bytes(b"%03d" % number)
     origin = open_origin()
@@ -322,6 +328,13 @@ def test_more_files_than_are_kept_open(folder: Path, open_origin: Open) -> None:
         for _ in range(3):
             read = list(pool.map(lambda path: origin.read(path, 0, 3, versions[path]), versions))
             assert read == [path.encode() for path in versions]
+    origin.stat("000")
+    assert 0 < len(sshd.open_files(folder)) <= sftp_handles.MAX_OPEN_FILES
+    time_limit = time.monotonic() + 20
+    while sshd.open_files(folder):  # nobody reads any more
+        assert time.monotonic() < time_limit
+        time.sleep(0.05)
+    assert origin.read("000", 0, 3, versions["000"]) == b"000"
 
 
 def test_many_threads_share_one_connection(folder: Path, open_origin: Open, proxy: CountingProxy) -> None:

@@ -1,4 +1,4 @@
-"""Another SFTP server than OpenSSH's, in this process: it knows passwords, and reads the protocol its own way."""
+"""Another SFTP server than OpenSSH's, in this process: it knows passwords, and gives less at a time than asked."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import concurrent.futures
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 
@@ -14,6 +15,7 @@ from musicfs.config.settings import OriginSettings
 
 START_TIMEOUT_S = 20.0
 USER = "listener"
+MOST_BYTES = 10_000  # in one answer, whatever is asked for: the draft allows it
 PASSWORD_VARIABLE = "MUSICFS_TEST_SFTP_PASSWORD"
 
 
@@ -26,6 +28,11 @@ class _Server(asyncssh.SSHServer):
 
     def validate_password(self, username: str, password: str) -> bool:
         return (username, password) == (USER, self._password)
+
+
+class _Files(asyncssh.SFTPServer):
+    def read(self, file_obj: object, offset: int, size: int) -> Any:
+        return super().read(file_obj, offset, min(size, MOST_BYTES))
 
 
 class AsyncsshServer:
@@ -74,7 +81,7 @@ class AsyncsshServer:
 
     async def _serve(self) -> None:
         listener = await asyncssh.create_server(
-            lambda: _Server(self._password), "127.0.0.1", 0, server_host_keys=[self._key], sftp_factory=True
+            lambda: _Server(self._password), "127.0.0.1", 0, server_host_keys=[self._key], sftp_factory=_Files
         )
         self._started.set_result(listener.get_port())
         await self._stopping.wait()

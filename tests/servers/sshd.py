@@ -92,6 +92,16 @@ class Sshd:
         """How many connections it serves now."""
         return len(_children(self._process_pid()))
 
+    def open_files(self, folder: Path) -> list[str]:
+        """Which files in a folder its processes hold open now."""
+        held = []
+        for pid in self._pids():
+            with contextlib.suppress(OSError):
+                for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+                    with contextlib.suppress(OSError):
+                        held.append(descriptor.readlink())
+        return [path.name for path in held if path.parent == folder]
+
     def trust(self, key_file: Path) -> None:
         """Let the owner of this private key log in, beside whom it let in before."""
         authorized = self._folder / "authorized_keys"
