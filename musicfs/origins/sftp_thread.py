@@ -1,15 +1,19 @@
-"""The thread of an SFTP origin: one event loop, started on first use, that runs what blocking callers ask for."""
+"""The thread of an SFTP origin: one event loop, started on first use, that runs what blocking callers ask for.
+
+asyncio is imported then too: it takes longer than all else that opening an origin does.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
 import contextlib
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from musicfs.errors import OriginError, UnreachableError
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 CLOSE_TIMEOUT_S = 5.0
@@ -27,6 +31,9 @@ class LoopThread:
 
     def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of ``work()``, run on the loop; blocks. UnreachableError once this is closed, also while waiting."""
+        import asyncio
+        from concurrent.futures import CancelledError
+
         coroutine: Coroutine[Any, Any, T] | None = None
         with self._lock:
             if not self._closed:
@@ -36,7 +43,7 @@ class LoopThread:
             raise self._is_closed()
         try:
             return future.result()
-        except concurrent.futures.CancelledError:
+        except CancelledError:
             raise self._is_closed() from None
         except BaseException:
             future.cancel()  # the caller was interrupted: nobody waits for the answer any more
@@ -56,11 +63,15 @@ class LoopThread:
         if loop is None or thread is None:
             return
         if first:
+            import asyncio
+
             asyncio.run_coroutine_threadsafe(self._finish(loop, last), loop)
         thread.join(CLOSE_TIMEOUT_S)
 
     def _started(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
+            import asyncio
+
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(
                 target=self._main, args=(self._loop,), name=f"sftp {self._origin_id}", daemon=True
@@ -70,6 +81,8 @@ class LoopThread:
 
     @staticmethod
     def _main(loop: asyncio.AbstractEventLoop) -> None:
+        import asyncio
+
         asyncio.set_event_loop(loop)
         try:
             loop.run_forever()
@@ -79,6 +92,8 @@ class LoopThread:
 
     @staticmethod
     async def _finish(loop: asyncio.AbstractEventLoop, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        import asyncio
+
         try:
             await _cancel_others(loop)
             with contextlib.suppress(asyncio.TimeoutError):
@@ -92,6 +107,8 @@ class LoopThread:
 
 
 async def _cancel_others(loop: asyncio.AbstractEventLoop) -> None:
+    import asyncio
+
     tasks = asyncio.all_tasks(loop) - {asyncio.current_task()}
     for task in tasks:
         task.cancel()

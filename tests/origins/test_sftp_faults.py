@@ -206,6 +206,34 @@ def test_a_fifo_in_the_place_of_a_file(sshd: Sshd) -> None:
         assert origin.read("file.flac", 0, 1, "") == b"2"
 
 
+def test_failed_connections_leave_nothing(sshd: Sshd, proxy: CountingProxy) -> None:
+    with opened(sshd) as origin:
+        origin.check()  # what is made once in a process is made now
+
+    def held() -> tuple[list[str], int]:
+        others = set(threading.enumerate()) - known
+        return [thread.name for thread in others], len(os.listdir("/proc/self/fd"))
+
+    known = set(threading.enumerate())
+    before = held()
+    proxy.stall()
+    with opened(sshd, port=proxy.port, timeout_s=0.3) as origin:
+        for _ in range(3):
+            _seconds_until_unreachable(origin.check)
+    with opened(sshd, port=proxy.port, timeout_s=60) as origin, ThreadPoolExecutor(1) as pool:
+        checking = pool.submit(origin.check)
+        while proxy.live < 4:  # the line is stalled: it still carries those that were given up
+            time.sleep(0.001)
+        origin.close()  # in the middle of connecting
+        with pytest.raises(UnreachableError):
+            checking.result(SLACK_S)
+    proxy.cut()
+    deadline = time.monotonic() + 10
+    while held() != before:
+        assert time.monotonic() < deadline, (before, held())
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("greeting", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-x\r\n" + b"\xff" * 4096])
 def test_no_ssh_server(sshd: Sshd, greeting: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
