@@ -230,7 +230,7 @@ class _Attempt:
                 return DeniedError(
                     f"{where} offers no SFTP: {error.reason}", remedy="enable the sftp subsystem on the server"
                 )
-            case asyncssh.ConnectionLost():
+            case asyncssh.ConnectionLost() | ConnectionResetError() | BrokenPipeError():
                 return UnreachableError(
                     f"{where} ended the connection before the login",
                     remedy=f"look into its log; if it has a host key of a new type, compare and add it: {self._scan()}",

@@ -194,15 +194,16 @@ def test_a_fifo_in_the_place_of_a_file(sshd: Sshd) -> None:
         assert entry is not None
         path.unlink()
         os.mkfifo(path)
-        _seconds_until_unreachable(lambda: origin.read("file.flac", 0, 1, entry.version))
-        for _ in range(2):
-            with pytest.raises(GoneError):
-                origin.read("file.flac", 0, 1, entry.version)
-        _read_all(origin)
-        descriptor = os.open(path, os.O_RDWR)  # whoever hangs in it goes on
+        try:
+            _seconds_until_unreachable(lambda: origin.read("file.flac", 0, 1, entry.version))
+            for _ in range(2):
+                with pytest.raises(GoneError):
+                    origin.read("file.flac", 0, 1, entry.version)
+            _read_all(origin)
+        finally:
+            os.close(os.open(path, os.O_RDWR))  # whoever hangs in it goes on
         path.unlink()
         path.write_bytes(b"2")
-        os.close(descriptor)
         assert origin.read("file.flac", 0, 1, "") == b"2"
 
 
