@@ -6,8 +6,8 @@ show. What the server leaves out of a folder without a word (OpenSSH does so wit
 give) is not there for the listing either.
 
 Nothing but this module is for others. Inside, ``sftp_thread`` runs an event loop, ``sftp_connect`` logs in,
-``sftp_session`` and ``sftp_messages`` speak the protocol, ``sftp_files``, ``sftp_handles`` and ``sftp_listing`` use it;
-asyncssh is imported on first use, in that thread's way, not when the origin is opened. Every wait for the server ends after
+``sftp_session`` and ``sftp_messages`` speak the protocol, ``sftp_place`` knows what answers mean, and ``sftp_files``,
+``sftp_handles`` and ``sftp_listing`` ask; asyncssh is imported on first use, in that thread's way, not when the origin is opened. Every wait for the server ends after
 ``timeout_s`` of silence.
 """
 
