@@ -7,8 +7,8 @@ give) is not there for the listing either.
 
 Nothing but this module is for others. Inside, ``sftp_thread`` runs an event loop, ``sftp_connect`` logs in,
 ``sftp_session`` and ``sftp_messages`` speak the protocol, ``sftp_place`` knows what answers mean, and ``sftp_files``,
-``sftp_handles`` and ``sftp_listing`` ask; asyncssh is imported on first use, in that thread's way, not when the origin is opened. Every wait for the server ends after
-``timeout_s`` of silence.
+``sftp_handles`` and ``sftp_listing`` ask. asyncssh is imported on first use, by that thread, not when the origin is opened.
+Every wait for the server ends after ``timeout_s`` of silence.
 """
 
 from __future__ import annotations
