@@ -37,7 +37,7 @@ KINDS: Mapping[str, Kind] = {
     "mounted": Kind("musicfs.origins.mounted", "open_mounted_origin", manners=REMOTE_MANNERS),
     "nfs": Kind("musicfs.origins.nfs", "open_nfs_origin", "nfs", "an NFS export", REMOTE_MANNERS),
     "smb": Kind("musicfs.origins.smb", "open_smb_origin", "smb", "a Windows or Samba share", REMOTE_MANNERS),
-    "s3": Kind("musicfs.origins.objects", "open_s3_origin", "s3", "a bucket of an S3 store", REMOTE_MANNERS),
+    "s3": Kind("musicfs.origins.objects", "open_s3_origin", "", "a bucket of an S3 store", REMOTE_MANNERS),
     "sftp": Kind("musicfs.origins.sftp", "open_sftp_origin", "sftp", "a folder reached with ssh", REMOTE_MANNERS),
     "webdav": Kind("musicfs.origins.objects", "open_webdav_origin", "webdav", "a WebDAV folder", REMOTE_MANNERS),
 }
