@@ -17,9 +17,10 @@ from musicfs.model import Entry
 from musicfs.origins.contract import Caps, Folder, RangeCost
 from musicfs.origins.http_pool import parse_endpoint
 from musicfs.origins.oserrors import printable
+from musicfs.origins.paths import is_entered, is_path, is_served
 from musicfs.origins.s3_client import Page, S3Client, StoredObject
-from musicfs.origins.s3_listing import KEYS_MAX, S3Listing, is_path
-from musicfs.origins.selection import Selection, is_junk
+from musicfs.origins.s3_listing import KEYS_MAX, S3Listing
+from musicfs.origins.selection import Selection
 
 CAPS = Caps(parallel=32, range_cost=RangeCost.ROUND_TRIP, stable_version=True, slow_stat=True, case_sensitive=True)
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
@@ -61,9 +62,7 @@ class S3Origin:
         yield from S3Listing(name, self._pages, self._root, self._selection, keys_max=self._keys_max).run(prefix)
 
     def stat(self, path: str) -> Entry | None:
-        folder, slash, name = path.rpartition("/")
-        served = not is_junk(name) and self._selection.serves_file(path) and (not slash or self._enters(folder))
-        found = self._head(path) if served else None
+        found = self._head(path) if is_served(self._selection, path) else None
         return Entry(path, found.size, found.mtime_ns, found.etag) if found is not None else None
 
     def read(self, path: str, start: int, stop: int, version: str) -> bytes:
@@ -89,15 +88,14 @@ class S3Origin:
 
     def _can_be(self, path: str) -> bool:
         """Whether the store could have an object at ``path``."""
-        return is_path(path) and len((self._root + path).encode()) <= _KEY_BYTES_MAX
+        try:
+            return is_path(path) and len((self._root + path).encode()) <= _KEY_BYTES_MAX
+        except UnicodeEncodeError:
+            return False
 
     def _enters(self, folder: str) -> bool:
         """Whether a listing from the root would come to ``folder``."""
-        if not self._can_be(folder):
-            return False
-        ends = [at for at, char in enumerate(folder) if char == "/"]
-        above = (folder[:end] for end in (*ends, len(folder)))
-        return all(not is_junk(each.rpartition("/")[2]) and self._selection.enters_folder(each) for each in above)
+        return self._can_be(folder) and is_entered(self._selection, folder)
 
     def _pages(self, prefix: str, delimiter: bool) -> Iterator[Page]:
         return self._client.pages(prefix, delimiter=delimiter)

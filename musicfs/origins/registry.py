@@ -39,7 +39,7 @@ KINDS: Mapping[str, Kind] = {
     "smb": Kind("musicfs.origins.smb", "open_smb_origin", "smb", "a Windows or Samba share", REMOTE_MANNERS),
     "s3": Kind("musicfs.origins.objects", "open_s3_origin", "", "a bucket of an S3 store", REMOTE_MANNERS),
     "sftp": Kind("musicfs.origins.sftp", "open_sftp_origin", "sftp", "a folder reached with ssh", REMOTE_MANNERS),
-    "webdav": Kind("musicfs.origins.objects", "open_webdav_origin", "webdav", "a WebDAV folder", REMOTE_MANNERS),
+    "webdav": Kind("musicfs.origins.webdav", "open_webdav_origin", "", "a WebDAV folder", REMOTE_MANNERS),
 }
 """Kind of origin -> where it lives. ``mounted`` is no type of its own: a folder that a network filesystem is mounted at."""
 

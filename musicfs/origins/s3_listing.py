@@ -27,12 +27,12 @@ from musicfs.errors import GoneError, UnreachableError
 from musicfs.model import Entry
 from musicfs.origins.contract import Folder
 from musicfs.origins.oserrors import printable
+from musicfs.origins.paths import NO_PATH, reject_name
 from musicfs.origins.s3_client import Page, StoredObject
 from musicfs.origins.selection import Selection, is_junk
 
 KEYS_MAX = 50_000  # some 15 MB
-_NO_PATH = "a key that is no path"
-_NOT_UTF8 = "a key that is not UTF-8"
+_NOT_UTF8 = "a name that is not UTF-8"
 _ALSO_A_FOLDER = "a folder has the same name"
 _by_key = attrgetter("key")
 
@@ -238,7 +238,7 @@ class _Groups:
     def add_folder(self, path: str) -> bool:
         """Note a folder that a slash names, and those above it; False when it is not served."""
         if not path:  # a key that begins with a slash
-            self._skip("", "/", _NO_PATH)
+            self._skip("", "/", NO_PATH)
             return False
         if path in self._files:
             return True
@@ -270,20 +270,13 @@ class _Groups:
         self._skipped.setdefault(folder, {})[name] = reason
 
 
-def is_path(path: str) -> bool:
-    """Whether an object can be served under ``path``."""
-    return not any(not name or _reject(name) for name in path.split("/"))
-
-
 def _reject(name: str) -> str:
     """Why no component of a path can be called ``name``; empty when it can."""
-    if name in {"", ".", ".."} or "\0" in name:
-        return _NO_PATH
     try:
         name.encode()
     except UnicodeEncodeError:
         return _NOT_UTF8
-    return ""
+    return reject_name(name)
 
 
 def _order(path: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -43,7 +44,7 @@ class StoreSubject:
 class StoreSuite(OriginSuite):
     surrogate_names = ()  # keys are UTF-8
     names = tuple(name for name in NAMES if "\\" not in name)  # this store takes a backslash for a slash
-    options: dict[str, int] = {}
+    options: ClassVar[dict[str, int]] = {}
 
     @pytest.fixture(autouse=True)
     def _store(self, weed: WeedServer) -> None:
@@ -60,4 +61,4 @@ class TestStore(StoreSuite):
 class TestStoreWithTooMuchForOneListing(StoreSuite):
     """Every folder with more than two files is too large to be listed at once."""
 
-    options = {"keys_max": 2}
+    options: ClassVar[dict[str, int]] = {"keys_max": 2}

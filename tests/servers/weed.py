@@ -92,7 +92,8 @@ class WeedServer:
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [_binary(), "server", *(f"-{name}={value}" for name, value in options.items())],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._folder, env={**os.environ, "HOME": str(self._folder)},
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._folder,
+                env={**os.environ, "HOME": str(self._folder)},
             )  # fmt: skip
         self._wait_ready()
 
