@@ -72,6 +72,7 @@ class S3Listing:
                 yield from self._regroup(folder, objects)
         else:
             yield from self._walk_large(folder, stream)
+            stream.finish()
 
     def _walk_large(self, folder: str, stream: KeyStream) -> Iterator[Folder]:
         level, children = self._list_level(folder)
@@ -188,6 +189,12 @@ class KeyStream:
             start, stop = self._span(prefix)
             del self._buffer[start:stop]
             self._dropped.append(prefix)
+
+    def finish(self) -> None:
+        """Read to the end, for only that shows that the keys were in order. Raises UnreachableError if they were not."""
+        while self.sorted and not self._ended:
+            self._buffer.clear()
+            self._read_page()
 
     def _read_page(self) -> None:
         page = next(self._pages, None)
