@@ -61,7 +61,7 @@ READS: list[tuple[type[OriginError], str, Answer]] = [
     (UnreachableError, "in the region mars-1", plainly(301, x_amz_bucket_region="mars-1")),
     (UnreachableError, "before its answer was complete", lambda _l, _h, c: not say(c, 206, b"12", length=4, ETag="e")),
     (UnreachableError, "before its answer was complete", lambda _l, _h, _c: False),
-    (UnreachableError, "does not answer in HTTP", lambda _l, _h, c: bool(c.sendall(b"SSH-2.0-hush\r\n"))),
+    (UnreachableError, "does not answer in HTTP", lambda _l, _h, c: c.send(b"SSH-2.0-hush\r\n") == 0),
 ]  # fmt: skip
 
 

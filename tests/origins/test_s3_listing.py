@@ -140,7 +140,7 @@ def test_keys_that_are_no_paths_are_skipped_with_a_reason() -> None:
         assert set(found) == {"", "a", "marker", "ok"}
         assert found[""].skipped == (("../", NO_PATH), ("/", NO_PATH))
         assert found["a"].skipped == ((".", NO_PATH), ("../", NO_PATH), ("/", NO_PATH), ("nul\0", NO_PATH))
-        assert found["marker"].skipped == found["marker"].files == ()
+        assert (found["marker"].skipped, found["marker"].files) == ((), ())
 
 
 def test_a_key_that_is_also_a_folder() -> None:
