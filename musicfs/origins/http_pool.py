@@ -111,6 +111,8 @@ class HttpPool:
             response = self._receive(connection, answer, body_max)
         except (OSError, http.client.HTTPException) as error:
             self._drop(connection)
+            if isinstance(error, TimeoutError):
+                self._forget_idle()  # after a sleep of this machine, all of them lead nowhere
             raise self._unreachable(error) from error
         except BaseException:
             self._drop(connection)
@@ -122,10 +124,8 @@ class HttpPool:
         """Close every connection; requests under way fail. Idempotent."""
         with self._lock:
             self._closed = True
-            idle, self._idle = self._idle, []
             busy = list(self._busy)
-        for _, connection in idle:
-            connection.close()
+        self._forget_idle()
         for connection in busy:
             sock = connection.sock
             if sock is not None:
@@ -217,6 +217,12 @@ class HttpPool:
             connection.close()
         if surplus is not None:
             surplus.close()
+
+    def _forget_idle(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for _, connection in idle:
+            connection.close()
 
     def _drop(self, connection: http.client.HTTPConnection) -> None:
         with self._lock:

@@ -40,7 +40,7 @@ class S3Origin:
         prefix = settings.prefix.strip("/")
         self._root = f"{prefix}/" if prefix else ""
         self._selection = Selection(settings.include, settings.exclude)
-        self._client = S3Client(settings)
+        self._client = S3Client(settings, self._root)
         self._keys_max = keys_max
 
     @property

@@ -56,7 +56,9 @@ class Page(msgspec.Struct, frozen=True):
 class S3Client:
     """A bucket. Building it does no I/O; every call is one request, but where it says otherwise."""
 
-    def __init__(self, settings: OriginSettings) -> None:
+    def __init__(self, settings: OriginSettings, root: str = "") -> None:
+        """``root`` is what the keys of interest begin with; the access key may be good for these only."""
+        self._root = root
         self._name = f"origin {settings.id!r}"
         self._bucket = settings.bucket
         self._timeout_s = settings.timeout_s
@@ -67,7 +69,7 @@ class S3Client:
 
     def prove(self) -> None:
         """Return if the bucket is there and may be listed; else raise UnreachableError or DeniedError."""
-        self._list_page({"max-keys": "1"})
+        self._list_page({"max-keys": "1", **({"prefix": self._root} if self._root else {})})
 
     def head(self, key: str) -> StoredObject | None:
         """The object now; None when the bucket is there and it is not. Two requests for what is not there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 
@@ -26,8 +27,9 @@ def say(
 class AnsweringServer:
     """One thread a connection, until it is closed."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, tls: ssl.SSLContext | None = None) -> None:
         self._answer = answer
+        self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._sockets: list[socket.socket] = []
@@ -37,7 +39,7 @@ class AnsweringServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         self._threads[0].start()
@@ -63,6 +65,12 @@ class AnsweringServer:
                 thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
+        if self._tls is not None:
+            try:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+            except OSError:  # the client did not like what it saw
+                connection.close()
+                return
         with connection, connection.makefile("rb") as reader, contextlib.suppress(OSError):
             while line := reader.readline():
                 headers: dict[str, str] = {}
@@ -76,9 +84,9 @@ class AnsweringServer:
 
 
 @contextlib.contextmanager
-def answering(answer: Answer) -> Iterator[AnsweringServer]:
+def answering(answer: Answer, tls: ssl.SSLContext | None = None) -> Iterator[AnsweringServer]:
     """A running server that answers so."""
-    server = AnsweringServer(answer)
+    server = AnsweringServer(answer, tls)
     server.start()
     try:
         yield server

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import socket
+import ssl
+import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -188,3 +191,77 @@ def test_close_ends_what_is_under_way() -> None:
         with pytest.raises(UnreachableError, match="is closed"):
             origin.check()
         released.set()
+
+
+def test_a_line_that_went_dead_costs_one_timeout() -> None:
+    """All kept connections are dropped with the first that does not answer."""
+    dead = threading.Event()
+    together = threading.Barrier(4)
+    old: set[int] = set()
+
+    def answer(_line: str, _headers: dict[str, str], connection: socket.socket) -> bool:
+        if not dead.is_set():
+            old.add(connection.fileno())
+            together.wait(10)
+            return say(connection, 200, LISTING)
+        if connection.fileno() in old:
+            return True  # as if it had never come
+        return say(connection, 200, LISTING)
+
+    with answering(answer) as server:
+        origin = open_at(server, timeout_s=0.5)
+        with ThreadPoolExecutor(4) as pool:
+            for done in [pool.submit(origin.check) for _ in range(4)]:
+                done.result()
+        dead.set()
+        with pytest.raises(UnreachableError, match="did not answer"):
+            origin.check()
+        origin.check()
+        assert server.connections == 5
+        origin.close()
+
+
+def test_certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, certificate = tmp_path / "key", tmp_path / "certificate"
+    make = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+    ]
+    names = ["-subj", "/CN=store", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*make, *names, *files], check=True, capture_output=True, timeout=60)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    with answering(plainly(200, LISTING), tls) as server:
+        origin = open_at(server)
+        with pytest.raises(UnreachableError, match="a certificate that cannot be trusted: self-signed"):
+            origin.check()
+        origin.close()
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+        origin = open_at(server)
+        origin.check()
+        origin.close()
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "nowhere"))
+        origin = open_at(server)
+        with pytest.raises(UnreachableError, match="nowhere cannot be used: No such file"):
+            origin.check()
+        origin.close()
+
+
+def test_requests_stay_below_the_prefix() -> None:
+    """An access key may be good for a part of the bucket only."""
+    with answering(plainly(200, LISTING.replace(b"a.flac", b"my/own/a.flac"))) as server:
+        settings = OriginSettings(id="x", origin_type="s3", bucket="music", endpoint=server.url, prefix="/my/own/")
+        origin = S3Origin(settings)
+        origin.check()
+        assert [entry.path for folder in origin.list() for entry in folder.files] == ["a.flac"]
+        assert all("prefix=my%2Fown%2F" in request for request in server.requests)
+        origin.close()

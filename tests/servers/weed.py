@@ -75,11 +75,8 @@ class WeedServer:
         """Start it, or start it again on what it holds; blocks until it takes an object."""
         data = self._folder / "data"
         data.mkdir(exist_ok=True)
-        master = (
-            self._folder / "master"
-        )  # with what it knew of itself it would hold elections for a quarter of a minute
-        shutil.rmtree(master, ignore_errors=True)
-        master.mkdir()
+        # The master's memory of itself, not of files: with it, a master alone holds elections for a quarter of a minute.
+        shutil.rmtree(data / f"m{self._ports['master.port']}", ignore_errors=True)
         config = self._folder / "s3.json"
         identity = {
             "name": "test",
@@ -88,7 +85,7 @@ class WeedServer:
         }
         config.write_text(json.dumps({"identities": [identity]}))
         options = {
-            "ip": "127.0.0.1", "ip.bind": "127.0.0.1", "dir": str(data), "master.dir": str(master), **self._ports,
+            "ip": "127.0.0.1", "ip.bind": "127.0.0.1", "dir": str(data), **self._ports,
             "filer": "true", "filer.localSocket": str(self._folder / "filer.sock"),
             "s3": "true", "s3.config": str(config), "s3.iam": "false", "s3.localSocket": str(self._folder / "s3.sock"),
             "s3.port.iceberg": 0, "s3.port.lance": 0,
