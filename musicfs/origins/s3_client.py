@@ -32,6 +32,8 @@ _DENIALS: Mapping[str, tuple[str, str]] = {
     "ExpiredToken": ("says that the access key has expired", "log in again"),
     "InvalidToken": ("refused the session token", "log in again"),
     "RequestTimeTooSkewed": ("says that this machine's clock is wrong", "set the clock"),
+    "AuthorizationHeaderMalformed": ("says that the bucket lies in another region", "set region to the bucket's"),
+    "InvalidObjectState": ("keeps the object in an archive", "restore it, or leave it out with exclude"),
     "RequestExpired": ("says that this machine's clock is wrong", "set the clock"),
 }
 
@@ -197,8 +199,9 @@ class S3Client:
                 remedy=f'set region = "{region}"',
             )
         if response.status in {401, 403} or code in _DENIALS:
-            self._source.forget()
-            if access.credentials is None:
+            if code not in {"AccessDenied", "InvalidObjectState"}:  # about what was asked for, not about the key
+                self._source.forget()
+            if access.credentials is None and code not in _DENIALS:
                 return DeniedError(
                     f"{store} wants an access key, and none was found",
                     remedy="set access_key_id and secret_access_key, or a profile",
@@ -277,7 +280,9 @@ def _tag(element: ElementTree.Element) -> str:
 
 
 def _bare_etag(text: str) -> str:
-    return text.strip().removeprefix("W/").strip('"')
+    """Without its quotes; empty for what could not be sent back."""
+    etag = text.strip().removeprefix("W/").strip('"')
+    return etag if etag.isascii() and etag.isprintable() else ""
 
 
 def _error_code(response: Response) -> str:

@@ -220,7 +220,8 @@ class WebdavClient:
 
 def make_version(size: int, mtime_ns: int, etag: str) -> str:
     """The ETag, in its quotes, if it is a strong one (RFC 9110, 8.8.1); else size and time."""
-    return etag if etag.startswith('"') else f"{size:x}-{mtime_ns // 1_000_000_000:x}"
+    strong = etag.startswith('"') and etag.isascii() and etag.isprintable()
+    return etag if strong else f"{size:x}-{mtime_ns // 1_000_000_000:x}"
 
 
 def _parse_properties(path: str, properties: ElementTree.Element) -> Resource:
