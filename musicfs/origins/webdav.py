@@ -2,13 +2,15 @@
 
 ``version`` is the server's ETag if it is a strong one, else size and time in whole seconds; what a read brings is compared
 with it. A strong ETag of common servers is made of size and time too, so it proves nothing about the bytes. Folders are
-listed one by one, as servers refuse to describe a whole tree; a listing costs a request a folder. The user's name and
-password are sent as they are (Basic authentication): that is for https, or for a network of one's own.
+listed one by one, as servers refuse to describe a whole tree: a listing costs a request a folder, of which a few are under
+way at once, in threads that end with it. The user's name and password are sent as they are (Basic authentication): that is
+for https, or for a network of one's own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 from musicfs.config.settings import OriginSettings
@@ -25,6 +27,7 @@ CAPS = Caps(parallel=16, range_cost=RangeCost.ROUND_TRIP, stable_version=False, 
 # Longer ones exist nowhere (NAME_MAX of every server's system), and servers answer them in many ways.
 _NAME_BYTES_MAX: Final = 255
 _PATH_BYTES_MAX: Final = 4096
+_AHEAD: Final = 4  # folders asked for before their turn
 
 
 class WebdavOrigin:
@@ -54,23 +57,13 @@ class WebdavOrigin:
         if prefix and not (_can_be(prefix) and is_entered(self._selection, prefix)):
             self._client.prove()
             raise self._gone(prefix)
-        pending = [prefix]
-        while pending:
-            path = pending.pop()
-            try:
-                found = self._client.list_folder(path)
-            except DeniedError as error:
-                if path == prefix:
-                    raise
-                self._client.prove()  # it is this folder that is refused, not the user
-                yield Folder(path, (), (("", str(error)),), complete=False)
-                continue
-            if found is not None:
-                folder, children = self._sort_out(path, found)
-                yield folder
-                pending.extend(reversed(children))
-            elif path == prefix:
-                raise self._gone(path)
+        found = self._client.list_folder(prefix)
+        if found is None:
+            raise self._gone(prefix)
+        folder, children = self._sort_out(prefix, found)
+        yield folder
+        if children:
+            yield from self._walk(children)
 
     def stat(self, path: str) -> Entry | None:
         found = self._stat(path) if is_served(self._selection, path) else None
@@ -90,6 +83,35 @@ class WebdavOrigin:
 
     def close(self) -> None:
         self._client.close()
+
+    def _walk(self, folders: Sequence[str]) -> Iterator[Folder]:
+        """``folders`` and all below them, the next few asked for while one is handed out."""
+        with ThreadPoolExecutor(_AHEAD, thread_name_prefix=f"list-{self._id}") as pool:
+            pending = list(reversed(folders))
+            asked: dict[str, Future[Sequence[Resource] | Folder | None]] = {}
+            try:
+                while pending:
+                    for path in pending[: -_AHEAD - 1 : -1]:
+                        if path not in asked:
+                            asked[path] = pool.submit(self._list_below, path)
+                    path = pending.pop()
+                    found = asked.pop(path).result()
+                    if isinstance(found, Folder):
+                        yield found
+                    elif found is not None:  # else it went away since its parent was listed
+                        folder, children = self._sort_out(path, found)
+                        yield folder
+                        pending.extend(reversed(children))
+            finally:
+                pool.shutdown(cancel_futures=True)  # waits for what is under way, which has its timeout
+
+    def _list_below(self, path: str) -> Sequence[Resource] | Folder | None:
+        """What is in a folder that was listed; the folder as such when only it is refused; None when it is gone."""
+        try:
+            return self._client.list_folder(path)
+        except DeniedError as error:
+            self._client.prove()  # it is this folder that is refused, not the user
+            return Folder(path, (), (("", str(error)),), complete=False)
 
     def _stat(self, path: str) -> Resource | None:
         if not _can_be(path):

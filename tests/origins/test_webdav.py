@@ -130,6 +130,27 @@ def test_requests_and_threads(apache: ApacheServer, folder: FolderSubject) -> No
         assert (threading.active_count(), len(os.listdir("/proc/self/fd"))) == (threads, descriptors)
 
 
+def test_a_listing_asks_ahead_and_leaves_no_threads(apache: ApacheServer, folder: FolderSubject) -> None:
+    for number in range(30):
+        folder.put(f"{number:02}/{number}/1.flac", b"1")
+    threads = threading.active_count()
+    origin = WebdavOrigin(apache.settings(path=path_of(folder)))
+    listing = origin.list()
+    assert next(listing).path == ""
+    assert threading.active_count() == threads  # a caller that wants one folder pays for one
+    assert [next(listing).path for _ in range(3)] == ["00", "00/0", "01"]
+    assert threading.active_count() > threads
+    listing.close()  # type: ignore[attr-defined]  # a generator
+    assert threading.active_count() == threads
+    with CountingProxy(apache.port) as proxy:
+        through = proxied(apache, folder, proxy)
+        assert len(list(through.list())) == 61
+        assert proxy.snapshot().turns == 61
+        assert 1 < proxy.snapshot().connections <= 5
+        through.close()
+    origin.close()
+
+
 def test_a_server_that_stops_answering_or_is_killed(apache: ApacheServer, folder: FolderSubject) -> None:
     folder.put("file.flac", b"12345")
     origin = WebdavOrigin(apache.settings(path=path_of(folder), timeout_s=0.5))
