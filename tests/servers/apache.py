@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from musicfs.config.settings import OriginSettings
+from tests.servers.stopping import processes_of, stop_processes
 
 START_TIMEOUT_S = 30.0
 USER = "listener"
@@ -112,7 +113,8 @@ class ApacheServer:
             self._process = None
 
     def pause(self) -> None:
-        self._signal(signal.SIGSTOP)
+        assert self._process is not None
+        stop_processes(processes_of(self._process.pid))
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)

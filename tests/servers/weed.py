@@ -24,6 +24,7 @@ from pathlib import Path
 
 from musicfs.config.settings import OriginSettings
 from musicfs.origins.s3_signing import Credentials, encode_path, encode_query, sign
+from tests.servers.stopping import processes_of, stop_processes
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 1.0  # it closes its databases for much longer, for nobody
@@ -120,7 +121,7 @@ class WeedServer:
 
     def pause(self) -> None:
         assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+        stop_processes(processes_of(self._process.pid))
 
     def resume(self) -> None:
         assert self._process is not None
