@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from musicfs.config.settings import OriginSettings
-from tests.servers.stopping import processes_of, stop_processes
+from tests.servers.stopping import kill_processes, processes_of, stop_processes
 
 START_TIMEOUT_S = 30.0
 USER = "listener"
@@ -108,7 +108,7 @@ class ApacheServer:
     def kill(self) -> None:
         """SIGKILL to it and its workers; :meth:`start` brings it back."""
         if self._process is not None:
-            self._signal(signal.SIGKILL)
+            kill_processes(processes_of(self._process.pid))
             self._process.wait(10)
             self._process = None
 
