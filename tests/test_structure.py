@@ -58,7 +58,6 @@ FENCES: dict[str, frozenset[str]] = {
     "tantivy": frozenset({"index"}),
     "fastcdc": frozenset({"content"}),
     "asyncssh": frozenset({"origins"}),
-    "obstore": frozenset({"origins"}),
     "smbprotocol": frozenset({"origins"}),
     "smbclient": frozenset({"origins"}),
     "spnego": frozenset({"origins"}),

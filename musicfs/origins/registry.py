@@ -38,9 +38,9 @@ KINDS: Mapping[str, Kind] = {
     "mounted": Kind("musicfs.origins.mounted", "open_mounted_origin", manners=MOUNTED_MANNERS),
     "nfs": Kind("musicfs.origins.nfs", "open_nfs_origin", hint="an NFS export", manners=REMOTE_MANNERS),
     "smb": Kind("musicfs.origins.smb", "open_smb_origin", "smb", "a Windows or Samba share", REMOTE_MANNERS),
-    "s3": Kind("musicfs.origins.objects", "open_s3_origin", "s3", "a bucket of an S3 store", REMOTE_MANNERS, True),
+    "s3": Kind("musicfs.origins.objects", "open_s3_origin", "", "a bucket of an S3 store", REMOTE_MANNERS, True),
     "sftp": Kind("musicfs.origins.sftp", "open_sftp_origin", "sftp", "a folder reached with ssh", REMOTE_MANNERS),
-    "webdav": Kind("musicfs.origins.objects", "open_webdav_origin", "webdav", "a WebDAV folder", REMOTE_MANNERS),
+    "webdav": Kind("musicfs.origins.webdav", "open_webdav_origin", "", "a WebDAV folder", REMOTE_MANNERS),
 }
 """Kind of origin -> where it lives. ``mounted`` is no type of its own: a folder that a network filesystem is mounted at."""
 
