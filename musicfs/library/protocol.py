@@ -27,11 +27,15 @@ class CoverJob(msgspec.Struct, frozen=True, tag="cover"):
 
 
 class ReadResult(msgspec.Struct, frozen=True, array_like=True):
-    """One file's facts as the catalog stores them, or why there are none. ``retry``: it changed while being read."""
+    """One file's facts as the catalog stores them, or why there are none.
+
+    ``retry``: it changed while being read, or cannot be read now. ``moved``: the file it was before is gone, so it is that.
+    """
 
     facts: bytes = b""
     reason: str = ""
     retry: bool = False
+    moved: bool = False
 
 
 Job = ReadJob | CoverJob

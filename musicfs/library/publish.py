@@ -9,7 +9,7 @@ import msgspec
 
 from musicfs.clock import Clock
 from musicfs.library.classify import is_audio_name
-from musicfs.library.plan import fingerprint, identity
+from musicfs.library.plan import fingerprint
 from musicfs.library.protocol import ReadResult
 from musicfs.model import Entry
 from musicfs.store.catalog import Catalog
@@ -34,13 +34,18 @@ class Tree(Protocol):
 
 
 class Learned(msgspec.Struct):
-    """A file to write. ``object_id`` is 0 for a new file; ``moved`` keeps the facts of the object it was before."""
+    """A file to write. ``object_id`` is 0 for a new file; ``moved`` keeps the facts of the object it was before.
+
+    ``identity`` is what finds it when it moves. ``moved_from`` is the object, and its path, that a new file probably was.
+    """
 
     name: bytes
     entry: Entry
     object_id: int
     result: ReadResult | None = None
     moved: bool = False
+    identity: int = 0
+    moved_from: tuple[int, str] | None = None
 
 
 class FinishedFolder(msgspec.Struct):
@@ -109,7 +114,7 @@ class Publisher:
             entry.size,
             entry.mtime_ns,
             entry.version.encode(),
-            identity(entry),
+            learned.identity,
             old.added_ns if old is not None else self._clock.time_ns(),
             facts,
         )
