@@ -14,6 +14,8 @@ REQUESTS_MAX = 24  # a file whose tags lie in more places than this is crafted, 
 # Two requests for a file of one block and a half would be one too many.
 _WHOLE_BYTES = 192 * 1024
 _READ_AHEAD_BYTES = 64 * 1024
+_READ_AHEAD_BYTES_MIN = 4096
+_STRIDE_BYTES_MAX = 4 << 20
 
 # What lies at the end whatever the head says. MP4, WAV and AIFF say themselves where their tags are.
 _TAIL_BYTES = {
@@ -40,13 +42,24 @@ def plan_first(name: str, size: int) -> list[Range]:
     return [(0, BLOCK_BYTES), (tail_start, size)] if tail_bytes else [(0, BLOCK_BYTES)]
 
 
-def plan_more(need: NeedRange, fetched_bytes: int) -> Range:
-    """What to ask for when the parser lacks something, after ``fetched_bytes``: whole blocks if the budget has room."""
+def plan_more(need: NeedRange, fetched_bytes: int, last_stop: int) -> Range:
+    """What to ask for when the parser lacks something, after ``fetched_bytes``: whole blocks if the budget has room.
+
+    A parser that goes on about where the last range ended, at ``last_stop``, is walking through something large: it gets as
+    much again as it had, so that the requests are few however long the walk.
+    """
     room = BUDGET_BYTES - fetched_bytes
     start = need.start // BLOCK_BYTES * BLOCK_BYTES
     stop = min(need.limit, -(-need.stop // BLOCK_BYTES) * BLOCK_BYTES)
-    if stop - start <= room:
-        further = min(need.limit, stop + BLOCK_BYTES)
-        return (start, further) if further - start <= room else (start, stop)
-    ahead = min(need.limit, need.start + min(room, _READ_AHEAD_BYTES))
-    return need.start, max(need.stop, ahead)
+    generous, all_that_is_missing, least = (
+        (start, min(need.limit, stop + BLOCK_BYTES)),
+        (need.start, need.limit),
+        (start, stop),
+    )
+    for wanted in (generous, all_that_is_missing, least):
+        if wanted[1] - wanted[0] <= room:
+            return wanted
+    ahead_bytes = min(room, _READ_AHEAD_BYTES)
+    if room <= 0 and 0 <= need.start - last_stop < BLOCK_BYTES:
+        ahead_bytes = min(fetched_bytes, _STRIDE_BYTES_MAX)
+    return need.start, max(need.stop, min(need.limit, need.start + max(ahead_bytes, _READ_AHEAD_BYTES_MIN)))

@@ -43,7 +43,7 @@ def drop(origin_id: str, entry: Entry, start: int, data: bytes) -> None:
 class _File:
     """A file on its way."""
 
-    __slots__ = ("fetched_bytes", "learned", "missing", "on_read", "requests", "result", "source")
+    __slots__ = ("fetched_bytes", "last_stop", "learned", "missing", "on_read", "requests", "result", "source")
 
     def __init__(self, learned: Learned, on_read: OnRead) -> None:
         self.learned = learned
@@ -51,6 +51,7 @@ class _File:
         self.source = HeadTail(learned.entry.size)
         self.requests = 0
         self.fetched_bytes = 0
+        self.last_stop = 0  # where the range ended that was asked for last
         self.missing = 0  # ranges that were asked for and are not here yet
         self.result: ReadResult | None = None
 
@@ -213,7 +214,8 @@ class RemoteReading:
             self._answer(file, ReadResult(reason="its tags lie in too many places"))
             return
         file.missing = 1
-        wanted = plan_more(need, file.fetched_bytes)
+        wanted = plan_more(need, file.fetched_bytes, file.last_stop)
+        file.last_stop = wanted[1]
         with self._lock:
             self._add(file, partial(self._fetch, file, wanted), first=True)
 
