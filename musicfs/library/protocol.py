@@ -19,11 +19,12 @@ class ReadJob(msgspec.Struct, frozen=True, tag="read"):
 
 
 class CoverJob(msgspec.Struct, frozen=True, tag="cover"):
-    """Make a JPEG of an image file, or of a picture inside an audio file."""
+    """Make a JPEG of an image file, or of a picture inside an audio file, or of ``data``, the image itself if not empty."""
 
     path: bytes
     size: int
     picture: Picture | None
+    data: bytes = b""
 
 
 class ReadResult(msgspec.Struct, frozen=True, array_like=True):
