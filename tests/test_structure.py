@@ -62,7 +62,6 @@ FENCES: dict[str, frozenset[str]] = {
     "smbprotocol": frozenset({"origins"}),
     "smbclient": frozenset({"origins"}),
     "spnego": frozenset({"origins"}),
-    "nfs_rs": frozenset({"origins"}),
     "keyring": frozenset({"config"}),
     "tomllib": frozenset({"config"}),  # of the standard library, and fenced all the same: only config reads TOML
 }

@@ -6,8 +6,6 @@ process before anything else maps the files.
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,7 +13,7 @@ import lmdb
 import msgspec
 import xxhash
 
-from musicfs.errors import DiskFullError, SchemaError, StoreError
+from musicfs.errors import SchemaError, StoreError
 from musicfs.store import environment
 from musicfs.store.records import (
     ENTRY,
@@ -34,8 +32,6 @@ from musicfs.store.records import (
     unpack_node,
 )
 from musicfs.store.schema import FACT_TABLES, ROOT_INODE, SCHEMA, TREE_SLOTS, TREE_TABLES
-
-log = logging.getLogger(__name__)
 
 _MAX_PLAIN_PATH = 500  # LMDB keys are at most 511 bytes
 _decode = msgspec.msgpack.decode
@@ -77,26 +73,12 @@ def prepare(path: str) -> str | None:
 
     Returns where a catalog was put aside, or None. Blocks; probes in a child process after an unclean stop only.
     """
-    os.makedirs(path, mode=0o700, exist_ok=True)
-    aside = None
-    try:
-        clean = environment.take_clean_mark(path)
-        environment.check_damage(path)
-        environment.check_length(path)
-        if not clean and not environment.survives_probe(path):
-            raise StoreError(f"{path}: the catalog could not be read after an unclean stop")
-        if os.path.exists(os.path.join(path, "data.mdb")):
-            check_schema(path)
-            return None
-    except DiskFullError:
-        raise  # nothing is wrong with the catalog
-    except StoreError as error:
-        aside = environment.put_aside(path)
-        os.makedirs(path, mode=0o700)
-        log.warning("%s; put aside as %s and rebuilt", error, aside)
+    return environment.prepare(path, create=_create_in, check_schema=check_schema)
+
+
+def _create_in(path: str) -> None:
     with environment.open_environment(path) as env:
         create(env)
-    return aside
 
 
 def check_schema(path: str) -> None:
