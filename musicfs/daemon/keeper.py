@@ -91,7 +91,7 @@ class Keeper:
         )
         self._forget_unconfigured(catalog, publisher)
         swapped = self._bring_tree_up_to_date(catalog, builder, covers, priorities)
-        scanner = Scanner(publisher, pool, self._clock, settings.scan.mass_delete_guard)
+        scanner = Scanner(publisher, pool, self._clock, settings.scan.mass_delete_guard, cache.keep_scanned)
         monitor = self._monitor(states)
         service = ScanService(states, scanner, publisher, monitor, self._clock)
         if swapped:
