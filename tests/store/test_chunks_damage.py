@@ -73,7 +73,9 @@ def test_blocks_stand_in_for_a_damaged_chunk_at_once(world: World) -> None:
     piece = pieces(world, PieceKind.CHUNK)[3]
     overwrite(world, piece)
     _, missing = world.read(CONTENT)
-    numbers = {number for start, stop in missing for number in range(start // BLOCK_BYTES, (stop - 1) // BLOCK_BYTES + 1)}
+    numbers = {
+        number for start, stop in missing for number in range(start // BLOCK_BYTES, (stop - 1) // BLOCK_BYTES + 1)
+    }
     world.put(CONTENT, DATA, *numbers)
     assert world.read(CONTENT) == (DATA, [])
     world.store.discard(world.store.take_bad())
@@ -128,7 +130,11 @@ def test_verify_finds_everything(world: World) -> None:
     world.put_recut(content_of(other), other)
     third = noise(3, 500_000)
     world.put(content_of(third), third)
-    damaged = [pieces(world, PieceKind.MANIFEST)[0], *pieces(world, PieceKind.CHUNK)[::5], pieces(world, PieceKind.BLOCK)[1]]
+    damaged = [
+        pieces(world, PieceKind.MANIFEST)[0],
+        *pieces(world, PieceKind.CHUNK)[::5],
+        pieces(world, PieceKind.BLOCK)[1],
+    ]
     for piece in damaged:
         overwrite(world, piece)
     found: list[Piece] = []
@@ -155,7 +161,9 @@ def test_verify_puts_counts_and_records_right(world: World) -> None:
     tables = world.store.tables
     choice = random.Random(1)
     for _ in range(30):
-        table = choice.choice([tables.contents, tables.uses, tables.refs, tables.chunks, tables.blocks, tables.manifests])
+        table = choice.choice(
+            [tables.contents, tables.uses, tables.refs, tables.chunks, tables.blocks, tables.manifests]
+        )
         with tables.env.begin(write=True) as txn:
             with txn.cursor(table) as cursor:
                 keys = list(cursor.iternext(values=False))
