@@ -4,9 +4,9 @@
 
 In MB/s of content, by the wall, durable (every transaction is synced): a content that arrives in order and is new; the same
 when all its chunks are known; shifted by a header; as fetched blocks; those blocks re-cut into chunks. And reading 128 KiB
-at a time out of the page cache: from chunks verified before in this process, from chunks for the first time, from blocks, each
-beside a plain ``preadv`` of a file with the same bytes. The disk is a large part of the first kind: its own speed at
-writing and syncing the same bytes as one file stands beside.
+at a time out of the page cache: from chunks verified before in this process, from chunks for the first time, from
+blocks, beside ``preadv`` of a plain file with the same bytes. The disk is a large part of the first kind: its own speed at
+writing and syncing the same bytes as one file stands beside. ``cut`` is FastCDC by itself.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class _Timed:
         self.cpu_s = time.process_time() - cpu
 
 
-def _windows(data: bytes) -> list[bytes]:
+def _pieces(data: bytes) -> list[bytes]:
     return [data[start : start + _PIECE_BYTES] for start in range(0, len(data), _PIECE_BYTES)]
 
 
@@ -58,11 +58,12 @@ def _put_blocks(store: ChunkStore, content: Content, data: bytes) -> None:
         store.put_blocks(content, [(one, data[one * BLOCK_BYTES : (one + 1) * BLOCK_BYTES]) for one in some])
 
 
-def _write_file(path: Path, data: bytes) -> None:
-    with path.open("wb", buffering=0) as stream:
-        for window in _windows(data):
-            stream.write(window)
-            os.fdatasync(stream.fileno())
+def _write_files(path: Path, datas: list[bytes]) -> None:
+    for data in datas:
+        with path.open("wb", buffering=0) as stream:
+            for piece in _pieces(data):
+                stream.write(piece)
+                os.fdatasync(stream.fileno())
 
 
 def _read_all(store: ChunkStore, contents: list[Content]) -> None:
@@ -74,11 +75,12 @@ def _read_all(store: ChunkStore, contents: list[Content]) -> None:
                 raise RuntimeError("something is missing")
 
 
-def _read_file(path: Path, size: int) -> None:
+def _read_file(path: Path, size: int, times: int) -> None:
     buffer = memoryview(bytearray(BLOCK_BYTES))
     descriptor = os.open(path, os.O_RDONLY)
-    for start in range(0, size - BLOCK_BYTES, BLOCK_BYTES):
-        os.preadv(descriptor, [buffer], start)
+    for _ in range(times):
+        for start in range(0, size - BLOCK_BYTES, BLOCK_BYTES):
+            os.preadv(descriptor, [buffer], start)
     os.close(descriptor)
 
 
@@ -90,15 +92,15 @@ def _one_round(folder: Path, files: int, seed: int) -> dict[str, _Timed]:
     keep, cut = ChunkUpkeep(store), Chunker()
     choice = random.Random(seed)
     datas = [choice.randbytes(_FILE_BYTES) for _ in range(files)]
-    windows = [_windows(data) for data in datas]
-    shifted = [_windows(b"a new header" * 400 + data) for data in datas]
+    arriving = [_pieces(data) for data in datas]
+    shifted = [_pieces(b"a new header" * 400 + data) for data in datas]
     kinds = {
         kind: [Content(choice.randbytes(16), _FILE_BYTES + 4800 * (kind == "shifted")) for _ in datas]
         for kind in ("new", "known", "shifted", "blocks")
     }
 
-    def ingest(kind: str, arriving: list[list[bytes]]) -> None:
-        for content, pieces in zip(kinds[kind], arriving, strict=True):
+    def ingest(kind: str, coming: list[list[bytes]]) -> None:
+        for content, pieces in zip(kinds[kind], coming, strict=True):
             keep.ingest(content, pieces, cut)
 
     def put() -> None:
@@ -110,22 +112,22 @@ def _one_round(folder: Path, files: int, seed: int) -> dict[str, _Timed]:
             keep.recut(content, cut)
 
     plain = folder / "plain"
-    timed = {"file": _Timed(lambda: [_write_file(plain, data) for data in datas])}
+    timed = {"file": _Timed(lambda: _write_files(plain, datas))}
     timed["blocks"] = _Timed(put)
     timed["read blocks first"] = _Timed(lambda: _read_all(store, kinds["blocks"]))
     timed["read blocks"] = _Timed(lambda: _read_all(store, kinds["blocks"]))
     timed["recut"] = _Timed(recut)
     keep.clear()
-    timed["new"] = _Timed(lambda: ingest("new", windows))
-    timed["known"] = _Timed(lambda: ingest("known", windows))
+    timed["new"] = _Timed(lambda: ingest("new", arriving))
+    timed["known"] = _Timed(lambda: ingest("known", arriving))
     timed["shifted"] = _Timed(lambda: ingest("shifted", shifted))
-    timed["cut"] = _Timed(lambda: [cut(window, True) for pieces in windows for window in pieces])
+    timed["cut"] = _Timed(lambda: [cut(window, True) for pieces in arriving for window in pieces])
     _read_all(store, kinds["new"])  # what the kernel does for a page that is mapped for the first time
     store.close()
     store = ChunkStore(path, limit_bytes=8 * files * _FILE_BYTES)
     timed["read chunks first"] = _Timed(lambda: _read_all(store, kinds["new"]))
     timed["read chunks"] = _Timed(lambda: _read_all(store, kinds["new"]))
-    timed["read file"] = _Timed(lambda: [_read_file(plain, _FILE_BYTES) for _ in datas])
+    timed["read file"] = _Timed(lambda: _read_file(plain, _FILE_BYTES, files))
     store.close()
     os.unlink(os.path.join(path, "data.mdb"))
     return timed

@@ -231,17 +231,25 @@ def clear_contents(tables: ChunkTables, keys: Iterable[bytes], tier: Tier | None
 
 
 def discard(tables: ChunkTables, pieces: Iterable[Piece]) -> list[Piece]:
-    """Remove those of the pieces that are damaged indeed, in one transaction; returns them."""
+    """Remove those of the pieces that are damaged indeed, or not there at all, in one transaction; returns them."""
     found = []
     with Writing(tables) as write:
         for piece in pieces:
             value = write.txn.get(piece.key, db=tables.table_of(piece.kind))
-            if value is None or tables.is_sound(piece, value):
+            if value is None and not _is_recorded(write, piece):
+                continue
+            if value is not None and tables.is_sound(piece, value):
                 continue
             found.append(piece)
             write.totals.bad += 1
-            _discard(write, piece, len(value))
+            _discard(write, piece, 0 if value is None else len(value))
     return found
+
+
+def _is_recorded(write: Writing, piece: Piece) -> bool:
+    """True for a block that is not there although its content's record says so."""
+    record = write.tables.record(write.txn, piece.key[:HASH_BYTES]) if piece.kind is PieceKind.BLOCK else None
+    return record is not None and bool(record.blocks >> int.from_bytes(piece.key[HASH_BYTES:], "big") & 1)
 
 
 def _discard(write: Writing, piece: Piece, length: int) -> None:

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from musicfs.errors import StoreError
 from musicfs.store import chunks_tables, environment
 from musicfs.store.chunks import ChunkStore
 from musicfs.store.chunks_schema import BLOCK_BYTES, Content, Piece, PieceKind
+from musicfs.store.chunks_tables import Writing
 from tests.store.chunk_world import LIMIT_BYTES, World, assert_right, content_of, noise
 
 DATA = noise(1, 1_000_000)
@@ -124,6 +126,18 @@ def test_a_piece_in_anothers_place_is_damaged(world: World) -> None:
     assert world.keep.verify(lambda _: None)
 
 
+def test_a_block_that_is_not_there_is_found_by_recutting(world: World) -> None:
+    world.put(CONTENT, DATA)
+    with world.store.tables.env.begin(write=True) as txn:
+        txn.delete(pieces(world, PieceKind.BLOCK)[2].key, db=world.store.tables.blocks)
+    assert not world.keep.recut(CONTENT, world.cut)
+    assert not world.store.coverage(CONTENT).complete
+    assert world.keep.complete_blocks() == []
+    world.put(CONTENT, DATA)
+    assert world.keep.recut(CONTENT, world.cut)
+    assert world.read(CONTENT) == (DATA, [])
+
+
 def test_verify_finds_everything(world: World) -> None:
     other = noise(2, 900_000)
     world.put_recut(CONTENT, DATA)
@@ -172,10 +186,8 @@ def test_verify_puts_counts_and_records_right(world: World) -> None:
             if choice.random() < 0.3:
                 txn.put(choice.randbytes(16), (3).to_bytes(4, "little"), db=tables.refs)
                 txn.put(b"\0" + choice.randbytes(24), b"", db=tables.uses)
-    with tables.env.begin(write=True) as txn:
-        totals = tables.totals(txn)
-        totals.recount = True
-        txn.put(b"totals", chunks_tables._encode(totals), db=tables.meta)
+    with Writing(tables) as write:
+        write.totals.recount = True
     assert world.keep.verify(lambda _: None)
     world.check()
     for seed in range(6):
@@ -256,7 +268,7 @@ def test_flipped_bits_serve_no_wrong_byte_and_end_in_a_working_store(
     for _ in range(count):
         raw[choice.randrange(8192, len(raw))] ^= 1 << choice.randrange(8)
     (path / "data.mdb").write_bytes(raw)
-    ends = []
+    ends: list[str] = []
     while not ends or ends[-1] != "sound":
         if ends:
             chunks_tables.prepare_chunks(str(path))
@@ -323,7 +335,7 @@ def test_damage_that_is_met_while_open_makes_everything_missing(stored: Path, tm
     for _ in range(2):
         assert store.open(content).read_into(view, 10) == [(10, 1010)]
     assert store.is_damaged
-    with pytest.raises(environment.StoreError, match="damaged"):
+    with pytest.raises(StoreError, match="damaged"):
         store.touch([content.key])
     store.close()
     assert chunks_tables.prepare_chunks(str(path))

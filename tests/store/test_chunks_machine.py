@@ -1,4 +1,4 @@
-"""Anything in any order against plain dicts: bytes are right or missing, nothing is lost that was not removed, counts agree."""
+"""Anything in any order: bytes are right or missing, nothing is lost that was not removed, counts agree."""
 
 from __future__ import annotations
 
