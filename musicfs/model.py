@@ -9,6 +9,7 @@ has it, except that numbers of the form ``3/12`` are split into ``track`` and ``
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 
 import msgspec
 
@@ -72,6 +73,15 @@ class Facts(msgspec.Struct, frozen=True):
     technical: Technical
     layout: Layout
     pictures: tuple[Picture, ...] = ()
+
+
+class Health(StrEnum):
+    """How an origin is: ``degraded`` fails now and then, ``unhealthy`` has failed too often in a row, ``unknown`` is new."""
+
+    UNKNOWN = "unknown"
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    UNHEALTHY = "unhealthy"
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):

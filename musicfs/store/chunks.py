@@ -15,7 +15,7 @@ import logging
 import mmap
 import threading
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import lmdb
 import xxhash
@@ -24,7 +24,7 @@ from musicfs.clock import Clock, SystemClock
 from musicfs.errors import StoreError
 from musicfs.store import environment
 from musicfs.store.chunks_edit import ContentEdit, clear_contents, discard
-from musicfs.store.chunks_manifest import LENGTH_BITS, LENGTH_MASK, WORDS, WORDS_BEFORE
+from musicfs.store.chunks_manifest import LENGTH_BITS, LENGTH_MASK, WORDS, WORDS_BEFORE, unpack
 from musicfs.store.chunks_schema import (
     BLOCK_BYTES,
     HASH_BYTES,
@@ -211,6 +211,37 @@ class StoredContent:
             self._store.report_error(error)
             return [(start, stop)]
 
+    def missing(self, start: int, stop: int) -> list[Range]:
+        """The ranges of ``[start, stop)`` that are not stored, in order. Damage that nobody has met yet counts as stored."""
+        if stop <= start or self._store.is_damaged:
+            return [(start, stop)] if stop > start else []
+        try:
+            with self._tables.env.begin(buffers=True) as txn:
+                record = self._tables.record(txn, self.key)
+                if record is None:
+                    return [(start, stop)]
+                if record.is_complete:
+                    return []
+                manifest = txn.get(self.key, db=self._tables.manifests) if record.mapped else None
+                gaps = _gaps(manifest[HASH_BYTES:], start, stop) if manifest is not None else [(start, stop)]
+                return [gap for gap in gaps for gap in self._absent_blocks(record.blocks, *gap)]
+        except lmdb.Error as error:
+            self._store.report_error(error)
+            return [(start, stop)]
+
+    def _absent_blocks(self, blocks: int, start: int, stop: int) -> Iterator[Range]:
+        """The parts of a range that lie in no block of the mask, one for each run of blocks."""
+        begin = -1
+        for number in range(start // BLOCK_BYTES, -(-stop // BLOCK_BYTES)):
+            if blocks >> number & 1:
+                if begin >= 0:
+                    yield begin, number * BLOCK_BYTES
+                begin = -1
+            elif begin < 0:
+                begin = max(start, number * BLOCK_BYTES)
+        if begin >= 0:
+            yield begin, stop
+
     def _copy_chunks(
         self, txn: lmdb.Transaction[memoryview], manifest: memoryview, view: memoryview, start: int, stop: int
     ) -> list[Range]:
@@ -299,3 +330,17 @@ class StoredContent:
             return True
         self._store.report_bad(Piece(PieceKind.BLOCK, block_key(self.key, number)))
         return False
+
+
+def _gaps(entries: memoryview, start: int, stop: int) -> list[Range]:
+    """What no entry of a manifest covers of ``[start, stop)``."""
+    gaps = []
+    for entry in unpack(entries):
+        if entry.start >= stop:
+            break
+        if entry.start > start:
+            gaps.append((start, entry.start))
+        start = max(start, entry.stop)
+    if start < stop:
+        gaps.append((start, stop))
+    return gaps

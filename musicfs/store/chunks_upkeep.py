@@ -6,14 +6,14 @@ Everything here works in short transactions, may be ended at any point, and is r
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from musicfs.clock import Clock
 from musicfs.store import chunks_evict, chunks_recut, chunks_verify
 from musicfs.store.chunks import ChunkStore
 from musicfs.store.chunks_edit import clear_contents
 from musicfs.store.chunks_recut import Cut
-from musicfs.store.chunks_schema import Content, Eviction, Piece, Reuse, StoreStats, Tier
+from musicfs.store.chunks_schema import Content, Eviction, Piece, Reuse, StoreStats, Tier, decode_record
 
 _KEYS_AT_ONCE = 1024
 
@@ -63,21 +63,23 @@ class ChunkUpkeep:
 
     def clear(self, keys: Iterable[bytes] | None = None, tier: Tier | None = None) -> int:
         """Remove contents (None: all), or what counts in one tier of them; returns how many had something stored."""
-        return clear_contents(self._tables, self._all_keys() if keys is None else keys, tier)
+        found = (content.key for content in self.contents()) if keys is None else keys
+        return clear_contents(self._tables, found, tier)
 
-    def _all_keys(self) -> Iterable[bytes]:
+    def contents(self) -> Iterator[Content]:
+        """Every content of which something is stored, in key order; what comes or goes meanwhile may be left out."""
         after = b""
         while True:
             with self._tables.reading() as txn, txn.cursor(self._tables.contents) as cursor:
-                keys: list[bytes] = []
+                found: list[Content] = []
                 more = cursor.set_range(after + b"\0") if after else cursor.first()
-                while more and len(keys) < _KEYS_AT_ONCE:
-                    keys.append(bytes(cursor.key()))
+                while more and len(found) < _KEYS_AT_ONCE:
+                    found.append(Content(bytes(cursor.key()), decode_record(cursor.value()).size))
                     more = cursor.next()
-            if not keys:
+            if not found:
                 return
-            after = keys[-1]
-            yield from keys
+            after = found[-1].key
+            yield from found
 
     def tidy(self) -> bool:
         """Finish what the discarding of damaged pieces left to do; cheap when there is nothing.

@@ -127,7 +127,7 @@ def prepare(path: str, *, create: Callable[[str], None], check_schema: Callable[
 
 def noun(path: str) -> str:
     """What the user calls the environment in that folder."""
-    return "content store" if os.path.basename(path) == "chunks" else "catalog"
+    return {"chunks": "content store", "state": "state"}.get(os.path.basename(path), "catalog")
 
 
 def _reserve_lock_file(path: str) -> None:
