@@ -151,13 +151,12 @@ class ContentEdit:
             position = upto
         return b"".join(parts) if position == stop else None
 
-    def clear(self, count: int, kept_blocks: int = 0) -> bool:
-        """Remove the manifest and all blocks but those of a mask, up to ``count`` pieces in all; True if that was all."""
-        if self.record.mapped or self._manifest_changed:
-            count -= self.remove_last(count)
-        dropped = bits(self.record.blocks & ~kept_blocks)
-        self.drop_blocks(sum(1 << number for number in dropped[: max(0, count)]))
-        return len(dropped) <= count and not len(self.manifest)
+    def clear(self, count: int, kept_blocks: int = 0) -> int:
+        """Remove the manifest and all blocks but those of a mask, up to ``count`` pieces; returns how many: less is all."""
+        removed = self.remove_last(count) if self.record.mapped else 0
+        dropped = bits(self.record.blocks & ~kept_blocks)[: count - removed]
+        self.drop_blocks(sum(1 << number for number in dropped))
+        return removed + len(dropped)
 
     # The end.
 
@@ -225,7 +224,7 @@ def clear_contents(tables: ChunkTables, keys: Iterable[bytes], tier: Tier | None
                     done = True
                 else:
                     kept = edge_mask(record.size) if tier is Tier.MAIN else 0
-                    done = edit.clear(SLICE_PIECES, kept)
+                    done = edit.clear(SLICE_PIECES, kept) < SLICE_PIECES
                 edit.save()
     return count
 
