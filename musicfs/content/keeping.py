@@ -29,8 +29,8 @@ Batch = dict[Content, list[tuple[int, bytes]]]
 class BlockStore(Protocol):
     """The writing side of the content store."""
 
-    def put_blocks(self, content: Content, blocks: Iterable[tuple[int, bytes]]) -> int:
-        """Write blocks in one transaction. Raises StoreError."""
+    def put_batch(self, batch: Iterable[tuple[Content, Iterable[tuple[int, bytes]]]]) -> int:
+        """Write blocks of some contents in one transaction. Raises StoreError."""
         ...
 
     def coverage(self, content: Content) -> Coverage:
@@ -120,8 +120,11 @@ class Keeping:
         return batch
 
     def _write(self, batch: Batch) -> None:
-        for content, blocks in batch.items():
-            if self._store.put_blocks(content, blocks) and self._store.coverage(content).complete:
+        if not batch:
+            return
+        self._store.put_batch(batch.items())
+        for content in batch:
+            if self._store.coverage(content).complete:
                 self._on_complete(content)
 
     def _write_touched(self, *, now: bool) -> None:
