@@ -41,6 +41,10 @@ class BlockStore(Protocol):
         """These contents were used now."""
         ...
 
+    def discard_bad(self) -> None:
+        """Remove what reading found damaged: it is fetched again."""
+        ...
+
 
 class Keeping:
     """The queue and its thread, which starts with the first block."""
@@ -97,6 +101,7 @@ class Keeping:
             try:
                 self._write(batch)
                 self._write_touched(now=ending)
+                self._store.discard_bad()
             except DiskFullError as error:
                 self._pause(batch, f"content is not kept for a while: {error}")
             except StoreError as error:

@@ -177,6 +177,10 @@ class ChunkStore:
         self._refuse_if_damaged()
         return discard(self.tables, pieces) if pieces else []
 
+    def discard_bad(self) -> None:
+        """Remove what was found damaged since the last call."""
+        self.discard(self.take_bad())
+
     def _refuse_if_damaged(self) -> None:
         if self._is_damaged:
             raise StoreError(f"{self.path}: the content store is damaged", remedy="unmount, and mount again")

@@ -95,6 +95,9 @@ class MemoryStore:
     def touch(self, keys: Iterable[bytes]) -> None:
         self.touched += keys
 
+    def discard_bad(self) -> None:
+        pass
+
 
 class StoredBlocks:
     """What a :class:`MemoryStore` has of one content."""
