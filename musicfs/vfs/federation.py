@@ -97,7 +97,7 @@ class Federation:
     def stays(self, item: Item, node: Node, sources: Sequence[int]) -> bool:
         """Whether one of an entry's several sources remains one after the batch. It still wishes to be where it is.
 
-        When sources no longer agree, those that the batch is not about keep the entry, else the best does.
+        When sources no longer agree, those that the batch is not about keep the entry, else the first to be named does.
         """
         if item.object_id not in self._staying:
             self._staying.update(self._agreeing(node, sources))
@@ -111,7 +111,7 @@ class Federation:
                 continue
             if self._directories.get(wish.folders) == node.parent:
                 remaining.append((item, (wish.stem, wish.suffix, likeness(item))))
-        remaining.sort(key=lambda found: (self.items.is_changed(found[0]), self.ranks.serving(found[0])))
+        remaining.sort(key=lambda found: (self.items.is_changed(found[0]), self.ranks.naming(found[0])))
         verdicts = dict.fromkeys(sources, False)
         origins: set[int] = set()
         for item, terms in remaining:

@@ -66,10 +66,14 @@ class Ranks:
         self._priorities = priorities
         self._folders: dict[int, tuple[int, int, bytes]] = {}
 
-    def naming(self, folder_id: int) -> tuple[int, bytes]:
+    def naming_of_folder(self, folder_id: int) -> tuple[int, bytes]:
         """The folder's place in the order in which names are given."""
         _, priority, key = self._folder(folder_id)
         return naming_priority(priority), key
+
+    def naming(self, item: Item) -> tuple[int, bytes, bytes]:
+        """The file's place in the order in which names are given."""
+        return *self.naming_of_folder(item.record.folder), item.record.name
 
     def serving(self, item: Item) -> tuple[int, bytes, bytes]:
         """The lowest of a track's sources is served."""

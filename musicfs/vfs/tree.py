@@ -82,7 +82,7 @@ class TreeBuilder:
         arrived = {change.object_id for change in changes if change.old is None}
         ranks = Ranks(tx, priorities)
         items = Items(tx, affected.values(), arrived | leaving.keys())
-        order = sorted(affected.values(), key=lambda item: (ranks.naming(item.record.folder), item.record.name))
+        order = sorted(affected.values(), key=ranks.naming)
         for view in self.views:
             _ViewBatch(self, tx, view, albums, items, ranks).apply(affected, leaving, order, arrived)
 
@@ -231,7 +231,7 @@ class _ViewBatch:
                 if self._sidecars.own_home(folder) != home:
                     folders |= self._sidecars.dependents(folder)
             self._sidecars.settle(
-                sorted(folders, key=self._ranks.naming), leaving.keys() - affected.keys(), self._placer
+                sorted(folders, key=self._ranks.naming_of_folder), leaving.keys() - affected.keys(), self._placer
             )
         self._placer.settle(sidecars=True)
         self.finish()

@@ -490,7 +490,7 @@ def check_holders(before: list[Held], world: World, tree: Tree) -> None:
         now = {
             one: (oracle.wish(held.view, live[one]), oracle.likeness(live[one])) for one in held.shared if one in live
         }
-        disagree = len(now) > 1 and len(set(now.values())) > 1
+        disagree = len(now) > 1 and (len(set(now.values())) > 1 or None in next(iter(now.values())))
         moved = file.key[0] != held.file.key[0] and len(held.shared) > 1  # to where another source of the name is
         number = variant_number(node.name, held.wish.stem, held.wish.suffix)
         lower = number < variant_number(held.where[-1], held.wish.stem, held.wish.suffix)
