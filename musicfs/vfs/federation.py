@@ -32,7 +32,7 @@ def likeness(item: Item) -> Likeness | None:
     """Equal for files that may be sources of one entry; None for one that stands alone."""
     if item.record.kind == ObjectKind.SIDECAR:
         return ObjectKind.SIDECAR, item.record.size
-    if item.record.kind == ObjectKind.AUDIO and item.facts is not None and item.facts.audio_id:
+    if item.facts is not None and item.facts.audio_id:
         return ObjectKind.AUDIO, item.facts.audio_id
     return None
 

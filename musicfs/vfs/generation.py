@@ -51,7 +51,7 @@ def rerank(
     """Serve every track from its best source by ``priorities`` (:meth:`TreeBuilder.rerank`), a transaction a batch.
 
     Killed in the middle, or with priorities that are outdated by its end, it leaves a good tree: call it again. Blocks;
-    about 20 microseconds for each track with several sources, and nothing for others.
+    about 40 microseconds for each track whose source changes, 15 for any other with several, and nothing for the rest.
     """
     after = -1
     while after:

@@ -81,11 +81,12 @@ class Sidecars:
             if not self._tx.anchors(found, self._view.number)
         }
 
-    def settle(self, folders: Iterable[int], gone: Set[int], placer: Placer) -> None:
+    def settle(self, folders: Iterable[int], gone: Set[int], renumbered: Set[int], placer: Placer) -> None:
         """Put every sidecar of the folders where it belongs now that all tracks have their places.
 
         ``folders`` come in the order in which names are given; those whose holders leave are free for all of them.
-        ``gone`` are leaving, though the catalog has them yet.
+        ``gone`` are leaving, though the catalog has them yet. ``renumbered`` are tracks that lost their numbers: a number
+        of their lyrics was the track's, and goes with it.
         """
         self._gone = gone
         arriving: list[tuple[Item, Wish]] = []
@@ -98,7 +99,8 @@ class Sidecars:
                 if record is None or record.kind != ObjectKind.SIDECAR:
                     continue
                 item, wish = Item(object_id, record, None), self._wish(record, tracks)
-                if wish is not None and placer.keeps(item, wish, record):
+                follows = _track_of(record, tracks) in renumbered
+                if wish is not None and not follows and placer.keeps(item, wish, record):
                     continue
                 placer.withdraw(object_id, record)
                 if wish is not None:
@@ -108,8 +110,8 @@ class Sidecars:
 
     def wish_of(self, item: Item) -> Wish | None:
         """Where a sidecar belongs now that all tracks have their places; None if it is not shown."""
-        is_lyrics = item.record.name[-4:].lower() == b".lrc"
-        return self._wish(item.record, _by_stem(self._files(item.record.folder)) if is_lyrics else {})
+        record = item.record
+        return self._wish(record, _by_stem(self._files(record.folder)) if _is_lyrics(record) else {})
 
     def _files(self, folder_id: int) -> dict[bytes, int]:
         """Name -> object id of the files that remain in a folder."""
@@ -123,14 +125,25 @@ class Sidecars:
         return self._homes[folder_id]
 
     def _wish(self, record: ObjectRecord, tracks: dict[str, int]) -> Wish | None:
-        stem, suffix = split_suffix(record.name.decode("utf-8", "surrogateescape"))
-        if suffix.lower() == ".lrc" and stem in tracks:
-            node = self._tx.placed(tracks[stem], self._view.number)
+        track = _track_of(record, tracks)
+        if track:
+            node = self._tx.placed(track, self._view.number)
             if node is not None:
                 track_stem = split_suffix(node.name.decode("utf-8", "surrogateescape"))[0]
                 return Wish(self._directories.path_of(node.parent), track_stem, ".lrc")
         home = self._home_of(record.folder)
         return None if home is None else self._view.wish_in(home, record.name)
+
+
+def _is_lyrics(record: ObjectRecord) -> bool:
+    return record.name[-4:].lower() == b".lrc"
+
+
+def _track_of(record: ObjectRecord, tracks: Mapping[str, int]) -> int:
+    """The track that a sidecar is the lyrics of, 0 if it is none's."""
+    if not _is_lyrics(record):
+        return 0
+    return tracks.get(split_suffix(record.name.decode("utf-8", "surrogateescape"))[0], 0)
 
 
 def _by_stem(files: Mapping[bytes, int]) -> dict[str, int]:

@@ -224,14 +224,18 @@ class _ViewBatch:
         by_template = not self._view.folders
         homes = {folder: self._sidecars.own_home(folder) for folder in folders} if by_template else {}
         self._move(affected, leaving, order, arrived)
-        folders |= {item.record.folder for item in self._placer.settle(sidecars=False)}  # for lyrics named like them
+        renumbered = self._placer.settle(sidecars=False)
+        folders |= {item.record.folder for item in renumbered}  # for lyrics named like them
         self._placer.flush_anchors()
         if by_template and self._options.sidecars:
             for folder, home in homes.items():
                 if self._sidecars.own_home(folder) != home:
                     folders |= self._sidecars.dependents(folder)
             self._sidecars.settle(
-                sorted(folders, key=self._ranks.naming_of_folder), leaving.keys() - affected.keys(), self._placer
+                sorted(folders, key=self._ranks.naming_of_folder),
+                leaving.keys() - affected.keys(),
+                {item.object_id for item in renumbered},
+                self._placer,
             )
         self._placer.settle(sidecars=True)
         self.finish()

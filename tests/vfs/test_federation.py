@@ -15,7 +15,7 @@ from musicfs.vfs.names import MAX_NAME_BYTES, fit, numbered, numbered_prefix, va
 from musicfs.vfs.tree import TreeOptions
 from musicfs.vfs.views import View
 from tests.vfs.oracle import check_tree
-from tests.vfs.world import PRIORITIES, Key, Put, Remove, World, content
+from tests.vfs.world import PRIORITIES, Key, Move, Put, Remove, World, content
 
 MakeWorld = Callable[..., World]
 SLOW, FAST, THIRD = 1, 2, 3  # the origins' numbers: by priority FAST is served first, then SLOW
@@ -91,6 +91,22 @@ def test_a_number_goes_when_what_it_told_apart_has_gone(make_world: MakeWorld) -
     assert shown(world) == {"K/A (2).flac": [SLOW], "K/A.flac": [FAST, SLOW]}
     world.apply([Remove(at("old.flac", SLOW))])
     assert shown(world) == {"K/A.flac": [FAST, SLOW]}
+
+
+def test_lyrics_follow_a_track_that_loses_its_number(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.apply([Put(at("old/1.flac", SLOW), SONG), Put(at("x.flac", FAST), SONG)])
+    world.apply([Put(at("new/1.flac", SLOW), SONG), Put(at("new/1.lrc", SLOW), content())])
+    assert shown(world) == {"K/A (2).flac": [SLOW], "K/A (2).lrc": [SLOW], "K/A.flac": [FAST, SLOW]}
+    world.apply([Remove(at("old/1.flac", SLOW))])
+    assert shown(world) == {"K/A.flac": [FAST, SLOW], "K/A.lrc": [SLOW]}
+
+
+def test_a_file_that_moves_to_the_origin_of_another_source_stands_alone(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.apply([Put(at("x.flac", SLOW), SONG), Put(at("y.flac", FAST), SONG)])
+    world.apply([Move(at("y.flac", FAST), at("y.flac", SLOW))])
+    assert shown(world) == {"K/A (2).flac": [SLOW], "K/A.flac": [SLOW]}
 
 
 def test_the_next_best_takes_over_when_the_served_one_leaves(make_world: MakeWorld) -> None:
@@ -197,6 +213,29 @@ def test_an_origin_that_fails_serves_nothing_that_another_has(make_world: MakeWo
     assert world.catalog.last_change() == sequence, "nothing changed, and the kernel is told nothing"
     world.rerank(())
     assert [origins for path, origins in shown(world).items() if "only" not in path] == [[FAST, SLOW]] * 5
+
+
+def test_names_do_not_depend_on_which_origin_is_up(make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("musicfs.vfs.generation._BATCH_FILES", 1)  # a folder at a time, as in a large library
+    world = make_world()
+    world.rerank({FAST})
+    world.apply([Put(at("x.flac", SLOW), SONG), Put(at("x.flac", FAST), content(title="A", album="K", audio=8))])
+    names = {"K/A (2).flac": [SLOW], "K/A.flac": [FAST]}
+    assert shown(world) == names
+    world.rebuild()
+    assert shown(world) == names
+    world.apply([Put(at("x.flac", SLOW), content(title="A", album="K", audio=8))])
+    assert shown(world) == {"K/A.flac": [SLOW, FAST]}
+    world.apply([Put(at("x.flac", origin), content(title="A", album="K")) for origin in (SLOW, FAST)])
+    assert shown(world) == names
+
+
+def test_a_batch_follows_priorities_that_changed_before_it(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.apply([Put(at("x.flac", origin), SONG) for origin in (SLOW, FAST)])
+    world.priorities[FAST] += UNHEALTHY_PENALTY
+    world.apply([Put(at("x.flac", FAST), SONG)])
+    assert shown(world) == {"K/A.flac": [SLOW, FAST]}
 
 
 def test_equal_versions_of_two_origins_are_not_taken_for_equal_bytes(make_world: MakeWorld) -> None:
