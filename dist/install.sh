@@ -62,6 +62,7 @@ translate() {
         dnf:xvfb) echo xorg-x11-server-Xvfb ;;
         dnf:dbus) echo dbus-daemon ;;
         dnf:procps) echo procps-ng ;;
+        dnf:openssh-client) echo openssh-clients ;;
         dnf:wesnoth-*) ;;
         dnf:*) echo "$2" ;;
         pacman:python3-venv | pacman:python3-dev) echo python ;;
@@ -71,6 +72,7 @@ translate() {
         pacman:libglib2.0-bin) echo glib2 ;;
         pacman:xvfb) echo xorg-server-xvfb ;;
         pacman:procps) echo procps-ng ;;
+        pacman:openssh-*) echo openssh ;;
         pacman:wesnoth-*) ;;
         pacman:*) echo "$2" ;;
     esac

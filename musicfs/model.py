@@ -9,6 +9,7 @@ has it, except that numbers of the form ``3/12`` are split into ``track`` and ``
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 
 import msgspec
 
@@ -73,6 +74,15 @@ class Facts(msgspec.Struct, frozen=True):
     layout: Layout
     pictures: tuple[Picture, ...] = ()
     audio_id: int = 0  # of the audio alone, whatever the tags; equal ones are probably equal bytes. 0: unknown
+
+
+class Health(StrEnum):
+    """How an origin is: ``degraded`` fails now and then, ``unhealthy`` has failed too often in a row, ``unknown`` is new."""
+
+    UNKNOWN = "unknown"
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    UNHEALTHY = "unhealthy"
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):

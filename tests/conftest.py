@@ -12,7 +12,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from tests.mounting import Mounted, mount
+from tests.mounting import Mounted, Place, mount
 
 GENERATED_TRACKS = 400
 GENERATED_TRACKS_QUICK = 66
@@ -122,7 +122,7 @@ def mount_library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MountLib
     """Mount any folders: ``mount_library({"music": path}, settings="[tree]\\nm3u8 = true")``; all are closed and checked."""
     with contextlib.ExitStack() as stack:
 
-        def mount_and_remember(roots: Mapping[str, Path], settings: str = "") -> Mounted:
+        def mount_and_remember(roots: Mapping[str, Path | Place], settings: str = "") -> Mounted:
             mounted = mount(roots, tmp_path_factory.mktemp("mounted"), settings)
             stack.callback(mounted.close)
             return mounted

@@ -22,6 +22,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from musicfs.config.settings import OriginSettings
+from musicfs.config.show import format_value
+
 REPOSITORY = Path(__file__).parent.parent
 POLL_S = 0.1
 READY_STATES = ("ready", "mount_ready")
@@ -69,6 +72,26 @@ def originals(roots: Sequence[Path]) -> dict[str, tuple[int, int, str]]:
                     digest = hashlib.file_digest(stream, "blake2b").hexdigest()
                 known[str(path)] = (status.st_size, status.st_mtime_ns, digest)
     return known
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An origin to mount: ``root`` is the folder with its files on this machine, ``settings`` how to reach them."""
+
+    root: Path
+    settings: OriginSettings
+
+    def table(self, origin_id: str) -> list[str]:
+        """Its table of the configuration: what is not a default."""
+        written = {"id": origin_id}
+        for name in self.settings.__struct_fields__[1:]:
+            value = getattr(self.settings, name)
+            if value != getattr(_DEFAULTS, name):
+                written[name] = value
+        return ["[[origins]]", *(f"{name} = {format_value(value)}" for name, value in written.items())]
+
+
+_DEFAULTS = OriginSettings(id="x")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +216,8 @@ def _toml_text(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)  # a JSON string is a TOML basic string
 
 
-def start(roots: Mapping[str, Path], folder: Path, settings: str = "") -> Mounted:
-    """Begin to mount ``roots`` (origin id to folder) below ``folder``, and return without waiting for anything.
+def start(roots: Mapping[str, Path | Place], folder: Path, settings: str = "") -> Mounted:
+    """Begin to mount ``roots`` (origin id to folder or :class:`Place`) below ``folder``; returns without waiting.
 
     ``settings`` is TOML that is put before the origins: top-level keys first, then tables. ``folder`` gets
     ``mount/``, ``cache/``, ``state/``, ``home/``, ``config.toml`` and ``log``.
@@ -208,8 +231,13 @@ def start(roots: Mapping[str, Path], folder: Path, settings: str = "") -> Mounte
         f"state_dir = {_toml_text(str(folder / 'state'))}",
         settings,
     ]
-    for origin_id, root in roots.items():
-        config += ["[[origins]]", f"id = {_toml_text(origin_id)}", f"path = {_toml_text(str(root))}"]
+    places = {
+        origin_id: root if isinstance(root, Place) else Place(root, OriginSettings(id=origin_id, path=str(root)))
+        for origin_id, root in roots.items()
+    }
+    folders = {origin_id: place.root for origin_id, place in places.items()}
+    for origin_id, place in places.items():
+        config += place.table(origin_id)
     (folder / "config.toml").write_text("\n".join(config) + "\n", encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MUSICFS_", "XDG_"))}
     environment |= {
@@ -219,7 +247,7 @@ def start(roots: Mapping[str, Path], folder: Path, settings: str = "") -> Mounte
         "PYTHONPATH": os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH", "")])),
         "PYTHONUNBUFFERED": "1",
     }
-    before = originals(list(roots.values()))
+    before = originals(list(folders.values()))
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [*musicfs_command(), "--config", str(folder / "config.toml"), "mount", str(point), "--foreground"],
@@ -230,10 +258,10 @@ def start(roots: Mapping[str, Path], folder: Path, settings: str = "") -> Mounte
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return Mounted(point, dict(roots), folder, process, environment, _before=before)
+    return Mounted(point, folders, folder, process, environment, _before=before)
 
 
-def mount(roots: Mapping[str, Path], folder: Path, settings: str = "") -> Mounted:
+def mount(roots: Mapping[str, Path | Place], folder: Path, settings: str = "") -> Mounted:
     """As :func:`start`, and wait until the first scan is over. What fails leaves nothing behind."""
     mounted = start(roots, folder, settings)
     try:

@@ -7,11 +7,13 @@ the wire such bytes become ``\\xNN``, so a client sees them that way.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Protocol
 
 import msgspec
+
+from musicfs.model import Health
 
 ANSWER_TIMEOUT_S = 5.0
 
@@ -25,15 +27,6 @@ class MountState(StrEnum):
     SYNCING = "syncing"
     DEGRADED = "degraded"
     UNMOUNTING = "unmounting"
-
-
-class Health(StrEnum):
-    """The health of an origin."""
-
-    UNKNOWN = "unknown"
-    HEALTHY = "healthy"
-    DEGRADED = "degraded"
-    UNHEALTHY = "unhealthy"
 
 
 class Phase(StrEnum):
@@ -153,10 +146,82 @@ class ProblemPage(msgspec.Struct, frozen=True):
     total: int
 
 
+class CacheStats(msgspec.Struct, frozen=True, kw_only=True):
+    """What the content store holds. Hits and misses are reads of the kernel since the start."""
+
+    limit_bytes: int = 0
+    used_bytes: int = 0
+    chunk_count: int = 0  # as files name them
+    chunks_unique: int = 0
+    dedup_ratio: float = 1.0
+    hits: int = 0
+    misses: int = 0
+    edge_bytes: int = 0  # first and last parts of files
+    contents: int = 0
+    contents_complete: int = 0
+    fetched_bytes: int = 0
+    saved_bytes: int = 0  # not fetched again after files had changed
+    pins: int = 0
+    damaged: int = 0
+    metadata_entries: int = 0
+    metadata_bytes: int = 0
+
+
+class Tier(StrEnum):
+    """A part of the content store."""
+
+    ALL = ""
+    EDGES = "edges"  # first and last parts of files
+    MAIN = "main"
+
+
+class Cleared(msgspec.Struct, frozen=True):
+    """What was removed from the content store, or would have been."""
+
+    size_bytes: int = 0
+    pieces: int = 0
+
+
+class PrefetchProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a prefetch is, in files."""
+
+    current_path: str = ""
+    completed: int = 0
+    total: int = 0
+    failed: int = 0
+    fetched_bytes: int = 0
+
+
+class PinnedPath(msgspec.Struct, frozen=True, kw_only=True):
+    """A pinned file or folder: its files now, their size, and what of it is stored."""
+
+    path: str
+    files: int = 0
+    size_bytes: int = 0
+    cached_bytes: int = 0
+    added_ms: int = 0
+
+
+class PinChange(msgspec.Struct, frozen=True):
+    """What pinning or unpinning did."""
+
+    files: int = 0
+    size_bytes: int = 0
+
+
+class VerifyProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a verification is, in pieces."""
+
+    checked: int = 0
+    total: int = 0
+    damaged: int = 0
+    complete: bool = False
+
+
 class Backend(Protocol):
     """A running MusicFS. Called from several threads at once; raises MusicFSError and its children.
 
-    Every method but :meth:`rescan` must return within :data:`ANSWER_TIMEOUT_S`: after that the caller is
+    Every method that does not return an iterator must return within :data:`ANSWER_TIMEOUT_S`: after that the caller is
     told DEADLINE_EXCEEDED, while the call runs on in a daemon thread.
     """
 
@@ -193,4 +258,35 @@ class Backend(Protocol):
 
     def problems(self, origin_id: str, start: int, stop: int) -> ProblemPage:
         """Problem files ``[start, stop)`` in a stable order, of one origin or (empty id) of all."""
+        ...
+
+    def cache_stats(self) -> CacheStats:
+        """What the content store holds now."""
+        ...
+
+    def clear_cache(self, origin_id: str, tier: Tier, *, dry_run: bool) -> Cleared:
+        """Remove content, of one origin or (empty id) of all; pinned content stays. NotFoundError for an unknown id."""
+        ...
+
+    def prefetch(self, paths: Sequence[str], origin_id: str) -> Iterator[PrefetchProgress]:
+        """Fetch what these virtual paths lead to; yields at least once a second, and ends when it is closed.
+
+        NotFoundError for an unknown path or id, at the first item at the latest.
+        """
+        ...
+
+    def pin(self, paths: Sequence[str]) -> PinChange:
+        """Keep what these virtual paths lead to. NotFoundError for an unknown path: then nothing is pinned."""
+        ...
+
+    def unpin(self, paths: Sequence[str]) -> PinChange:
+        """Keep it no longer. NotFoundError for a path that is not pinned."""
+        ...
+
+    def pins(self) -> tuple[PinnedPath, ...]:
+        """Everything that is pinned, in the order of paths."""
+        ...
+
+    def verify_cache(self) -> Iterator[VerifyProgress]:
+        """Check every byte of the store and remove what is damaged; yields at least once a second."""
         ...

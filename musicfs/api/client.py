@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import grpc
 
-from musicfs.api import messages
-from musicfs.api.backend import ANSWER_TIMEOUT_S, OriginHealth, OriginInfo, ProblemPage, Status, SyncProgress
+from musicfs.api import cache_messages, messages
+from musicfs.api.backend import (
+    ANSWER_TIMEOUT_S,
+    CacheStats,
+    Cleared,
+    OriginHealth,
+    OriginInfo,
+    PinChange,
+    PinnedPath,
+    PrefetchProgress,
+    ProblemPage,
+    Status,
+    SyncProgress,
+    Tier,
+    VerifyProgress,
+)
 from musicfs.api.generated import musicfs_pb2 as pb
 from musicfs.api.unix_socket import peer_pid, target
 from musicfs.errors import (
@@ -112,19 +126,8 @@ class Client:
     def rescan(self, origin_id: str, subdir: str = "") -> Iterator[SyncProgress]:
         """See ``Backend.rescan``; without a deadline."""
         request = pb.OriginRequest(origin_id=origin_id, subdir=subdir or None)
-        method = self._channel.unary_stream(
-            _path("RescanOrigin"),
-            request_serializer=pb.OriginRequest.SerializeToString,
-            response_deserializer=pb.SyncProgress.FromString,
-        )
-        stream = method(request)
-        try:
-            for message in stream:
-                yield messages.progress_value(message)
-        except grpc.RpcError as error:
-            raise self._error(error) from None
-        finally:
-            stream.cancel()  # type: ignore[no-untyped-call]  # grpc-stubs leave it without types
+        for message in self._stream("RescanOrigin", request, pb.SyncProgress):
+            yield messages.progress_value(message)
 
     def confirm(self, origin_id: str) -> int:
         """See ``Backend.confirm``."""
@@ -135,6 +138,52 @@ class Client:
         """See ``Backend.problems``; the daemon gives 10,000 at once at most."""
         request = pb.ListProblemsRequest(origin_id=origin_id or None, offset=start, limit=stop - start)
         return messages.problems_value(self._call("ListProblems", request, pb.ListProblemsResponse))
+
+    def cache_stats(self) -> CacheStats:
+        """See ``Backend.cache_stats``."""
+        return cache_messages.stats_value(self._call("GetCacheStats", pb.Empty(), pb.CacheStats))
+
+    def clear_cache(self, origin_id: str = "", tier: Tier = Tier.ALL, *, dry_run: bool = False) -> Cleared:
+        """See ``Backend.clear_cache``."""
+        request = pb.ClearCacheRequest(origin_id=origin_id or None, clear_chunks=True, tier=tier.value, dry_run=dry_run)
+        return cache_messages.cleared_value(self._call("ClearCache", request, pb.ClearCacheResponse))
+
+    def prefetch(self, paths: Sequence[str], origin_id: str = "") -> Iterator[PrefetchProgress]:
+        """See ``Backend.prefetch``; without a deadline."""
+        request = pb.PrefetchRequest(paths=list(paths), origin_id=origin_id or None)
+        for message in self._stream("Prefetch", request, pb.PrefetchProgress):
+            yield cache_messages.prefetch_value(message)
+
+    def pin(self, paths: Sequence[str]) -> PinChange:
+        """See ``Backend.pin``."""
+        return cache_messages.pin_value(self._call("Pin", pb.PinRequest(paths=list(paths)), pb.PinResponse))
+
+    def unpin(self, paths: Sequence[str]) -> PinChange:
+        """See ``Backend.unpin``."""
+        return cache_messages.pin_value(self._call("Unpin", pb.PinRequest(paths=list(paths)), pb.PinResponse))
+
+    def pins(self) -> tuple[PinnedPath, ...]:
+        """See ``Backend.pins``."""
+        return cache_messages.pins_value(self._call("ListPins", pb.Empty(), pb.PinsResponse))
+
+    def verify_cache(self) -> Iterator[VerifyProgress]:
+        """See ``Backend.verify_cache``; without a deadline."""
+        for message in self._stream("VerifyCache", pb.Empty(), pb.VerifyProgress):
+            yield cache_messages.verify_value(message)
+
+    def _stream(self, name: str, request: Any, item: type[R]) -> Iterator[R]:
+        method = self._channel.unary_stream(
+            _path(name),
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=item.FromString,  # type: ignore[attr-defined]  # messages only
+        )
+        stream = method(request)
+        try:
+            yield from stream
+        except grpc.RpcError as error:
+            raise self._error(error) from None
+        finally:
+            stream.cancel()  # type: ignore[no-untyped-call]  # grpc-stubs leave it without types
 
     def _call(self, name: str, request: Any, answer: type[R]) -> R:
         serialize: Callable[[Any], bytes] = type(request).SerializeToString

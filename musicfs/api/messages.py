@@ -7,7 +7,6 @@ range, as a counter that does not fit must not make a status unanswerable.
 from __future__ import annotations
 
 from musicfs.api.backend import (
-    Health,
     MountState,
     OriginHealth,
     OriginInfo,
@@ -21,6 +20,7 @@ from musicfs.api.backend import (
     Work,
 )
 from musicfs.api.generated import musicfs_pb2 as pb
+from musicfs.model import Health
 
 _STATES: dict[MountState, pb.MountState] = {
     MountState.UNKNOWN: pb.MOUNT_UNKNOWN,
@@ -58,37 +58,37 @@ def wire_text(text: str) -> str:
 def status_message(status: Status) -> pb.StatusResponse:
     return pb.StatusResponse(
         version=wire_text(status.version),
-        uptime_secs=_u64(status.uptime_s),
+        uptime_secs=u64(status.uptime_s),
         mount_point=wire_text(status.mount_point),
         state=_STATES[status.state],
-        open_file_handles=_u32(status.open_file_handles),
-        fuse_ops_total=_u64(status.fuse_ops_total),
-        files_indexed=_u64(status.files_indexed),
-        cache_size_bytes=_u64(status.cache_size_bytes),
+        open_file_handles=u32(status.open_file_handles),
+        fuse_ops_total=u64(status.fuse_ops_total),
+        files_indexed=u64(status.files_indexed),
+        cache_size_bytes=u64(status.cache_size_bytes),
         origins=[
             pb.OriginStatus(
                 id=wire_text(origin.id),
                 origin_type=wire_text(origin.origin_type),
                 health=_HEALTH[origin.health],
-                files_count=_u64(origin.files_count),
+                files_count=u64(origin.files_count),
             )
             for origin in status.origins
         ],
         work=[
             pb.Work(
                 name=wire_text(work.name),
-                done=_u64(work.done),
-                total=_u64(work.total),
+                done=u64(work.done),
+                total=u64(work.total),
                 unit=wire_text(work.unit),
                 detail=wire_text(work.detail),
             )
             for work in status.work
         ],
-        pid=_u32(status.pid),
-        keeper_pid=_u32(status.keeper_pid),
-        keeper_restarts=_u32(status.keeper_restarts),
-        problems=_u64(status.problems),
-        tracks=_u64(status.tracks),
+        pid=u32(status.pid),
+        keeper_pid=u32(status.keeper_pid),
+        keeper_restarts=u32(status.keeper_restarts),
+        problems=u64(status.problems),
+        tracks=u64(status.tracks),
         instance=wire_text(status.instance),
         detail=wire_text(status.detail),
     )
@@ -128,9 +128,9 @@ def origins_message(origins: tuple[OriginInfo, ...]) -> pb.OriginsResponse:
                 display_name=wire_text(origin.display_name),
                 root_path=wire_text(origin.root_path),
                 health=_HEALTH[origin.health],
-                files_count=_u64(origin.files_count),
-                total_size_bytes=_u64(origin.total_size_bytes),
-                held_removals=_u64(origin.held_removals),
+                files_count=u64(origin.files_count),
+                total_size_bytes=u64(origin.total_size_bytes),
+                held_removals=u64(origin.held_removals),
                 last_scan_ms=origin.last_scan_ms,
                 message=wire_text(origin.message),
             )
@@ -162,8 +162,8 @@ def health_message(health: OriginHealth) -> pb.OriginHealthResponse:
         origin_id=wire_text(health.origin_id),
         status=_HEALTH[health.health],
         message=wire_text(health.message) if health.message else None,
-        last_check_secs=_u64(health.last_check_s),
-        held_removals=_u64(health.held_removals),
+        last_check_secs=u64(health.last_check_s),
+        held_removals=u64(health.held_removals),
     )
 
 
@@ -180,18 +180,18 @@ def health_value(message: pb.OriginHealthResponse) -> OriginHealth:
 def progress_message(progress: SyncProgress) -> pb.SyncProgress:
     return pb.SyncProgress(
         phase=progress.phase.value,
-        current=_u32(progress.current),
-        total=_u32(progress.total),
+        current=u32(progress.current),
+        total=u32(progress.total),
         current_path=wire_text(progress.current_path),
-        bytes_synced=_u64(progress.bytes_synced),
+        bytes_synced=u64(progress.bytes_synced),
         new_files=[
             pb.SyncedFile(path=wire_text(file.path), file_id=file.file_id, virtual_path=wire_text(file.virtual_path))
             for file in progress.new_files
         ],
-        added=_u64(progress.added),
-        modified=_u64(progress.modified),
-        removed=_u64(progress.removed),
-        failed=_u64(progress.failed),
+        added=u64(progress.added),
+        modified=u64(progress.modified),
+        removed=u64(progress.removed),
+        failed=u64(progress.failed),
     )
 
 
@@ -219,7 +219,7 @@ def problems_message(page: ProblemPage) -> pb.ListProblemsResponse:
             )
             for problem in page.problems
         ],
-        total=_u64(page.total),
+        total=u64(page.total),
     )
 
 
@@ -239,9 +239,11 @@ def _is_escaped(text: str) -> bool:
     return all("\udc80" <= character <= "\udcff" for character in text if "\ud800" <= character <= "\udfff")
 
 
-def _u32(number: int) -> int:
+def u32(number: int) -> int:
+    """``number`` within the range of a uint32."""
     return min(max(number, 0), 0xFFFF_FFFF)
 
 
-def _u64(number: int) -> int:
+def u64(number: int) -> int:
+    """``number`` within the range of a uint64."""
     return min(max(number, 0), 0xFFFF_FFFF_FFFF_FFFF)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn, TypeVar
 
 import grpc
 from google.protobuf.message import Message
 
-from musicfs.api import messages
-from musicfs.api.backend import ANSWER_TIMEOUT_S, Backend, SyncProgress
+from musicfs.api import cache_messages, messages
+from musicfs.api.backend import ANSWER_TIMEOUT_S, Backend
 from musicfs.api.generated import musicfs_pb2 as pb
 from musicfs.api.unix_socket import SocketPlace, target
 from musicfs.errors import (
@@ -149,6 +149,40 @@ class _Service:
         page = self._answer(context, lambda: self._backend.problems(request.origin_id, start, stop))
         return messages.problems_message(page)
 
+    def GetCacheStats(self, _request: pb.Empty, context: _Context) -> pb.CacheStats:
+        return cache_messages.stats_message(self._answer(context, self._backend.cache_stats))
+
+    def ClearCache(self, request: pb.ClearCacheRequest, context: _Context) -> pb.ClearCacheResponse:
+        tier = cache_messages.tier_value(request.tier)
+        if tier is None:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "tier must be edges, main or empty")
+        if not request.clear_chunks:
+            return pb.ClearCacheResponse()
+        cleared = self._answer(
+            context, lambda: self._backend.clear_cache(request.origin_id, tier, dry_run=request.dry_run)
+        )
+        return cache_messages.cleared_message(cleared)
+
+    def Prefetch(self, request: pb.PrefetchRequest, context: _Context) -> Iterator[pb.PrefetchProgress]:
+        paths = _paths(context, request.paths)
+        for progress in self._stream(context, lambda: self._backend.prefetch(paths, request.origin_id)):
+            yield cache_messages.prefetch_message(progress)
+
+    def Pin(self, request: pb.PinRequest, context: _Context) -> pb.PinResponse:
+        paths = _paths(context, request.paths)
+        return cache_messages.pin_message(self._answer(context, lambda: self._backend.pin(paths)))
+
+    def Unpin(self, request: pb.PinRequest, context: _Context) -> pb.PinResponse:
+        paths = _paths(context, request.paths)
+        return cache_messages.pin_message(self._answer(context, lambda: self._backend.unpin(paths)))
+
+    def ListPins(self, _request: pb.Empty, context: _Context) -> pb.PinsResponse:
+        return cache_messages.pins_message(self._answer(context, self._backend.pins))
+
+    def VerifyCache(self, _request: pb.Empty, context: _Context) -> Iterator[pb.VerifyProgress]:
+        for progress in self._stream(context, self._backend.verify_cache):
+            yield cache_messages.verify_message(progress)
+
     def _answer(self, context: _Context, call: Callable[[], T]) -> T:
         """The result of ``call``, or the call ends with the status of its error, or of the time it takes."""
         results: list[T] = []
@@ -170,7 +204,7 @@ class _Service:
             _abort(context, errors[0])
         return results[0]
 
-    def _stream(self, context: _Context, call: Callable[[], Iterator[SyncProgress]]) -> Iterator[SyncProgress]:
+    def _stream(self, context: _Context, call: Callable[[], Iterator[T]]) -> Iterator[T]:
         try:
             items = iter(call())
             item = next(items, None)
@@ -207,6 +241,15 @@ def _required(context: _Context, origin_id: str) -> str:
     if not origin_id:
         context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the origin id is empty")
     return origin_id
+
+
+def _paths(context: _Context, paths: Sequence[str]) -> list[str]:
+    """Virtual paths, at least one."""
+    if not paths or not all(paths):
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a path is empty")
+    if any("\0" in path for path in paths):
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a path holds a NUL character")
+    return list(paths)
 
 
 def _relative(context: _Context, subdir: str) -> str:

@@ -86,8 +86,8 @@ def health(invocation: Invocation, origin_id: str) -> int:
     Example:
       musicfs origin health nas
     """
-    from musicfs.api.backend import Health
     from musicfs.cli.output import plain
+    from musicfs.model import Health
 
     with invocation.client() as client:
         answer = client.origin_health(origin_id)
@@ -148,6 +148,52 @@ def confirm(invocation: Invocation, origin_id: str) -> int:
     else:
         output.line(f"{removed} files removed from {origin_id}" if removed else f"nothing was held for {origin_id}")
     return 0
+
+
+@origin.command()
+@click.argument("origin_id", metavar="ID", shell_complete=_complete_id)
+@click.pass_obj
+def test(invocation: Invocation, origin_id: str) -> int:
+    """Try an origin out: reach it, list it, read a file. Needs no mount; exit code 1 when something does not work.
+
+    With --json, prints {origin_id, address, ok, steps: [{name, ok, message, remedy, took_ms}]}.
+
+    \b
+    Example:
+      musicfs origin test nas
+    """
+    from musicfs.cli.output import plain
+    from musicfs.clock import SystemClock
+    from musicfs.errors import NotFoundError
+    from musicfs.origins.examine import examine
+    from musicfs.origins.registry import open_origin
+
+    loaded = invocation.glance()
+    known = {one.id: one for one in loaded.settings.origins}
+    if origin_id not in known:
+        if loaded.problems:
+            raise loaded.error()
+        raise NotFoundError(
+            f"there is no origin {origin_id!r}", remedy=f"the origins are: {', '.join(known) or 'none'}"
+        )
+    settings = known[origin_id]
+    output = invocation.output()
+    steps = []
+    subject = open_origin(settings)
+    try:
+        for step in examine(subject, SystemClock()):
+            steps.append(step)
+            if not output.is_json:
+                verdict, style = ("ok", "green") if step.ok else ("fail", "red")
+                output.columns([(f"{verdict:<4}", style), (f"{step.name:<9}", "bold"), (step.message, "")])
+                if step.remedy:
+                    output.line(f"      {step.remedy}", style="yellow")
+    finally:
+        subject.close()
+    is_ok = all(step.ok for step in steps)
+    if output.is_json:
+        output.json({"origin_id": origin_id, "address": settings.address, "ok": is_ok, "steps": plain(tuple(steps))})
+    return 0 if is_ok else 1
 
 
 def _health_pairs(answer: OriginHealth) -> dict[str, str]:

@@ -32,7 +32,7 @@ _MOUNTED = {
     "smb": OriginKeys("an smb origin without host", ("path",)),
 }
 _DIRECT = {
-    "nfs": OriginKeys("an nfs origin", ("host", "export"), ("path", "port")),
+    "nfs": OriginKeys("an nfs origin", ("host", "export"), ("path", "port", "mount_port")),
     "smb": OriginKeys("an smb origin", ("host", "share"), ("path", "port", "username", "user", "password")),
     "s3": OriginKeys(
         "an s3 origin",

@@ -54,7 +54,8 @@ class OriginSettings(_Section, frozen=True, kw_only=True):
     user: str = ""  # the same as username
     password: SecretReference = ""
     share: str = ""  # smb
-    export: str = ""  # nfs
+    export: str = ""  # nfs, as the one below
+    mount_port: Port = 0  # of the MOUNT service; 0: ask the server's port mapper
     bucket: str = ""  # s3, as the four below
     prefix: str = ""
     region: str = ""
@@ -122,6 +123,7 @@ class TreeSettings(_Section, frozen=True, kw_only=True):
     sidecars: bool = True
     covers: bool = True
     m3u8: bool = False
+    show_hidden: bool = False  # list the hidden folders at the root, such as .prefetch
 
 
 class ViewSettings(_Section, frozen=True, kw_only=True):
@@ -141,7 +143,7 @@ class MountSettings(_Section, frozen=True, kw_only=True):
     umask: Annotated[int, msgspec.Meta(ge=0, le=0o777)] = 0o022
     xattrs: bool = True  # false: `ls -l` and walks that ask for ACLs cost no request a file
     drain_timeout_s: Seconds = 30.0
-    workers: Annotated[int, msgspec.Meta(ge=1, le=256)] = 16
+    workers: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0  # 0: as many as suit the origins
 
 
 class ScanSettings(_Section, frozen=True, kw_only=True):
@@ -180,6 +182,9 @@ class HealthSettings(_Section, frozen=True, kw_only=True):
     check_interval_secs: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 30.0
     timeout_ms: Annotated[int, msgspec.Meta(ge=10, le=600_000)] = 5000
     unhealthy_threshold: PositiveInt = 3  # failed probes in a row
+    # Who may replace a source that fails in the middle of a read: one that agrees in size, ends and probes, or only one whose
+    # checksums say so.
+    failover: Literal["probable", "proven"] = "probable"
     per_origin_thresholds: HealthThresholds = msgspec.field(default_factory=HealthThresholds)
 
 

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from musicfs.errors import ChangedError, NotFoundError, OriginError, UnreachableError
-from musicfs.origins.contract import LocalPaths, Origin
+from musicfs.errors import ChangedError, OriginError
 
 _BUFFER_BYTES = 1 << 17  # the kernel asks for 128 KiB at most
 
@@ -132,58 +131,3 @@ class LocalReader:
 
 
 _NO_NOWAIT = 95  # EOPNOTSUPP: this filesystem cannot say whether a read would wait
-
-
-class OriginReader:
-    """A range of an object that only its origin can read."""
-
-    def __init__(self, origin: Origin, path: str, version: str, start: int, size: int, waiting: Waiting) -> None:
-        self._origin = origin
-        self._path = path
-        self._version = version
-        self._start = start
-        self.size = size
-        self._waiting = waiting
-
-    def read(self, start: int, stop: int) -> bytes:
-        with self._waiting():
-            return self._origin.read(self._path, self._start + start, self._start + stop, self._version)
-
-    def close(self) -> None:
-        pass
-
-
-class Origins(Protocol):
-    """Where open origins come from."""
-
-    def get(self, origin_id: str) -> Origin | None:
-        """The origin, or None if there is none of this id."""
-        ...
-
-    def forget(self, origin_id: str) -> None:
-        """It could not be reached: open it anew next time."""
-        ...
-
-
-class Sources:
-    """Opens ranges of origins' objects."""
-
-    def __init__(self, origins: Origins, waiting: Waiting) -> None:
-        self._origins = origins
-        self._waiting = waiting
-        self._buffers = threading.local()
-
-    def open(self, origin_id: str, path: str, version: str, start: int, size: int) -> Reader:
-        """A reader for ``size`` bytes from ``start`` of that version. Blocks for opening; raises OriginError."""
-        origin = self._origins.get(origin_id)
-        if origin is None:
-            raise NotFoundError(f"origin {origin_id!r} is not configured", remedy="see 'musicfs config show'")
-        if isinstance(origin, LocalPaths):
-            try:
-                with self._waiting():
-                    descriptor = origin.open_local(path, version)
-            except UnreachableError:
-                self._origins.forget(origin_id)
-                raise
-            return LocalReader(descriptor, start, size, self._waiting, self._buffers)
-        return OriginReader(origin, path, version, start, size, self._waiting)

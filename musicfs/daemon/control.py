@@ -6,25 +6,36 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import msgspec
+
 from musicfs import __version__
 from musicfs.api.backend import (
-    Health,
+    CacheStats,
+    Cleared,
     MountState,
     OriginHealth,
     OriginInfo,
     OriginStatus,
     Phase,
+    PinChange,
+    PinnedPath,
+    PrefetchProgress,
     ProblemFile,
     ProblemPage,
     Status,
     SyncProgress,
+    Tier,
+    VerifyProgress,
     Work,
 )
 from musicfs.clock import Clock
 from musicfs.config.settings import Settings
+from musicfs.daemon.cache_control import CacheControl
+from musicfs.daemon.health import HealthMonitor
 from musicfs.daemon.link import Counters, Start, Stop
 from musicfs.daemon.scanning import Job, OriginState, Request, ScanService
 from musicfs.errors import NotFoundError
+from musicfs.model import Health
 from musicfs.store.catalog import Catalog
 
 _PROGRESS_S = 0.5
@@ -39,6 +50,8 @@ class KeeperBackend:
         start: Start,
         states: Sequence[OriginState],
         service: ScanService,
+        monitor: HealthMonitor,
+        cache: CacheControl,
         catalog: Catalog,
         clock: Clock,
         ask_to_stop: Callable[[Stop], object],
@@ -47,6 +60,8 @@ class KeeperBackend:
         self._start = start
         self._states: Mapping[str, OriginState] = {state.settings.id: state for state in states}
         self._service = service
+        self._monitor = monitor
+        self._cache = cache
         self._catalog = catalog
         self._clock = clock
         self._ask_to_stop = ask_to_stop
@@ -57,7 +72,7 @@ class KeeperBackend:
         totals = self._catalog.totals()
         records = self._catalog.origins()
         work = self._work()
-        unhealthy = [state.settings.id for state in self._states.values() if state.healthy is False]
+        unhealthy = [one for one, health in self._monitor.health().items() if health is Health.UNHEALTHY]
         held = sum(record.held for record in records.values())
         detail = "; ".join(
             [f"origin {origin_id} cannot be read" for origin_id in unhealthy]
@@ -83,7 +98,7 @@ class KeeperBackend:
                 OriginStatus(
                     origin_id,
                     state.settings.origin_type,
-                    _health(state),
+                    self._monitor.verdict(origin_id).health,
                     records[origin_id].files if origin_id in records else 0,
                 )
                 for origin_id, state in self._states.items()
@@ -103,7 +118,7 @@ class KeeperBackend:
         if progress is not None:
             done, total = progress.listed, max(progress.expected, progress.listed)
             return (Work(f"scan {progress.origin_id}", done, total, "files", progress.current_path),)
-        if self._service.waiting or not all(state.healthy is not None for state in self._states.values()):
+        if self._service.waiting or Health.UNKNOWN in self._monitor.health().values():
             return (Work("scan", detail="waiting"),)
         return ()
 
@@ -119,24 +134,24 @@ class KeeperBackend:
                 origin_type=state.settings.origin_type,
                 display_name=origin_id,
                 root_path=state.settings.address,
-                health=_health(state),
+                health=self._monitor.verdict(origin_id).health,
                 files_count=records[origin_id].files,
                 total_size_bytes=records[origin_id].size_bytes,
                 held_removals=records[origin_id].held,
                 last_scan_ms=records[origin_id].last_listing_ns // 1_000_000,
-                message=state.message,
+                message=self._monitor.verdict(origin_id).message,
             )
             for origin_id, state in self._states.items()
         )
 
     def origin_health(self, origin_id: str) -> OriginHealth:
         self._lookup(origin_id)
-        state = self._service.probe(origin_id)
+        verdict = self._service.probe(origin_id)
         return OriginHealth(
             origin_id=origin_id,
-            health=_health(state),
-            message=state.message,
-            last_check_s=int(self._clock.monotonic() - state.checked_at),
+            health=verdict.health,
+            message=verdict.message,
+            last_check_s=int(self._clock.monotonic() - verdict.checked_at),
             held_removals=self._catalog.origins()[origin_id].held,
         )
 
@@ -178,9 +193,11 @@ class KeeperBackend:
             )
 
     def confirm(self, origin_id: str) -> int:
-        state = self._lookup(origin_id)
+        self._lookup(origin_id)
         held = self._catalog.origins()[origin_id].held
-        if held or state.healthy is False:  # another disk under the path is confirmed in the same way
+        if (
+            held or self._monitor.verdict(origin_id).failures
+        ):  # another disk under the path is confirmed in the same way
             self._service.request(Request(origin_id, confirmed=True)).done.wait(_CONFIRM_WAIT_S)
         return held
 
@@ -195,6 +212,37 @@ class KeeperBackend:
                 found.append(ProblemFile(ids.get(located[0], ""), os.fsdecode(located[1]), reason))
         return ProblemPage(tuple(found[start:stop]), len(found))
 
+    # The content cache.
+
+    def cache_stats(self) -> CacheStats:
+        totals = self._catalog.totals()
+        stats = self._cache.stats(self.counters)
+        return msgspec.structs.replace(
+            stats, metadata_entries=totals.files, metadata_bytes=_size_of(self._catalog.path)
+        )
+
+    def clear_cache(self, origin_id: str, tier: Tier, *, dry_run: bool) -> Cleared:
+        if origin_id:
+            self._lookup(origin_id)
+        return self._cache.clear(origin_id, tier, dry_run=dry_run)
+
+    def prefetch(self, paths: Sequence[str], origin_id: str) -> Iterator[PrefetchProgress]:
+        if origin_id:
+            self._lookup(origin_id)
+        return self._cache.prefetch(paths, origin_id)
+
+    def pin(self, paths: Sequence[str]) -> PinChange:
+        return self._cache.pin(paths)
+
+    def unpin(self, paths: Sequence[str]) -> PinChange:
+        return self._cache.unpin(paths)
+
+    def pins(self) -> tuple[PinnedPath, ...]:
+        return self._cache.pins()
+
+    def verify_cache(self) -> Iterator[VerifyProgress]:
+        return self._cache.verify()
+
     def _lookup(self, origin_id: str) -> OriginState:
         state = self._states.get(origin_id)
         if state is None:
@@ -202,12 +250,6 @@ class KeeperBackend:
                 f"there is no origin {origin_id!r}", remedy=f"the origins are: {', '.join(self._states) or 'none'}"
             )
         return state
-
-
-def _health(state: OriginState) -> Health:
-    if state.healthy is None:
-        return Health.UNKNOWN
-    return Health.HEALTHY if state.healthy else Health.UNHEALTHY
 
 
 def _size_of(folder: str) -> int:

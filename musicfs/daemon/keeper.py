@@ -13,26 +13,29 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from musicfs.api.paths import socket_path
 from musicfs.api.server import ControlServer
 from musicfs.clock import Clock, SystemClock
 from musicfs.config.settings import OriginSettings, Settings
 from musicfs.daemon import logs
+from musicfs.daemon.cache import Cache
 from musicfs.daemon.control import KeeperBackend
-from musicfs.daemon.link import Counters, Link, Look, Replayed, Rescan, Stale, Start, Stop
+from musicfs.daemon.covers import Covers
+from musicfs.daemon.health import HealthMonitor, threshold_of
+from musicfs.daemon.link import Completed, Counters, HealthReport, Link, Look, Replayed, Rescan, Stale, Start, Stop
 from musicfs.daemon.opening import enabled_origins
 from musicfs.daemon.scanning import OriginState, Request, ScanService
 from musicfs.errors import MusicFSError
 from musicfs.library.pool import WorkerPool
-from musicfs.library.protocol import CoverJob
 from musicfs.library.publish import Publisher
 from musicfs.library.scan import Scanner
-from musicfs.model import Picture
-from musicfs.origins.contract import LocalPaths, Origin
+from musicfs.model import Health
+from musicfs.origins.contract import Origin
 from musicfs.origins.registry import open_origin
 from musicfs.store.catalog import Catalog
+from musicfs.store.chunks_schema import Content
 from musicfs.store.environment import is_damage, note_damage
 from musicfs.store.pages import RESTING_BYTES, trim_pages
 from musicfs.store.records import OriginRecord
@@ -59,6 +62,7 @@ class Keeper:
         self._clock = clock
         self._ended = threading.Event()
         self._origins: dict[int, Origin] = {}
+        self._service: ScanService | None = None
 
     def run(self) -> None:
         """Work until the mount process closes the link."""
@@ -66,39 +70,53 @@ class Keeper:
         with open(os.path.join(settings.cache_dir, "keeper.lock"), "wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # the last keeper may still be on its way out
             catalog = Catalog(os.path.join(settings.cache_dir, "catalog"), readonly=False)
+            cache = Cache(settings, catalog, self._clock)
             pool = WorkerPool(settings.scan.workers or os.cpu_count() or 1, self._clock)
             try:
-                self._work(catalog, pool)
+                self._work(catalog, cache, pool)
             finally:
                 self._ended.set()
                 pool.close()
+                cache.close()
                 catalog.close()
 
-    def _work(self, catalog: Catalog, pool: WorkerPool) -> None:
+    def _work(self, catalog: Catalog, cache: Cache, pool: WorkerPool) -> None:
         settings = self._settings
         states = self._open_origins(catalog)
         priorities = {state.number: state.settings.priority for state in states}
-        builder = self._builder(pool, fresh=False)
-        publisher = Publisher(catalog, builder, self._clock, lambda: priorities, lambda: self._link.send(Look()))
+        covers = Covers(self._origins, pool)
+        builder = self._builder(covers, fresh=False)
+        publisher = Publisher(
+            catalog, builder, self._clock, lambda: priorities, lambda: self._link.send(Look()), covers
+        )
         self._forget_unconfigured(catalog, publisher)
-        swapped = self._bring_tree_up_to_date(catalog, builder, pool, priorities)
-        scanner = Scanner(publisher, pool, self._clock, settings.scan.mass_delete_guard)
-        service = ScanService(states, scanner, publisher, self._clock)
+        swapped = self._bring_tree_up_to_date(catalog, builder, covers, priorities)
+        scanner = Scanner(publisher, pool, self._clock, settings.scan.mass_delete_guard, cache.keep_scanned)
+        monitor = self._monitor(states)
+        service = ScanService(states, scanner, publisher, monitor, self._clock)
         if swapped:
             service.drop_old_tree_later()
-        backend = KeeperBackend(self._start, states, service, catalog, self._clock, self._link.send)
+        backend = KeeperBackend(
+            self._start, states, service, monitor, cache.control, catalog, self._clock, self._link.send
+        )
         scanning = threading.Thread(target=self._scan, args=(service,), name="scan", daemon=True)
         housekeeping = threading.Thread(
             target=self._keep_house, args=(catalog, service), name="housekeeping", daemon=True
         )
+        self._service = service
+        health = settings.health
+        for state in states:
+            monitor.watch_over(state, health.check_interval_secs, health.timeout_ms / 1000)
+        cache.start()
         scanning.start()
         housekeeping.start()
         server = self._serve_control(backend)
         self._link.send(Look())  # the first word: this keeper has come up
         try:
-            self._listen(service, backend, catalog)
+            self._listen(service, backend, catalog, cache)
         finally:
             self._ended.set()
+            monitor.close()
             service.stop()
             if server is not None:
                 server.close(0.2)
@@ -107,6 +125,18 @@ class Keeper:
             if scanning.is_alive():
                 log.warning("the scan did not stop within %.0f s", _END_TIMEOUT_S)
                 os._exit(0)  # a listing hangs in the kernel; what is committed is committed
+
+    def _monitor(self, states: Sequence[OriginState]) -> HealthMonitor:
+        health = self._settings.health
+        thresholds = {one.settings.id: threshold_of(health, one.settings.origin_type) for one in states}
+        return HealthMonitor(thresholds, self._clock, self._follow_health)
+
+    def _follow_health(self, monitor: HealthMonitor, origin_id: str, after: Health) -> None:
+        """Tell the mount; what happened while an origin was away is found by a listing once it is back."""
+        self._link.send(HealthReport(monitor.health()))
+        service = self._service
+        if service is not None and after is Health.HEALTHY and not service.is_scanning(origin_id):
+            service.request(Request(origin_id))
 
     def _scan(self, service: ScanService) -> None:
         try:
@@ -133,7 +163,7 @@ class Keeper:
             return None
         return server
 
-    def _listen(self, service: ScanService, backend: KeeperBackend, catalog: Catalog) -> None:
+    def _listen(self, service: ScanService, backend: KeeperBackend, catalog: Catalog, cache: Cache) -> None:
         while (message := self._link.receive()) is not None:
             match message:
                 case Replayed():
@@ -143,9 +173,11 @@ class Keeper:
                 case Rescan():
                     for origin in self._settings.origins:
                         service.request(Request(origin.id))
+                case Completed():
+                    cache.note_complete(Content(message.key, message.size))
                 case Stale():
                     self._look_again(service, catalog, message.object_id)
-                case Start() | Look() | Stop():
+                case Start() | Look() | HealthReport() | Stop():
                     log.warning("unexpected message from the mount process: %r", message)
 
     def _look_again(self, service: ScanService, catalog: Catalog, object_id: int) -> None:
@@ -180,7 +212,7 @@ class Keeper:
                         record.number, settings.origin_type, settings.address, b"", record.files, record.size_bytes
                     )
                 tx.put_origin(settings.id, record)
-            states.append(OriginState(settings, self._opener(settings, record.number), record, self._clock))
+            states.append(OriginState(settings, self._opener(settings, record.number), record))
         return states
 
     def _forget_unconfigured(self, catalog: Catalog, publisher: Publisher) -> None:
@@ -197,27 +229,20 @@ class Keeper:
             with WriteTransaction(catalog) as tx:
                 tx.remove_origin(origin_id)
 
-    def _builder(self, pool: WorkerPool, *, fresh: bool) -> TreeBuilder:
+    def _builder(self, covers: Covers, *, fresh: bool) -> TreeBuilder:
         tree = self._settings.tree
         options = TreeOptions(tree.sidecars, tree.covers, tree.m3u8, tree.names == "windows")
-
-        def make_cover(origin: int, path: bytes, size: int, picture: Picture | None) -> bytes:
-            found = self._origins.get(origin)
-            if not isinstance(found, LocalPaths):
-                return b""
-            return pool.run(CoverJob(found.local_path(os.fsdecode(path)), size, picture))
-
-        return TreeBuilder(build_views(tree, self._settings.views), options, self._clock, make_cover, fresh=fresh)
+        return TreeBuilder(build_views(tree, self._settings.views), options, self._clock, covers.make, fresh=fresh)
 
     def _bring_tree_up_to_date(
-        self, catalog: Catalog, builder: TreeBuilder, pool: WorkerPool, priorities: Mapping[int, int]
+        self, catalog: Catalog, builder: TreeBuilder, covers: Covers, priorities: Mapping[int, int]
     ) -> bool:
         """Derive the tree anew if templates, views or rules changed; True if another one is served since."""
         if is_current(catalog, builder):
             return False
         if catalog.totals().files:
             log.info("templates or views changed: deriving the tree anew")
-            rebuild(catalog, self._builder(pool, fresh=True), priorities)
+            rebuild(catalog, self._builder(covers, fresh=True), priorities, covers)
             self._link.send(Look())
             return True
         with WriteTransaction(catalog) as tx:

@@ -13,6 +13,7 @@ import threading
 import msgspec
 
 from musicfs.config.settings import Settings
+from musicfs.model import Health
 
 _LENGTH = struct.Struct("<I")
 _MAX_FRAME_BYTES = 4 << 20
@@ -33,6 +34,9 @@ class Counters(msgspec.Struct, frozen=True, tag="counters"):
 
     open_files: int
     served: int
+    hits: int = 0  # reads of content that needed no origin
+    misses: int = 0
+    fetched_bytes: int = 0
 
 
 class Replayed(msgspec.Struct, frozen=True, tag="replayed"):
@@ -47,12 +51,25 @@ class Stale(msgspec.Struct, frozen=True, tag="stale"):
     object_id: int
 
 
+class Completed(msgspec.Struct, frozen=True, tag="completed"):
+    """mount -> keeper: every byte of this content is in the store now."""
+
+    key: bytes
+    size: int
+
+
 class Rescan(msgspec.Struct, frozen=True, tag="rescan"):
     """mount -> keeper: list every origin again."""
 
 
 class Look(msgspec.Struct, frozen=True, tag="look"):
     """keeper -> mount: the change log has grown."""
+
+
+class HealthReport(msgspec.Struct, frozen=True, tag="health"):
+    """keeper -> mount: how every origin is, by id, when that has changed."""
+
+    health: dict[str, Health]
 
 
 class Stop(msgspec.Struct, frozen=True, tag="stop"):
@@ -62,7 +79,7 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
     timeout_s: float
 
 
-Message = Start | Counters | Replayed | Stale | Rescan | Look | Stop
+Message = Start | Counters | Replayed | Stale | Completed | Rescan | Look | HealthReport | Stop
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Message)

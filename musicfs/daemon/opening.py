@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import glob
 import os
+import threading
 
 import msgspec
 
 from musicfs.config.settings import OriginSettings, Settings
-from musicfs.origins.contract import Origin
-from musicfs.origins.registry import open_origin
+from musicfs.content.origins import Access
+from musicfs.origins.contract import LocalPaths, Origin
+from musicfs.origins.registry import KINDS, kind_of, open_origin
 from musicfs.store.catalog import Catalog
 
 
@@ -21,22 +23,45 @@ def enabled_origins(settings: Settings) -> list[OriginSettings]:
 
 
 def _without(origin: OriginSettings, folders: list[str]) -> OriginSettings:
-    root = os.path.realpath(origin.path).rstrip("/") + "/"
+    if not origin.folder:
+        return origin
+    # A share that hangs must not be asked where its links lead.
+    resolve = os.path.realpath if kind_of(origin) == "local" else os.path.normpath
+    root = resolve(origin.folder).rstrip("/") + "/"
     inside = tuple(f"/{glob.escape(folder[len(root) :])}/" for folder in folders if folder.startswith(root))
     return msgspec.structs.replace(origin, exclude=origin.exclude + inside) if inside else origin
+
+
+def access_of(settings: OriginSettings) -> Access:
+    """How an origin's files are read: in place from a disk of this machine, else kept as they come."""
+    kind = kind_of(settings)
+    is_local = kind == "local"
+    keep = settings.cache == "on" or (settings.cache == "auto" and not is_local)
+    return Access(direct=is_local and not keep, keep=keep, stable_version=KINDS[kind].stable_version)
 
 
 class CatalogedOrigins:
     """Origins for reading, opened when first asked for, each anchored to what its last complete listing stood on.
 
     The keeper learns of new submounts while we live: an origin whose anchor has changed since is opened anew, which costs
-    no I/O. Without that a disk that came later, and went, would be absence and not an outage.
+    no I/O. Without that a disk that came later, and went, would be absence and not an outage. Safe from many threads.
     """
 
     def __init__(self, settings: Settings, catalog: Catalog) -> None:
         self._settings = {one.id: one for one in enabled_origins(settings)}
+        self._access = {one.id: access_of(one) for one in self._settings.values()}
         self._catalog = catalog
+        self._lock = threading.Lock()
         self._open: dict[str, tuple[bytes, Origin]] = {}
+
+    def access(self, origin_id: str) -> Access | None:
+        """How the origin's files are read; None if the configuration has none of this id."""
+        return self._access.get(origin_id)
+
+    @property
+    def all_direct(self) -> bool:
+        """Whether every origin is read in place."""
+        return all(access.direct for access in self._access.values())
 
     def get(self, origin_id: str) -> Origin | None:
         """The origin, or None if the configuration has none of this id."""
@@ -46,10 +71,26 @@ class CatalogedOrigins:
         record = self._catalog.origins().get(origin_id)
         anchor = record.identity if record is not None else b""
         found = self._open.get(origin_id)
-        if found is None or found[0] != anchor:
-            found = self._open[origin_id] = (anchor, open_origin(settings, anchor=anchor))
-        return found[1]
+        if found is not None and found[0] == anchor:
+            return found[1]
+        with self._lock:
+            found = self._open.get(origin_id)
+            if found is not None and found[0] == anchor:
+                return found[1]
+            opened = open_origin(settings, anchor=anchor)
+            self._open[origin_id] = (anchor, opened)
+        if found is not None:
+            found[1].close()
+        return opened
 
     def forget(self, origin_id: str) -> None:
-        """Open it anew next time: a confirmed change of what it stands on is in the catalog by then."""
-        self._open.pop(origin_id, None)
+        """Open it anew next time if what it stands on may be another by then: a confirmed change is in the catalog."""
+        found = self._open.get(origin_id)
+        if found is not None and isinstance(found[1], LocalPaths):
+            self._open.pop(origin_id, None)
+
+    def close(self) -> None:
+        """Close what is open."""
+        for _, origin in self._open.values():
+            origin.close()
+        self._open.clear()

@@ -20,16 +20,16 @@ import msgspec
 
 from musicfs.clock import SystemClock
 from musicfs.config.settings import Settings
-from musicfs.content.readers import Sources
 from musicfs.daemon import logs
-from musicfs.daemon.link import Counters, Look, Message, Replayed, Rescan, Stale, Stop
-from musicfs.daemon.opening import CatalogedOrigins
+from musicfs.daemon.link import Completed, Counters, HealthReport, Look, Message, Replayed, Rescan, Stale, Stop
+from musicfs.daemon.reading import Reading, content_path, open_content_store
 from musicfs.daemon.supervisor import Supervisor
 from musicfs.errors import AlreadyRunningError, MusicFSError, StoreError
 from musicfs.mount.mountpoint import MountPoint, check_allow_other, unmount
 from musicfs.mount.operations import Operations, Presentation, released
 from musicfs.mount.session import Session, handlers_paused, invalidate, invalidate_folders
 from musicfs.store.catalog import Catalog, prepare
+from musicfs.store.chunks_schema import Content
 from musicfs.store.environment import is_damage, mark_clean, note_damage
 from musicfs.store.pages import RESTING_BYTES, trim_pages
 from musicfs.store.schema import ROOT_INODE, ChangeOp
@@ -127,13 +127,20 @@ class _MountProcess:
         prepare(catalog_path)
         self._catalog = Catalog(catalog_path, readonly=True)
         self._sequence = self._catalog.last_change()
-        sources = Sources(CatalogedOrigins(settings, self._catalog), released)
-        self._nodes = Nodes(self._catalog, sources, settings.cache.metadata_cache_mb << 20, self._on_stale)
+        self._content = open_content_store(settings, prepare=True)
+        self._reading = Reading(settings, self._catalog, self._content, released, self._clock, self._on_complete)
+        self._nodes = Nodes(
+            self._catalog,
+            self._reading.sources,
+            settings.cache.metadata_cache_mb << 20,
+            self._on_stale,
+            show_hidden=settings.tree.show_hidden,
+        )
         uid = settings.mount.uid if settings.mount.uid >= 0 else os.getuid()
         gid = settings.mount.gid if settings.mount.gid >= 0 else os.getgid()
         self._operations = Operations(
             self._nodes,
-            Presentation(uid, gid, settings.mount.umask, settings.mount.xattrs),
+            Presentation(uid, gid, settings.mount.umask, settings.mount.xattrs, self._next_track_at()),
             self._announce,
             self._on_damage,
         )
@@ -143,7 +150,7 @@ class _MountProcess:
         signal.signal(signal.SIGINT, lambda *_: None)
         signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
         session = Session(
-            self._operations, mount_point.path, allow_other=settings.mount.allow_other, workers=settings.mount.workers
+            self._operations, mount_point.path, allow_other=settings.mount.allow_other, workers=self._reading.workers
         )
         try:
             mount_point.cover()
@@ -156,17 +163,26 @@ class _MountProcess:
             signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
             self._begin_end()
             session.close()
+            self._reading.close()
             mount_point.uncover()
         self._grown.set()
         keeper_ended = self._supervisor.stop()
         replay.join(5)
         self._catalog.close()
+        if self._content is not None:
+            self._content.close()
         if keeper_ended:
             with contextlib.suppress(OSError):  # a full disk: the next start looks closer, that is all
                 mark_clean(catalog_path)
+                if self._content is not None:
+                    mark_clean(content_path(settings))
         self._call_off_deadline()
         log.info("unmounted %s", mount_point.path)
         return 0
+
+    def _next_track_at(self) -> float:
+        prefetch = self._settings.prefetch
+        return prefetch.next_track_at if prefetch.next_track else 0.0
 
     def _announce(self) -> None:
         """The kernel has said hello: whoever waits may look, and the keeper may start."""
@@ -181,8 +197,14 @@ class _MountProcess:
     def _on_message(self, message: Message) -> None:
         if isinstance(message, Look):
             self._grown.set()
+        elif isinstance(message, HealthReport):
+            self._reading.set_health(message.health)
         elif isinstance(message, Stop):
             self._stop(message.timeout_s if message.graceful else 0.0)
+
+    def _on_complete(self, content: Content) -> None:
+        """All of a file is here: the keeper cuts it into chunks."""
+        self._supervisor.send(Completed(content.key, content.size))
 
     def _on_damage(self, error: Exception) -> None:
         """Serve what can be read; the next start will rebuild the rest."""
@@ -235,7 +257,10 @@ class _MountProcess:
 
     def _rest(self) -> None:
         """What is done about once a second while no change comes: tell the keeper our counts, keep our memory small."""
-        counters = Counters(self._operations.open_files, self._operations.served)
+        reads = self._reading.sources.counts
+        counters = Counters(
+            self._operations.open_files, self._operations.served, reads.hits, reads.misses, reads.fetched_bytes
+        )
         self._idle_s = 0.0 if counters.served != self._last_counters.served else self._idle_s + _COUNTERS_S
         if counters != self._last_counters and self._supervisor.send(counters):
             self._last_counters = counters

@@ -1,7 +1,7 @@
 """The scanning service: one thread that owns the catalog's writing side, and the queue of what it shall look at.
 
 Requests for the same folder are one; a request for a folder below one that waits is covered by it. An origin that cannot
-be reached is unhealthy until a scan or a probe succeeds, and is tried again; its names stay.
+be listed is tried again; its names stay.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import msgspec
 
 from musicfs.clock import Clock
 from musicfs.config.settings import OriginSettings
+from musicfs.daemon.health import HealthMonitor, Verdict
 from musicfs.errors import DiskFullError, MusicFSError, OriginError, StoreError
 from musicfs.library.publish import Publisher
 from musicfs.library.scan import Outcome, Progress, Scanner
@@ -25,6 +26,7 @@ from musicfs.store.transaction import WriteTransaction
 log = logging.getLogger(__name__)
 
 _RETRY_S = 30.0
+_UNREAD_RETRY_S = 600.0  # files that cannot be read though their origin answers: not soon, and not only at the interval
 _ARMING_S = 0.5
 _STORE_RETRY_S = 5.0
 _KEPT_CHANGES = 64  # batches of the change log that may wait for being trimmed
@@ -52,17 +54,13 @@ class Job:
 class OriginState:
     """What is known about a configured origin while the keeper lives."""
 
-    def __init__(
-        self, settings: OriginSettings, opener: Callable[[bytes], Origin], record: OriginRecord, clock: Clock
-    ) -> None:
+    def __init__(self, settings: OriginSettings, opener: Callable[[bytes], Origin], record: OriginRecord) -> None:
         """``opener`` opens the origin, anchored to what it is given; empty accepts whatever is found."""
+        self.id = settings.id
         self.settings = settings
         self.opener = opener
         self.origin = opener(record.identity)
         self.number = record.number
-        self.healthy: bool | None = None
-        self.message = ""
-        self.checked_at = clock.monotonic()
         self.watch: Watch | None = None
         self.armed = True
         self.next_scan_at = 0.0
@@ -72,11 +70,19 @@ class OriginState:
 class ScanService:
     """Runs scans one after the other. :meth:`run` is the thread; everything else may be called from any."""
 
-    def __init__(self, states: Sequence[OriginState], scanner: Scanner, publisher: Publisher, clock: Clock) -> None:
+    def __init__(
+        self,
+        states: Sequence[OriginState],
+        scanner: Scanner,
+        publisher: Publisher,
+        monitor: HealthMonitor,
+        clock: Clock,
+    ) -> None:
         self._states: Mapping[str, OriginState] = {state.settings.id: state for state in states}
         self._scanner = scanner
         self._publisher = publisher
         self._catalog = publisher.catalog
+        self._monitor = monitor
         self._clock = clock
         self._wake = threading.Condition()
         self._queue: dict[tuple[str, str], Job] = {}
@@ -99,6 +105,13 @@ class ScanService:
     def busy(self) -> bool:
         """True while a scan runs or waits."""
         return self.progress is not None or bool(self._queue)
+
+    def is_scanning(self, origin_id: str) -> bool:
+        """True while the whole of this origin is being listed, or is about to be."""
+        running = self._running
+        return (origin_id, "") in self._queue or (
+            running is not None and (running.request.origin_id, running.request.folder) == (origin_id, "")
+        )
 
     @property
     def waiting(self) -> int:
@@ -226,10 +239,12 @@ class ScanService:
         state = self._states[request.origin_id]
         try:
             job.outcome = self._scan(state, request)
-            self._set_health(state, None)
+            self._monitor.note(request.origin_id, None)
+            if job.outcome.unread:
+                state.next_scan_at = min(state.next_scan_at, self._clock.monotonic() + _UNREAD_RETRY_S)
         except OriginError as error:
             job.error = error
-            self._set_health(state, error)
+            self._monitor.note(request.origin_id, error)
             state.next_scan_at = min(state.next_scan_at, self._clock.monotonic() + _RETRY_S)
         except StoreError as error:
             job.error = error
@@ -261,28 +276,9 @@ class ScanService:
         )  # fmt: skip
         return outcome
 
-    def _set_health(self, state: OriginState, error: OriginError | None) -> None:
-        healthy = error is None
-        if healthy != state.healthy and error is not None:
-            log.warning("origin %s cannot be read: %s; its files stay in the tree", state.settings.id, error)
-        elif healthy and state.healthy is False:
-            log.info("origin %s is back", state.settings.id)
-        state.healthy = healthy
-        state.message = "" if error is None else str(error)
-        state.checked_at = self._clock.monotonic()
-
-    def probe(self, origin_id: str) -> OriginState:
+    def probe(self, origin_id: str) -> Verdict:
         """Check an origin now, on the calling thread. KeyError for an unknown id."""
-        state = self._states[origin_id]
-        try:
-            state.origin.check()
-        except OriginError as error:
-            self._set_health(state, error)
-        else:
-            if state.healthy is False:
-                self.request(Request(origin_id))
-            self._set_health(state, None)
-        return state
+        return self._monitor.probe(origin_id, self._states[origin_id].origin)
 
     def _tidy(self) -> None:
         if self._swapped_at and self._replayed >= self._swapped_at:

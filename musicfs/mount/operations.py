@@ -18,6 +18,7 @@ from musicfs.content.readers import Reader
 from musicfs.errors import MusicFSError
 from musicfs.store.environment import is_damage
 from musicfs.store.records import Node, NodeKind
+from musicfs.vfs.mirror import is_mirrored
 from musicfs.vfs.nodes import Listing, Nodes
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ _ABSENT_S = 1.0
 _COMPLAINT_EVERY_S = 30.0
 _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_TRUNC | os.O_CREAT | os.O_APPEND
 _BLOCK_BYTES = 4096
+_NEVER = 1 << 62
 _FOLDER, _FILE = stat.S_IFDIR, stat.S_IFREG
 
 
@@ -41,13 +43,18 @@ class Presentation(msgspec.Struct, frozen=True):
     gid: int
     umask: int
     xattrs: bool = True
+    next_track_at: float = 0.0  # share of a track after which the next one is fetched; 0: never
 
 
 class OpenFile(msgspec.Struct, gc=False):
-    """One open handle: what it was opened as, and its bytes."""
+    """One open handle: what it was opened as, and its bytes. After ``unread_bytes`` more the next track is fetched.
+
+    Bytes are counted, and not the place in the file: a media server that looks at the end of each plays none of them.
+    """
 
     node: Node
     reader: Reader
+    unread_bytes: int
 
 
 def guarded(handler: Callable[P, R]) -> Callable[P, R]:
@@ -91,6 +98,7 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
         self._uid = presentation.uid
         self._gid = presentation.gid
         self._xattrs = presentation.xattrs
+        self._next_track_at = presentation.next_track_at
         self._folder_mode = _FOLDER | (0o777 & ~presentation.umask)
         self._file_mode = _FILE | (0o666 & ~presentation.umask)
         self._files: dict[int, OpenFile] = {}
@@ -127,7 +135,7 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
         entry.st_ino = node.inode
         entry.st_uid = self._uid
         entry.st_gid = self._gid
-        entry.entry_timeout = entry.attr_timeout = _KNOWN_S
+        entry.entry_timeout = entry.attr_timeout = _ABSENT_S if is_mirrored(node.inode) else _KNOWN_S
         entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = node.mtime_ns
         if node.kind == NodeKind.FOLDER:
             entry.st_mode = self._folder_mode
@@ -200,18 +208,24 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
         reader = self._nodes.open(node)
         handle = self._next_handle
         self._next_handle = handle + 1
-        self._files[handle] = OpenFile(node, reader)
+        plays = self._next_track_at > 0 and node.kind == NodeKind.OBJECT and not is_mirrored(inode)
+        self._files[handle] = OpenFile(node, reader, int(node.size * self._next_track_at) if plays else _NEVER)
         return handle
 
     @guarded
     def read(self, handle: int, offset: int, size: int) -> bytes | memoryview:
         self._served += 1
-        reader = self._files[handle].reader
+        file = self._files[handle]
+        reader = file.reader
         stop = offset + size
         if stop > reader.size:
             stop = reader.size
             if offset >= stop:
                 return b""
+        file.unread_bytes -= stop - offset
+        if file.unread_bytes < 0:
+            file.unread_bytes = _NEVER
+            self._nodes.prefetch_after(file.node)
         return reader.read(offset, stop)
 
     @guarded

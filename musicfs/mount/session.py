@@ -28,7 +28,7 @@ class Session:
             "subtype=musicfs",
             "default_permissions",
             "no_splice_read",
-            "max_background=64",
+            f"max_background={max(workers, 64)}",
         }
         if allow_other:
             options.add("allow_other")

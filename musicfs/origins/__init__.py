@@ -2,7 +2,8 @@
 
 ``contract`` says what an origin promises; ``registry.open_origin`` builds one from its settings, importing its module only
 then; ``compose`` puts the wrappers around it. Every origin is safe to call from many threads and raises nothing but
-:class:`~musicfs.errors.OriginError`. It has no threads of its own but those of a running watch, which its close() joins.
+:class:`~musicfs.errors.OriginError`. Its threads are those of a running watch or listing, of the loop behind an
+asynchronous SDK, and the one that listens to the process of a mounted share; close() joins them.
 
 Imports ``errors``, ``model``, ``clock`` and ``config``; everything above may import it, by ``contract`` and ``registry``.
 Only this room imports network SDKs and watchdog.

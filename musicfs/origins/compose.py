@@ -31,6 +31,8 @@ class Manners(msgspec.Struct, frozen=True):
 # A system call that fails on a local disk fails again: no wrapper earns its keep.
 LOCAL_MANNERS = Manners()
 REMOTE_MANNERS = Manners(retry_delays_s=RETRY_DELAYS_S, parallel=32, breaker_threshold=3)
+# The kernel's client tries again by itself until the deadline: another try would only wait for another deadline.
+MOUNTED_MANNERS = msgspec.structs.replace(REMOTE_MANNERS, retry_delays_s=())
 
 
 def compose(origin: Origin, manners: Manners, *, tally: Tally | None = None, clock: Clock | None = None) -> Origin:

@@ -24,6 +24,8 @@ NETWORK_TYPES = frozenset(
 # Types whose statfs f_fsid is derived from a UUID that the filesystem itself carries: it survives another device number.
 UUID_TYPES = frozenset({"ext2", "ext3", "ext4", "btrfs", "f2fs", "erofs", "zfs", "bcachefs", "tmpfs", "nilfs2"})
 
+_LINKS_MAX = 40  # as many as the kernel follows (path_resolution(7))
+
 
 class Mount(msgspec.Struct, frozen=True):
     """One line of mountinfo. ``source`` is ``server:/export``, ``/dev/sda1``, or whatever the type puts there."""
@@ -32,6 +34,7 @@ class Mount(msgspec.Struct, frozen=True):
     fs_type: str
     source: str
     root: str  # the folder of the filesystem that is mounted; not "/" for bind mounts and subvolumes
+    number: int = 0  # the kernel's own: what is mounted again in the same place has another one
 
 
 def parse_mountinfo(text: bytes) -> tuple[Mount, ...]:
@@ -40,9 +43,9 @@ def parse_mountinfo(text: bytes) -> tuple[Mount, ...]:
     for line in text.splitlines():
         head, separator, tail = line.partition(b" - ")
         fields, rest = head.split(b" "), tail.split(b" ")
-        if separator and len(fields) >= 6 and len(rest) >= 2:
+        if separator and len(fields) >= 6 and len(rest) >= 2 and fields[0].isdigit():
             root, source = (os.fsdecode(_unescape(value)) for value in (fields[3], rest[1]))
-            mounts.append(Mount(_unescape(fields[4]), os.fsdecode(rest[0]), source, root))
+            mounts.append(Mount(_unescape(fields[4]), os.fsdecode(rest[0]), source, root, int(fields[0])))
     return tuple(mounts)
 
 
@@ -71,14 +74,37 @@ def find_mount(real_path: bytes, mounts: Iterable[Mount]) -> Mount | None:
 
 
 def is_network_filesystem(path: str | bytes) -> bool:
-    """Whether ``path`` lies on another machine's filesystem.
+    """Whether the way to ``path`` leads over another machine's filesystem; see :func:`find_network_mount`."""
+    return find_network_mount(path) is not None
 
-    Does not touch the server when the path as written tells; else links are resolved, which may block. A path on an
-    automounter's trigger that nothing has mounted yet counts as local.
+
+def find_network_mount(path: str | bytes) -> Mount | None:
+    """The first mount of another machine's filesystem on the way to ``path``, though a local one may be mounted in it.
+
+    Never asks such a filesystem anything, so it answers when the server does not: symbolic links are followed up to the
+    first mount point of that kind. An automounter's trigger is one too: a look at what is behind it would mount that.
     """
     mounts = read_mounts()
-    absolute = os.path.abspath(os.fsencode(path))
-    return _is_remote(find_mount(absolute, mounts)) or _is_remote(find_mount(os.path.realpath(absolute), mounts))
+    here = b"/"
+    if _is_remote(mount := find_mount(here, mounts)):
+        return mount
+    ahead = _components(os.path.abspath(os.fsencode(path)))
+    links = 0
+    while ahead and links <= _LINKS_MAX:
+        name = ahead.pop()
+        inner = os.path.dirname(here) if name == b".." else os.path.join(here, name)
+        if _is_remote(mount := find_mount(inner, mounts)):
+            return mount
+        try:
+            target = os.readlink(inner)
+        except OSError:  # no link, or not there at all: then nothing below it is either, and names stand for themselves
+            here = inner
+            continue
+        links += 1
+        ahead += _components(target)
+        if target.startswith(b"/"):
+            here = b"/"
+    return None
 
 
 def filesystem_identity(real_path: bytes, status: os.stat_result, mounts: Iterable[Mount]) -> str:
@@ -100,7 +126,12 @@ def filesystem_identity(real_path: bytes, status: os.stat_result, mounts: Iterab
 
 
 def _is_remote(mount: Mount | None) -> bool:
-    return mount is not None and mount.fs_type in NETWORK_TYPES
+    return mount is not None and (mount.fs_type in NETWORK_TYPES or mount.fs_type == "autofs")
+
+
+def _components(path: bytes) -> list[bytes]:
+    """The names in ``path``, the last one first."""
+    return [name for name in reversed(path.split(b"/")) if name not in {b"", b"."}]
 
 
 def _disk_uuid(device: int) -> str:

@@ -10,7 +10,7 @@ import msgspec
 
 from musicfs.config.settings import OriginSettings
 from musicfs.errors import ConfigError
-from musicfs.origins.compose import LOCAL_MANNERS, REMOTE_MANNERS, Manners, compose
+from musicfs.origins.compose import LOCAL_MANNERS, MOUNTED_MANNERS, REMOTE_MANNERS, Manners, compose
 from musicfs.origins.contract import Origin
 from musicfs.origins.filesystems import is_network_filesystem
 from musicfs.origins.wrappers.trace import Tally
@@ -27,25 +27,26 @@ class Kind(msgspec.Struct, frozen=True):
 
     module: str
     factory: str
-    extra: str = ""
+    extra: str = ""  # of the package
     hint: str = ""
     manners: Manners = LOCAL_MANNERS
+    stable_version: bool = False  # as in its Caps: equal versions prove equal bytes
 
 
 KINDS: Mapping[str, Kind] = {
     "local": Kind("musicfs.origins.local", "open_local_origin", hint="a folder of this machine"),
-    "mounted": Kind("musicfs.origins.mounted", "open_mounted_origin", manners=REMOTE_MANNERS),
-    "nfs": Kind("musicfs.origins.nfs", "open_nfs_origin", "nfs", "an NFS export", REMOTE_MANNERS),
+    "mounted": Kind("musicfs.origins.mounted", "open_mounted_origin", manners=MOUNTED_MANNERS),
+    "nfs": Kind("musicfs.origins.nfs", "open_nfs_origin", hint="an NFS export", manners=REMOTE_MANNERS),
     "smb": Kind("musicfs.origins.smb", "open_smb_origin", "smb", "a Windows or Samba share", REMOTE_MANNERS),
-    "s3": Kind("musicfs.origins.objects", "open_s3_origin", "s3", "a bucket of an S3 store", REMOTE_MANNERS),
+    "s3": Kind("musicfs.origins.objects", "open_s3_origin", "", "a bucket of an S3 store", REMOTE_MANNERS, True),
     "sftp": Kind("musicfs.origins.sftp", "open_sftp_origin", "sftp", "a folder reached with ssh", REMOTE_MANNERS),
-    "webdav": Kind("musicfs.origins.objects", "open_webdav_origin", "webdav", "a WebDAV folder", REMOTE_MANNERS),
+    "webdav": Kind("musicfs.origins.webdav", "open_webdav_origin", "", "a WebDAV folder", REMOTE_MANNERS),
 }
 """Kind of origin -> where it lives. ``mounted`` is no type of its own: a folder that a network filesystem is mounted at."""
 
 
 def kind_of(settings: OriginSettings) -> str:
-    """The key into :data:`KINDS` for these settings. No I/O but a look at the table of mounts."""
+    """The key into :data:`KINDS` for these settings. Looks at the table of mounts and at local links; never hangs."""
     if settings.folder and (settings.origin_type != "local" or is_network_filesystem(settings.folder)):
         return "mounted"
     return settings.origin_type

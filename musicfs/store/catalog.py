@@ -6,8 +6,6 @@ process before anything else maps the files.
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,7 +13,7 @@ import lmdb
 import msgspec
 import xxhash
 
-from musicfs.errors import DiskFullError, SchemaError, StoreError
+from musicfs.errors import SchemaError, StoreError
 from musicfs.store import environment
 from musicfs.store.records import (
     ENTRY,
@@ -37,8 +35,6 @@ from musicfs.store.schema import ROOT_INODE, SCHEMA
 from musicfs.store.tables import Tables, create
 from musicfs.store.tree_tables import read_sources
 
-log = logging.getLogger(__name__)
-
 _MAX_PLAIN_PATH = 500  # LMDB keys are at most 511 bytes
 _decode = msgspec.msgpack.decode
 _change_decoder = msgspec.msgpack.Decoder(list[tuple[int, int, bytes, int]])
@@ -57,26 +53,12 @@ def prepare(path: str) -> str | None:
 
     Returns where a catalog was put aside, or None. Blocks; probes in a child process after an unclean stop only.
     """
-    os.makedirs(path, mode=0o700, exist_ok=True)
-    aside = None
-    try:
-        clean = environment.take_clean_mark(path)
-        environment.check_damage(path)
-        environment.check_length(path)
-        if not clean and not environment.survives_probe(path):
-            raise StoreError(f"{path}: the catalog could not be read after an unclean stop")
-        if os.path.exists(os.path.join(path, "data.mdb")):
-            check_schema(path)
-            return None
-    except DiskFullError:
-        raise  # nothing is wrong with the catalog
-    except StoreError as error:
-        aside = environment.put_aside(path)
-        os.makedirs(path, mode=0o700)
-        log.warning("%s; put aside as %s and rebuilt", error, aside)
+    return environment.prepare(path, create=_create_in, check_schema=check_schema)
+
+
+def _create_in(path: str) -> None:
     with environment.open_environment(path) as env:
         create(env)
-    return aside
 
 
 def check_schema(path: str) -> None:

@@ -11,17 +11,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import lmdb
 import msgspec
 import xxhash
 
 from musicfs.errors import DiskFullError, StoreError
+
+log = logging.getLogger(__name__)
 
 # 128 GiB of address space; the file itself is as long as its data. 10 M tracks need about 7 GiB.
 MAP_SIZE_BYTES = 128 << 30
@@ -37,38 +41,93 @@ _PAGE_SIZES = frozenset((4096, 8192, 16384, 32768, 65536))
 _CLEAN_MARK = "clean"
 _DAMAGE_MARK = "damaged"
 _SEALED_BYTES = 16 << 20  # some 20,000 tracks; hashing it takes two milliseconds, and a mount must be there at once
+_FULL_BYTES = 16 << 20  # about what one transaction writes
 _PROBE_TIMEOUT_S = 60.0
 
 
-def open_environment(path: str, *, readonly: bool = False, durable: bool = True) -> lmdb.Environment:
+def open_environment(
+    path: str,
+    *,
+    readonly: bool = False,
+    durable: bool = True,
+    readahead: bool = False,
+    map_size_bytes: int = MAP_SIZE_BYTES,
+) -> lmdb.Environment:
     """Open (and create, unless ``readonly``) the environment in the folder ``path``.
 
-    ``durable=False`` leaves syncing to the caller, for bulk building. Raises StoreError when the file is shorter than its
-    own meta pages say or is no LMDB file, DiskFullError when the disk is full. Blocks for a disk access or two.
+    ``durable=False`` leaves syncing to the caller, for bulk building. ``readahead`` is for large values read in order.
+    ``map_size_bytes`` must be the same in every process that has it open; address space is all it costs (32 TiB: 0.1 ms and
+    no memory). Raises StoreError when the file is shorter than its own meta pages say or is no LMDB file, DiskFullError when
+    the disk is full. Blocks for a disk access or two.
     """
     check_length(path)
     _reserve_lock_file(path)
     try:
         return lmdb.open(
             path,
-            map_size=MAP_SIZE_BYTES,
+            map_size=map_size_bytes,
             subdir=True,
             readonly=readonly,
             create=not readonly,
             max_dbs=MAX_TABLES,
             max_readers=MAX_READERS,
             max_spare_txns=8,
-            readahead=False,
+            readahead=readahead,
             metasync=False,  # a power cut may lose the last transaction, never the file
             sync=durable,
             lock=True,
         )
-    except lmdb.DiskError as error:
-        raise DiskFullError(f"{path}: {error}", remedy="free some space on this disk") from error
     except lmdb.Error as error:
-        if getattr(error, "code", 0) == errno.ENOSPC:
-            raise DiskFullError(f"{path}: no space left", remedy="free some space on this disk") from error
-        raise StoreError(f"{path}: {error}", remedy="stop MusicFS and delete this folder; it is rebuilt") from error
+        raise store_error(path, error) from error
+
+
+def store_error(path: str, error: lmdb.Error) -> StoreError:
+    """What an error of LMDB means to us: no room (on the disk or in the map), or something else."""
+    code = getattr(error, "code", 0)
+    full = isinstance(error, lmdb.DiskError | lmdb.MapFullError) or code == errno.ENOSPC
+    if full or (code == errno.EIO and _is_full(path)):  # liblmdb 0.9 mdb_page_flush: a short write is EIO
+        return DiskFullError(f"{path}: {error}", remedy="free some space on this disk")
+    return StoreError(f"{path}: {error}", remedy="stop MusicFS and delete this folder; it is rebuilt")
+
+
+def _is_full(path: str) -> bool:
+    try:
+        found = os.statvfs(path)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < _FULL_BYTES
+
+
+def prepare(path: str, *, create: Callable[[str], None], check_schema: Callable[[str], None]) -> str | None:
+    """Make the environment in ``path`` fit to be mapped: create it, or put a damaged or foreign one aside and create anew.
+
+    ``check_schema`` raises StoreError for one that cannot be used. Returns where one was put aside, or None. Blocks; probes
+    in a child process after an unclean stop only.
+    """
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    aside = None
+    try:
+        clean = take_clean_mark(path)
+        check_damage(path)
+        check_length(path)
+        if not clean and not survives_probe(path):
+            raise StoreError(f"{path}: the {noun(path)} could not be read after an unclean stop")
+        if os.path.exists(os.path.join(path, "data.mdb")):
+            check_schema(path)
+            return None
+    except DiskFullError:
+        raise  # nothing is wrong with it
+    except StoreError as error:
+        aside = put_aside(path)
+        os.makedirs(path, mode=0o700)
+        log.warning("%s; put aside as %s and started anew", error, aside)
+    create(path)
+    return aside
+
+
+def noun(path: str) -> str:
+    """What the user calls the environment in that folder."""
+    return {"chunks": "content store", "state": "state"}.get(os.path.basename(path), "catalog")
 
 
 def _reserve_lock_file(path: str) -> None:
@@ -102,7 +161,7 @@ def check_length(path: str) -> None:
                 return
             meta = _parse_meta(head)
             if meta is None:
-                raise StoreError(f"{data}: not a catalog file", remedy="delete the folder; it is rebuilt")
+                raise StoreError(f"{data}: not a {noun(path)} file", remedy="delete the folder; it is rebuilt")
             page_size, last_page, txn = meta
             file.seek(page_size)
             second = _parse_meta(file.read(_META.size))
@@ -145,7 +204,7 @@ def take_clean_mark(path: str) -> bool:
     except FileNotFoundError:
         return not os.path.exists(os.path.join(path, "data.mdb"))
     if seal and seal != _digest(path):
-        raise StoreError(f"{path}: the catalog is not as it was left", remedy="delete the folder; it is rebuilt")
+        raise StoreError(f"{path}: the {noun(path)} is not as it was left", remedy="delete the folder; it is rebuilt")
     return True
 
 
@@ -177,7 +236,7 @@ def note_damage(path: str) -> None:
 def check_damage(path: str) -> None:
     """Raise StoreError if damage was noted."""
     if os.path.exists(os.path.join(path, _DAMAGE_MARK)):
-        raise StoreError(f"{path}: the catalog was found damaged", remedy="delete the folder; it is rebuilt")
+        raise StoreError(f"{path}: the {noun(path)} was found damaged", remedy="delete the folder; it is rebuilt")
 
 
 def survives_probe(path: str) -> bool:

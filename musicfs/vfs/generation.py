@@ -1,8 +1,8 @@
 """Deriving the tree anew from the facts: all of it, or which of several sources serves a track.
 
 :func:`rebuild` is needed when templates, views or rules change; it builds a tree beside the served one and swaps them, and
-costs no origin a byte. Killed in the middle it leaves the old tree served; the next start begins again. :func:`rerank`
-follows origins that fail or come back.
+costs no origin a byte but for covers that must be converted. Killed in the middle it leaves the old tree served; the next
+start begins again. :func:`rerank` follows origins that fail or come back.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
-from musicfs.library.publish import Change
+from musicfs.library.publish import Change, Pictures, write_batch
 from musicfs.store.catalog import Catalog
 from musicfs.store.tables import Tables
 from musicfs.store.transaction import WriteTransaction
@@ -27,7 +27,9 @@ def is_current(catalog: Catalog, builder: TreeBuilder) -> bool:
     return catalog.tree_fingerprint() == builder.fingerprint()
 
 
-def rebuild(catalog: Catalog, builder: TreeBuilder, priorities: Mapping[int, int]) -> None:
+def rebuild(
+    catalog: Catalog, builder: TreeBuilder, priorities: Mapping[int, int], pictures: Pictures | None = None
+) -> None:
     """Build a generation with ``builder`` (a fresh one), then serve it. Blocks; about 30 microseconds a file."""
     tables = catalog.generation_beside()
     batch: list[int] = []
@@ -37,16 +39,20 @@ def rebuild(catalog: Catalog, builder: TreeBuilder, priorities: Mapping[int, int
         for folder_id, _ in catalog.folders_under(origin, b""):
             batch += (object_id for object_id, _ in catalog.files_of(folder_id).values())
             if len(batch) >= _BATCH_FILES:
-                _build(catalog, builder, tables, batch, priorities)
+                _build(catalog, builder, tables, batch, priorities, pictures)
                 batch = []
-    _build(catalog, builder, tables, batch, priorities)
+    _build(catalog, builder, tables, batch, priorities, pictures)
     with WriteTransaction(catalog) as tx:
         tx.serve(tables, builder.fingerprint())
     catalog.reopen_tree()
 
 
 def rerank(
-    catalog: Catalog, builder: TreeBuilder, priorities: Mapping[int, int], on_commit: Callable[[], object]
+    catalog: Catalog,
+    builder: TreeBuilder,
+    priorities: Mapping[int, int],
+    on_commit: Callable[[], object],
+    pictures: Pictures | None = None,
 ) -> None:
     """Serve every track from its best source by ``priorities`` (:meth:`TreeBuilder.rerank`), a transaction a batch.
 
@@ -54,19 +60,29 @@ def rerank(
     about 40 microseconds for each track whose source changes, 15 for any other with several, and nothing for the rest.
     """
     after = -1
+
+    def write(tx: WriteTransaction) -> int:
+        return builder.rerank(tx, priorities, max(after, 0))
+
     while after:
-        with WriteTransaction(catalog) as tx:
-            after = builder.rerank(tx, priorities, max(after, 0))
+        after = write_batch(catalog, pictures, write)
         on_commit()
 
 
 def _build(
-    catalog: Catalog, builder: TreeBuilder, tables: Tables, batch: Sequence[int], priorities: Mapping[int, int]
+    catalog: Catalog,
+    builder: TreeBuilder,
+    tables: Tables,
+    batch: Sequence[int],
+    priorities: Mapping[int, int],
+    pictures: Pictures | None,
 ) -> None:
-    with WriteTransaction(catalog, tables) as tx:
+    def write(tx: WriteTransaction) -> None:
         changes = []
         for object_id in batch:
             record = tx.object(object_id)
             if record is not None:
                 changes.append(Change(object_id, None, record))
         builder.apply(tx, changes, priorities)
+
+    write_batch(catalog, pictures, write, tables)

@@ -10,11 +10,14 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
-from musicfs.content.readers import BlobReader, Reader, Sources
+from musicfs.content.keys import Source
+from musicfs.content.readers import BlobReader, Reader
+from musicfs.content.sources import Sources
 from musicfs.errors import ChangedError, GoneError, StoreError
 from musicfs.store.catalog import Catalog
 from musicfs.store.records import Node, NodeKind
 from musicfs.store.schema import ROOT_INODE
+from musicfs.vfs.mirror import MIRROR_NAME, MIRROR_ROOT, is_mirrored, mirror, mirrored, original
 
 Listing = tuple[tuple[bytes, int, int], ...]  # (name, inode, kind)
 
@@ -26,9 +29,18 @@ class Nodes:
     """What the mount shows."""
 
     def __init__(
-        self, catalog: Catalog, sources: Sources, listing_cache_bytes: int, on_stale: Callable[[int], object]
+        self,
+        catalog: Catalog,
+        sources: Sources,
+        listing_cache_bytes: int,
+        on_stale: Callable[[int], object],
+        *,
+        show_hidden: bool = False,
     ) -> None:
-        """``on_stale`` is told the object whose file was not what the catalog says; it must not block."""
+        """``on_stale`` is told the object whose file was not what the catalog says; it must not block. ``show_hidden`` lists
+        the hidden folders at the root too.
+        """
+        self._show_hidden = show_hidden
         self._on_stale = on_stale
         self._catalog = catalog
         self._sources = sources
@@ -39,10 +51,17 @@ class Nodes:
 
     def get(self, parent: int, name: bytes) -> Node | None:
         """The entry ``name`` of a folder, or None."""
+        if is_mirrored(parent):
+            node = self._catalog.lookup(original(parent), name)
+            return None if node is None else mirror(node)
+        if parent == ROOT_INODE and name == MIRROR_NAME:
+            return MIRROR_ROOT
         return self._catalog.lookup(parent, name)
 
     def lookup(self, inode: int) -> Node:
         """The inode; ChangedError (ESTALE) if the tree no longer has it, upon which the kernel looks the name up again."""
+        if is_mirrored(inode):
+            return MIRROR_ROOT if inode == MIRROR_ROOT.inode else mirror(self.lookup(original(inode)))
         node = self._catalog.node(inode)
         if node is None:
             if inode == ROOT_INODE:
@@ -52,11 +71,17 @@ class Nodes:
 
     def listing(self, inode: int) -> Listing:
         """The folder's entries, names in byte order."""
+        if is_mirrored(inode):
+            return tuple(
+                (name, mirrored(child), kind) for name, child, kind in self._catalog.list_folder(original(inode))
+            )
         found = self._listings.get(inode)
         if found is not None:
             self._listings.move_to_end(inode)
             return found
         found = tuple(self._catalog.list_folder(inode))
+        if inode == ROOT_INODE and self._show_hidden:
+            found = (*found, (MIRROR_NAME, MIRROR_ROOT.inode, NodeKind.FOLDER))
         self._listings[inode] = found
         self._listed += len(found)
         while self._listed > self._listing_limit and len(self._listings) > 1:
@@ -84,19 +109,41 @@ class Nodes:
             if data is None or len(data) != node.size:
                 raise StoreError(f"the made file {os.fsdecode(node.name)!r} is missing from the catalog")
             return BlobReader(data)
+        source = self._source_of(node)
+        try:
+            reader = self._sources.open(source, node.start, node.size)
+        except (ChangedError, GoneError):
+            self._on_stale(node.ref)
+            raise
+        if is_mirrored(node.inode):
+            self._sources.prefetch(source)
+        return reader
+
+    def _source_of(self, node: Node) -> Source:
+        """Where the bytes of a file are; ChangedError if the tree no longer has it."""
         located = self._catalog.locate(node.ref)
         if located is None:
             raise ChangedError(f"inode {node.inode} is outdated")
         origin, path, record = located
         if node.start + node.size > record.size or (not node.start and node.size != record.size):
             raise ChangedError(f"inode {node.inode} is outdated")  # between two looks, or a bit has flipped on disk
-        try:
-            return self._sources.open(
-                self._origin_id(origin), os.fsdecode(path), record.version.decode(), node.start, node.size
-            )
-        except (ChangedError, GoneError):
-            self._on_stale(node.ref)
-            raise
+        return Source(self._origin_id(origin), os.fsdecode(path), record.version.decode(), record.size)
+
+    def prefetch_after(self, node: Node) -> None:
+        """Have the track that follows ``node`` in its folder fetched, in the background."""
+        following = self._following(node)
+        if following is not None:
+            self._sources.prefetch(self._source_of(following))
+
+    def _following(self, node: Node) -> Node | None:
+        """The next file of the same suffix in the folder, in the order of names."""
+        suffix = node.name.rpartition(b".")[2]
+        found = False
+        for name, inode, kind in self.listing(node.parent):
+            if found and kind == NodeKind.OBJECT and name.rpartition(b".")[2] == suffix:
+                return self.lookup(inode)
+            found = found or inode == node.inode
+        return None
 
     def attributes(self, node: Node) -> dict[bytes, bytes]:
         """The extended attributes of a file; a folder has none."""
@@ -105,12 +152,14 @@ class Nodes:
         located = self._catalog.locate(node.ref)
         if located is None:
             return {}
-        origin, path, _ = located
+        origin, path, record = located
+        origin_id = self._origin_id(origin)
+        cached = self._sources.cached_bytes(Source(origin_id, os.fsdecode(path), record.version.decode(), record.size))
         return {
-            b"user.musicfs.origin": self._origin_id(origin).encode(),
+            b"user.musicfs.origin": origin_id.encode(),
             b"user.musicfs.origin_path": path,
             b"user.musicfs.track_id": b"%d" % node.ref,
-            b"user.musicfs.cached_percent": b"0",  # local files are read in place, not cached
+            b"user.musicfs.cached_percent": b"%d" % (cached * 100 // max(record.size, 1)),
             b"user.musicfs.overlay": b"",
         }
 

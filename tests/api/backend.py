@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from musicfs.api.backend import (
-    Health,
     MountState,
     OriginHealth,
     OriginInfo,
@@ -26,6 +25,7 @@ from musicfs.api.backend import (
 from musicfs.api.client import Client
 from musicfs.api.server import ControlServer
 from musicfs.errors import NotFoundError
+from musicfs.model import Health
 
 STATUS = Status(
     version="1.2.3",

@@ -7,12 +7,14 @@ import os
 import pty
 import subprocess
 import threading
+from pathlib import Path
 
 import msgspec
 import pytest
 
-from musicfs.api.backend import Health, OriginStatus, Phase, SyncProgress
+from musicfs.api.backend import OriginStatus, Phase, SyncProgress
 from musicfs.errors import UnreachableError
+from musicfs.model import Health
 from tests.api.backend import SCAN, STATUS, FakeBackend
 from tests.cli.conftest import REPOSITORY, Run, command
 
@@ -248,3 +250,22 @@ def test_json_is_indented_for_people(backend: FakeBackend) -> None:
     assert backend
     _, out = on_terminal("--json", "origin", "confirm", "nas")
     assert out.replace("\r\n", "\n") == '{\n  "origin_id": "nas",\n  "removed": 12\n}\n'
+
+
+def test_an_origin_is_tried_out_without_a_mount(run: Run, tmp_path: Path) -> None:
+    music = tmp_path / "music" / "album"
+    music.mkdir(parents=True)
+    (music / "1.mp3").write_bytes(b"12345")
+    config = tmp_path / "test.toml"
+    config.write_text(
+        f"[[origins]]\nid = 'disk'\npath = '{music.parent}'\n[[origins]]\nid = 'gone'\npath = '/nowhere'\n"
+    )
+    done = run("--config", str(config), "origin", "test", "disk")
+    assert done.code == 0
+    assert "read 5 of 5 bytes of 'album/1.mp3'" in done.out
+    done = run("--config", str(config), "--json", "origin", "test", "gone")
+    assert done.code == 1
+    answer = json.loads(done.out)
+    assert (answer["address"], answer["ok"], len(answer["steps"])) == ("/nowhere", False, 1)
+    assert answer["steps"][0]["remedy"]
+    assert run("--config", str(config), "origin", "test", "other").code == 4

@@ -236,7 +236,7 @@ def test_completion_completes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         return [line.partition(",")[2] for line in done.stdout.splitlines()]
 
     assert complete("musicfs st", 1) == ["status"]
-    assert complete("musicfs origin ", 2) == ["confirm", "health", "list", "rescan"]
+    assert complete("musicfs origin ", 2) == ["confirm", "health", "list", "rescan", "test"]
     assert complete("musicfs origin rescan n", 3) == ["nas-1"]
 
 

@@ -10,6 +10,7 @@ from musicfs.origins.filesystems import (
     Mount,
     filesystem_identity,
     find_mount,
+    find_network_mount,
     is_network_filesystem,
     parse_mountinfo,
     read_mounts,
@@ -29,8 +30,8 @@ broken line
 def test_parse_mountinfo() -> None:
     mounts = parse_mountinfo(MOUNTINFO)
     assert len(mounts) == 7
-    assert mounts[1] == Mount(b"/mnt/nas", "nfs4", "nas:/export/music", "/")
-    assert mounts[2] == Mount(b"/mnt/my share", "cifs", "//nas/my share", "/")
+    assert mounts[1] == Mount(b"/mnt/nas", "nfs4", "nas:/export/music", "/", 36)
+    assert mounts[2] == Mount(b"/mnt/my share", "cifs", "//nas/my share", "/", 37)
     assert mounts[5].root == "/@music"
     assert mounts[6].fs_type == "xfs"
 
@@ -64,6 +65,16 @@ def test_network_filesystems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert is_network_filesystem(str(tmp_path / "nas/music/a"))
     assert is_network_filesystem(str(tmp_path / "link/a"))
     assert not is_network_filesystem(str(tmp_path / "nas2"))
+    disk = Mount(bytes(tmp_path / "nas/disk"), "ext4", "/dev/sdb1", "/")
+    trigger = Mount(bytes(tmp_path / "auto"), "autofs", "systemd-1", "/")
+    monkeypatch.setattr(filesystems, "read_mounts", lambda: (nas, disk, trigger))
+    assert is_network_filesystem(str(tmp_path / "nas/disk/a"))  # the way there leads over the share
+    assert is_network_filesystem(str(tmp_path / "auto/music"))
+    assert find_network_mount(str(tmp_path / "link/a")) == nas
+    assert find_network_mount(str(tmp_path / "nas/../b")) is None
+    root = Mount(b"/", "nfs", "server:/", "/")
+    monkeypatch.setattr(filesystems, "read_mounts", lambda: (root, disk))
+    assert find_network_mount(str(tmp_path / "nas/disk")) == root
 
 
 def test_identities() -> None:

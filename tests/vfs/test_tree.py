@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from musicfs.config.settings import DEFAULT_TEMPLATE
-from musicfs.content.readers import Sources
+from musicfs.content.origins import Access
+from musicfs.content.sources import Sources
 from musicfs.errors import ChangedError
 from musicfs.model import Picture
 from musicfs.origins.contract import Origin
@@ -205,6 +206,9 @@ class NoOrigins:
     """What the reading side has when no origin is configured."""
 
     def get(self, origin_id: str) -> Origin | None:
+        return None
+
+    def access(self, origin_id: str) -> Access | None:
         return None
 
     def forget(self, origin_id: str) -> None:

@@ -2,7 +2,8 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -106,7 +107,7 @@ class ShutdownRequest(_message.Message):
     TIMEOUT_SECS_FIELD_NUMBER: _ClassVar[int]
     graceful: bool
     timeout_secs: int
-    def __init__(self, graceful: bool = ..., timeout_secs: _Optional[int] = ...) -> None: ...
+    def __init__(self, graceful: _Optional[bool] = ..., timeout_secs: _Optional[int] = ...) -> None: ...
 
 class OriginsResponse(_message.Message):
     __slots__ = ("origins",)
@@ -233,3 +234,149 @@ class ProblemFile(_message.Message):
     path: str
     reason: str
     def __init__(self, origin_id: _Optional[str] = ..., path: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class TierStats(_message.Message):
+    __slots__ = ("entries", "size_bytes", "hits", "misses")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    HITS_FIELD_NUMBER: _ClassVar[int]
+    MISSES_FIELD_NUMBER: _ClassVar[int]
+    entries: int
+    size_bytes: int
+    hits: int
+    misses: int
+    def __init__(self, entries: _Optional[int] = ..., size_bytes: _Optional[int] = ..., hits: _Optional[int] = ..., misses: _Optional[int] = ...) -> None: ...
+
+class CacheStats(_message.Message):
+    __slots__ = ("total_size_bytes", "used_size_bytes", "size_limit_bytes", "chunk_count", "chunks_unique", "dedup_ratio", "hit_count", "miss_count", "hit_ratio", "metadata_entries", "metadata_bytes", "l1_metadata", "l2_headers", "l3_chunks", "fetched_bytes", "saved_bytes", "contents", "contents_complete", "pins", "damaged")
+    TOTAL_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    USED_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SIZE_LIMIT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_COUNT_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_UNIQUE_FIELD_NUMBER: _ClassVar[int]
+    DEDUP_RATIO_FIELD_NUMBER: _ClassVar[int]
+    HIT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    MISS_COUNT_FIELD_NUMBER: _ClassVar[int]
+    HIT_RATIO_FIELD_NUMBER: _ClassVar[int]
+    METADATA_ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    METADATA_BYTES_FIELD_NUMBER: _ClassVar[int]
+    L1_METADATA_FIELD_NUMBER: _ClassVar[int]
+    L2_HEADERS_FIELD_NUMBER: _ClassVar[int]
+    L3_CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    FETCHED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SAVED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CONTENTS_FIELD_NUMBER: _ClassVar[int]
+    CONTENTS_COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    PINS_FIELD_NUMBER: _ClassVar[int]
+    DAMAGED_FIELD_NUMBER: _ClassVar[int]
+    total_size_bytes: int
+    used_size_bytes: int
+    size_limit_bytes: int
+    chunk_count: int
+    chunks_unique: int
+    dedup_ratio: float
+    hit_count: int
+    miss_count: int
+    hit_ratio: float
+    metadata_entries: int
+    metadata_bytes: int
+    l1_metadata: TierStats
+    l2_headers: TierStats
+    l3_chunks: TierStats
+    fetched_bytes: int
+    saved_bytes: int
+    contents: int
+    contents_complete: int
+    pins: int
+    damaged: int
+    def __init__(self, total_size_bytes: _Optional[int] = ..., used_size_bytes: _Optional[int] = ..., size_limit_bytes: _Optional[int] = ..., chunk_count: _Optional[int] = ..., chunks_unique: _Optional[int] = ..., dedup_ratio: _Optional[float] = ..., hit_count: _Optional[int] = ..., miss_count: _Optional[int] = ..., hit_ratio: _Optional[float] = ..., metadata_entries: _Optional[int] = ..., metadata_bytes: _Optional[int] = ..., l1_metadata: _Optional[_Union[TierStats, _Mapping]] = ..., l2_headers: _Optional[_Union[TierStats, _Mapping]] = ..., l3_chunks: _Optional[_Union[TierStats, _Mapping]] = ..., fetched_bytes: _Optional[int] = ..., saved_bytes: _Optional[int] = ..., contents: _Optional[int] = ..., contents_complete: _Optional[int] = ..., pins: _Optional[int] = ..., damaged: _Optional[int] = ...) -> None: ...
+
+class ClearCacheRequest(_message.Message):
+    __slots__ = ("origin_id", "clear_metadata", "clear_chunks", "dry_run", "tier")
+    ORIGIN_ID_FIELD_NUMBER: _ClassVar[int]
+    CLEAR_METADATA_FIELD_NUMBER: _ClassVar[int]
+    CLEAR_CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    TIER_FIELD_NUMBER: _ClassVar[int]
+    origin_id: str
+    clear_metadata: bool
+    clear_chunks: bool
+    dry_run: bool
+    tier: str
+    def __init__(self, origin_id: _Optional[str] = ..., clear_metadata: _Optional[bool] = ..., clear_chunks: _Optional[bool] = ..., dry_run: _Optional[bool] = ..., tier: _Optional[str] = ...) -> None: ...
+
+class ClearCacheResponse(_message.Message):
+    __slots__ = ("bytes_cleared", "chunks_cleared")
+    BYTES_CLEARED_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_CLEARED_FIELD_NUMBER: _ClassVar[int]
+    bytes_cleared: int
+    chunks_cleared: int
+    def __init__(self, bytes_cleared: _Optional[int] = ..., chunks_cleared: _Optional[int] = ...) -> None: ...
+
+class PrefetchRequest(_message.Message):
+    __slots__ = ("paths", "origin_id")
+    PATHS_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_ID_FIELD_NUMBER: _ClassVar[int]
+    paths: _containers.RepeatedScalarFieldContainer[str]
+    origin_id: str
+    def __init__(self, paths: _Optional[_Iterable[str]] = ..., origin_id: _Optional[str] = ...) -> None: ...
+
+class PrefetchProgress(_message.Message):
+    __slots__ = ("current_path", "completed", "total", "bytes_fetched", "failed")
+    CURRENT_PATH_FIELD_NUMBER: _ClassVar[int]
+    COMPLETED_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FETCHED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    current_path: str
+    completed: int
+    total: int
+    bytes_fetched: int
+    failed: int
+    def __init__(self, current_path: _Optional[str] = ..., completed: _Optional[int] = ..., total: _Optional[int] = ..., bytes_fetched: _Optional[int] = ..., failed: _Optional[int] = ...) -> None: ...
+
+class PinRequest(_message.Message):
+    __slots__ = ("paths",)
+    PATHS_FIELD_NUMBER: _ClassVar[int]
+    paths: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, paths: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class PinResponse(_message.Message):
+    __slots__ = ("files", "size_bytes")
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    files: int
+    size_bytes: int
+    def __init__(self, files: _Optional[int] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+
+class PinsResponse(_message.Message):
+    __slots__ = ("pins",)
+    PINS_FIELD_NUMBER: _ClassVar[int]
+    pins: _containers.RepeatedCompositeFieldContainer[PinnedPath]
+    def __init__(self, pins: _Optional[_Iterable[_Union[PinnedPath, _Mapping]]] = ...) -> None: ...
+
+class PinnedPath(_message.Message):
+    __slots__ = ("path", "files", "size_bytes", "cached_bytes", "added_ms")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CACHED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    ADDED_MS_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    files: int
+    size_bytes: int
+    cached_bytes: int
+    added_ms: int
+    def __init__(self, path: _Optional[str] = ..., files: _Optional[int] = ..., size_bytes: _Optional[int] = ..., cached_bytes: _Optional[int] = ..., added_ms: _Optional[int] = ...) -> None: ...
+
+class VerifyProgress(_message.Message):
+    __slots__ = ("checked", "total", "damaged", "complete")
+    CHECKED_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    DAMAGED_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    checked: int
+    total: int
+    damaged: int
+    complete: bool
+    def __init__(self, checked: _Optional[int] = ..., total: _Optional[int] = ..., damaged: _Optional[int] = ..., complete: _Optional[bool] = ...) -> None: ...

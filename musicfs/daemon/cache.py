@@ -1,0 +1,86 @@
+"""The keeper's content cache: the store, its upkeep, what clients may do with it, and what scans leave in it."""
+
+from __future__ import annotations
+
+import contextlib
+
+from musicfs.clock import Clock
+from musicfs.config.settings import Settings
+from musicfs.content.keys import Source, content_of
+from musicfs.content.scanned import ScannedParts
+from musicfs.daemon.cache_control import CacheControl
+from musicfs.daemon.library_files import LibraryFiles
+from musicfs.daemon.opening import access_of, enabled_origins
+from musicfs.daemon.reading import Reading, content_limit_bytes, open_content_store
+from musicfs.daemon.upkeep import Upkeep
+from musicfs.model import Entry
+from musicfs.store.catalog import Catalog
+from musicfs.store.chunks_schema import Content
+from musicfs.store.state import State, prepare_state, state_path
+
+
+class Cache:
+    """Built once a keeper; without a content store most of it does nothing."""
+
+    def __init__(self, settings: Settings, catalog: Catalog, clock: Clock) -> None:
+        """Opens the user's state and the content store, which the mount process has prepared. Raises StoreError."""
+        self._settings = settings
+        self._catalog = catalog
+        self._clock = clock
+        self._access = {one.id: access_of(one) for one in enabled_origins(settings)}
+        path = state_path(settings.state_dir)
+        prepare_state(path)
+        self._state = State(path)
+        self._store = open_content_store(settings, prepare=False)
+        self._upkeep: Upkeep | None = None
+        self._scanned: ScannedParts | None = None
+        limit_bytes = content_limit_bytes(settings)
+        if self._store is not None:
+            edges = int(settings.cache.edge_cache_gb * (1 << 30))
+            self._upkeep = Upkeep(self._store, limit_bytes, edges, self._pinned, clock)
+            self._scanned = ScannedParts(self._store)
+        self.control = CacheControl(
+            LibraryFiles(catalog, self._access.get),
+            self._state,
+            self._store,
+            self._upkeep,
+            self._open_reading,
+            limit_bytes,
+            clock,
+        )
+
+    def start(self) -> None:
+        """Begin the upkeep."""
+        if self._upkeep is not None:
+            self._upkeep.start()
+
+    def note_complete(self, content: Content) -> None:
+        """The mount has all of a content."""
+        if self._upkeep is not None:
+            self._upkeep.note_complete(content)
+
+    def keep_scanned(self, origin_id: str, entry: Entry, start: int, data: bytes) -> None:
+        """A scan has read a part of a file: what makes whole blocks need not be fetched again. Does not block."""
+        access = self._access.get(origin_id)
+        if self._scanned is not None and access is not None and access.keep:
+            source = Source(origin_id, entry.path, entry.version, entry.size)
+            self._scanned.add(content_of(source, stable_version=access.stable_version), start, data)
+
+    def _pinned(self) -> frozenset[bytes]:
+        return self.control.pinned_keys()
+
+    def _open_reading(self) -> Reading:
+        return Reading(
+            self._settings, self._catalog, self._store, contextlib.nullcontext, self._clock, self.note_complete
+        )
+
+    def close(self) -> None:
+        """End everything and close the store and the state; blocks some seconds at most."""
+        self.control.close()
+        if self._upkeep is not None:
+            self._upkeep.close()
+        if self._scanned is not None:
+            self._scanned.close()
+        if self._store is not None:
+            self._store.close()
+        self._state.close()

@@ -1,0 +1,89 @@
+"""Files of the tree by the names that users give, with where their content lies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from musicfs.content.keys import Source, content_of
+from musicfs.content.origins import Access
+from musicfs.errors import NotFoundError
+from musicfs.store.catalog import Catalog
+from musicfs.store.chunks_schema import Content
+from musicfs.store.records import Node
+from musicfs.vfs.paths import files_at, find
+
+
+class LibraryFile(msgspec.Struct, frozen=True):
+    """A file of the tree: its virtual path, where it lies, how it is read."""
+
+    path: bytes
+    source: Source
+    access: Access
+
+    @property
+    def content(self) -> Content:
+        """What its content is stored as."""
+        return content_of(self.source, stable_version=self.access.stable_version)
+
+
+class LibraryFiles:
+    """Looks files up in the catalog, at the time of asking. Safe from any thread."""
+
+    def __init__(self, catalog: Catalog, access: Callable[[str], Access | None]) -> None:
+        self._catalog = catalog
+        self._access = access
+
+    def below(self, paths: Sequence[str], origin_id: str = "") -> Iterator[LibraryFile]:
+        """The files at and below virtual paths, of one origin or (empty id) of all. NotFoundError for a path that is none."""
+        roots = []
+        for path in paths:
+            node = find(self._catalog, os.fsencode(path))
+            if node is None:
+                raise NotFoundError(
+                    f"there is no {path!r} in the mount", remedy="give a path from the root of the mount"
+                )
+            roots.append(node)
+        return self._iterate(roots, origin_id)
+
+    def _iterate(self, roots: Sequence[Node], origin_id: str) -> Iterator[LibraryFile]:
+        ids = {record.number: found for found, record in self._catalog.origins().items()}
+        for root in roots:
+            for node in files_at(self._catalog, root):
+                file = self._file(ids, node.ref)
+                if file is not None and origin_id in ("", file.source.origin_id):
+                    yield msgspec.structs.replace(file, path=self._catalog.path_of(node.inode) or b"")
+
+    def of_origin(self, origin_id: str) -> Iterator[LibraryFile]:
+        """Every file of an origin, whether it is in the tree or not."""
+        record = self._catalog.origins().get(origin_id)
+        if record is None:
+            return
+        ids = {record.number: origin_id}
+        for folder_id, _ in self._catalog.folders_under(record.number, b""):
+            for object_id, _ in self._catalog.files_of(folder_id).values():
+                file = self._file(ids, object_id)
+                if file is not None:
+                    yield file
+
+    def at_origin(self, origin_id: str, path: bytes) -> LibraryFile | None:
+        """The file of an origin at this path there, or None."""
+        record = self._catalog.origins().get(origin_id)
+        if record is None:
+            return None
+        folder, _, name = path.rpartition(b"/")
+        found = self._catalog.folder(record.number, folder)
+        known = self._catalog.files_of(found[0]).get(name) if found is not None else None
+        return self._file({record.number: origin_id}, known[0]) if known is not None else None
+
+    def _file(self, ids: dict[int, str], object_id: int) -> LibraryFile | None:
+        located = self._catalog.locate(object_id)
+        if located is None or located[0] not in ids:
+            return None
+        number, path, record = located
+        access = self._access(ids[number])
+        if access is None:
+            return None
+        return LibraryFile(b"", Source(ids[number], os.fsdecode(path), record.version.decode(), record.size), access)
