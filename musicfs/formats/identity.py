@@ -2,9 +2,10 @@
 
 An id is *probable* evidence, not proof. It covers the container, the codec, the exact number of audio bytes, and the codec's
 own checksum of the decoded audio where there is one (FLAC's STREAMINFO); elsewhere the first and the last
-:data:`EDGE_BYTES` of the audio. Two encodings that begin and end alike over exactly as many bytes, such as uncompressed
-recordings of one length with silence at both ends, have one id. It therefore joins only files that agree in name as well,
-and whoever mixes the bytes of two files compares them first. Different ids always mean different bytes of audio.
+:data:`EDGE_BYTES` of the audio (for MP4 the sizes of its last frames instead of these, which cost no read of their own). Two
+encodings that begin and end alike over exactly as many bytes, such as uncompressed recordings of one length with silence at
+both ends, have one id. It therefore joins only files that agree in name as well, and whoever mixes the bytes of two files
+compares them first. Different ids of one container mean different audio, or audio that was encoded or packed differently.
 """
 
 from __future__ import annotations
