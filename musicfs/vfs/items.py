@@ -64,32 +64,33 @@ class Ranks:
         """``priorities`` by origin number; an :data:`UNHEALTHY_PENALTY` counts for serving alone."""
         self._tx = tx
         self._priorities = priorities
-        self._folders: dict[int, tuple[int, int, bytes]] = {}
+        self._folders: dict[
+            int, tuple[int, int, tuple[int, bytes]]
+        ] = {}  # origin, priority for serving, order of names
 
     def naming_of_folder(self, folder_id: int) -> tuple[int, bytes]:
         """The folder's place in the order in which names are given."""
-        _, priority, key = self._folder(folder_id)
-        return naming_priority(priority), key
+        return self._folder(folder_id)[2]
 
     def naming(self, item: Item) -> tuple[int, bytes, bytes]:
         """The file's place in the order in which names are given."""
-        return *self.naming_of_folder(item.record.folder), item.record.name
+        return *self._folder(item.record.folder)[2], item.record.name
 
     def serving(self, item: Item) -> tuple[int, bytes, bytes]:
         """The lowest of a track's sources is served."""
-        _, priority, key = self._folder(item.record.folder)
+        _, priority, (_, key) = self._folder(item.record.folder)
         return priority, key, item.record.name
 
     def origin(self, item: Item) -> int:
         """The number of the origin that has the object."""
         return self._folder(item.record.folder)[0]
 
-    def _folder(self, folder_id: int) -> tuple[int, int, bytes]:
+    def _folder(self, folder_id: int) -> tuple[int, int, tuple[int, bytes]]:
         found = self._folders.get(folder_id)
         if found is None:
             folder = self._tx.folder(folder_id)
             priority = self._priorities.get(folder.origin, 0)
-            found = folder.origin, priority, folder_key(folder.origin, folder.path)
+            found = folder.origin, priority, (naming_priority(priority), folder_key(folder.origin, folder.path))
             self._folders[folder_id] = found
         return found
 
