@@ -22,7 +22,7 @@ COMMANDS = [
     (*KEEPER_COMMAND, "0"),
     WORKER_COMMAND,
     (*CHILD_COMMAND, "0"),
-    module_command("musicfs.store.probe", "/nowhere"),
+    module_command("musicfs.store.probe", "catalog"),
     module_command("musicfs.cli.main", "--version"),
 ]
 PLANTED = ("musicfs", "msgspec", "mutagen", "lmdb", "logging", "struct", "sitecustomize")
