@@ -154,4 +154,5 @@ class Federation:
 
 
 def _same_audio(one: Item, other: Item) -> bool:
-    return likeness(one, by_path=False) == likeness(other, by_path=False)
+    own = likeness(one, by_path=False)
+    return own is not None and own == likeness(other, by_path=False)

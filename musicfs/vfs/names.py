@@ -11,6 +11,7 @@ import re
 import unicodedata
 
 MAX_NAME_BYTES = 255
+VERSIONS_NAME = b".versions"  # no file or folder of an origin has this name: those are never hidden
 
 _POSIX_FORBIDDEN = str.maketrans({"/": "_", "\0": "_"})
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file: reserved characters, control characters, device names.

@@ -18,6 +18,7 @@ from musicfs.store.catalog import Catalog
 from musicfs.store.records import Node, NodeKind, ObjectKind, unpack_stored
 from musicfs.store.schema import ROOT_INODE
 from musicfs.vfs.mirror import MIRROR_NAME, MIRROR_ROOT, is_mirrored, mirror, mirrored, original
+from musicfs.vfs.names import VERSIONS_NAME
 from musicfs.vfs.successions import Successions
 
 Listing = tuple[tuple[bytes, int, int], ...]  # (name, inode, kind)
@@ -173,11 +174,13 @@ class Nodes:
             self._sources.prefetch(self._source_of(following))
 
     def _following(self, node: Node) -> Node | None:
-        """The next file of the same suffix in the folder, in the order of names."""
-        suffix = node.name.rpartition(b".")[2]
+        """The next file of the same suffix in the folder, in the order of names; among versions, of the same origin."""
+        folder = self._catalog.node(original(node.parent))  # None if it is gone, while the file is open yet
+        mark = b" [" if folder is not None and folder.name == VERSIONS_NAME else b"."
+        ending = node.name.rpartition(mark)[2]
         found = False
         for name, inode, kind in self.listing(node.parent):
-            if found and kind == NodeKind.OBJECT and name.rpartition(b".")[2] == suffix:
+            if found and kind == NodeKind.OBJECT and name.rpartition(mark)[2] == ending:
                 return self.lookup(inode)
             found = found or inode == node.inode
         return None

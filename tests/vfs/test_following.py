@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+import msgspec
+
 from musicfs.content.keys import Source
 from musicfs.content.sources import Sources
 from musicfs.store.records import Node
@@ -48,4 +50,23 @@ def test_the_next_one_unless_another_one_followed(tmp_path: Path) -> None:
     nodes.prefetch_after(track(1))  # what followed it was 3; and it follows 3
     nodes.prefetch_after(track(3))
     assert asked.paths == ["2.flac", "3.flac", "1.flac"]
+    world.close()
+
+
+def test_versions_go_on_with_those_of_their_origin(tmp_path: Path) -> None:
+    view = View(0, "", "$album/$title", folders=False, names="posix")
+    world = World(tmp_path / "catalog", (view,), TreeOptions(versions=True))
+    for number in (1, 2):
+        song = content(title=f"T{number}", album="K", audio=number)
+        world.apply([Put((origin, b"", b"%d-%d.flac" % (origin, number)), song) for origin in (1, 2, 3)])
+    asked = Asked()
+    nodes = Nodes(world.catalog, asked, 1 << 20, on_stale=lambda _: None)
+    versions = world.catalog.lookup(nodes.listing(ROOT_INODE)[0][1], b".versions")
+    assert versions is not None
+    for name in (b"T1 [origin1].flac", b"T1 [origin3].flac", b"T2 [origin3].flac"):
+        node = nodes.get(versions.inode, name)
+        assert node is not None
+        nodes.prefetch_after(node)
+        nodes.prefetch_after(msgspec.structs.replace(node, parent=99))  # its folder is gone, but it is open yet
+    assert asked.paths == ["1-2.flac", "3-2.flac"]
     world.close()

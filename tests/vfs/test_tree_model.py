@@ -250,12 +250,16 @@ def without_discs(holds: Content) -> Content:
 
 
 def near_tracks(files: dict[Key, Content]) -> dict[Key, Content]:
-    """Without what is shown only once a disc folder that is listed later has tracks: its name may be taken by then."""
+    """Without sidecars whose names may be taken or given by what comes in a later batch.
+
+    That is what lies where the tracks of disc folders do, of which one may be listed later, and what is named like a folder.
+    """
     homes = {key[:2] for key in files if is_audio_name(key[2])}
     return {
         key: holds
         for key, holds in files.items()
-        if is_audio_name(key[2]) or not homes.isdisjoint((key[:2], (key[0], parent_of(key[1]))))
+        if is_audio_name(key[2])
+        or (b"." in key[2] and (key[:2] in homes or (key[1].count(b"/") and (key[0], parent_of(key[1])) in homes)))
     }
 
 
