@@ -49,11 +49,12 @@ def test_status(run: Run, backend: FakeBackend) -> None:
         "mount point  /mnt/music\n"
         "state        syncing (first scan)\n"
         "tracks       998 (1000 files)\n"
-        "cache        3.0 GiB\n"
+        "on disk      3.0 GiB\n"
         "open files   5\n"
         "uptime       1h 2m\n"
         "process      0 (keeper 4321, 2 restarts)\n"
         "version      1.2.3\n"
+        "content      1.5 GiB of 10.0 GiB, 93 % of reads were hits, 2.0 GiB fetched, 1.0 MiB saved\n"
         "problems     1 files could not be read; `musicfs doctor` lists them\n"
         "\n"
         "ORIGIN  TYPE   HEALTH     FILES\n"
@@ -80,6 +81,7 @@ def test_status_as_json_has_a_stable_shape(run: Run, backend: FakeBackend) -> No
         "tracks": 998,
         "problems": 1,
         "cache_size_bytes": 3 << 30,
+        "cache": json.loads(run("--json", "cache", "stats").out),
         "detail": "first scan",
         "origins": [
             {"id": "nas", "origin_type": "local", "health": "healthy", "files_count": 1000},
