@@ -95,7 +95,8 @@ def _lines(output: Output, steps: Iterator[Step], show: Callable[[Step], Shown])
             continue
         shown_at = now
         done, total, words = show(step)
-        output.line(f"{done} of {total} ({percent(done / total)}) {words}" if total else f"{done} {words}")
+        counted = f"{done} of {total} ({percent(done / total)})" if total else str(done)
+        output.line(f"{counted} {words}".rstrip())
         sys.stdout.flush()
     return step
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import grpc
 import pytest
 
-from musicfs.api.wire import wire_text
 from musicfs.api.backend import Phase, SyncProgress
 from musicfs.api.client import Client, find_socket, socket_of
 from musicfs.api.generated import musicfs_pb2 as pb
 from musicfs.api.unix_socket import target
+from musicfs.api.wire import wire_text
 from musicfs.errors import (
     AlreadyRunningError,
     ChangedError,

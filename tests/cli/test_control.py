@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import subprocess
 import threading
 from pathlib import Path
@@ -16,29 +15,7 @@ from musicfs.api.backend import OriginStatus, Phase, SyncProgress
 from musicfs.errors import UnreachableError
 from musicfs.model import Health
 from tests.api.backend import SCAN, STATUS, FakeBackend
-from tests.cli.conftest import REPOSITORY, Run, command
-
-
-def on_terminal(*arguments: str) -> tuple[int, str]:
-    """Run a command whose output is a terminal of 100 columns; its exit code and what it printed."""
-    master, slave = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
-    environment.pop("NO_COLOR", None)
-    process = subprocess.Popen(
-        command(*arguments), stdin=slave, stdout=slave, stderr=slave, cwd=REPOSITORY, env=environment
-    )
-    os.close(slave)
-    data = b""
-    while True:
-        try:
-            piece = os.read(master, 65536)
-        except OSError:  # EIO: the last process has closed the other side
-            break
-        if not piece:
-            break
-        data += piece
-    os.close(master)
-    return process.wait(30), data.decode()
+from tests.cli.conftest import Run, on_terminal
 
 
 def test_status(run: Run, backend: FakeBackend) -> None:
