@@ -190,7 +190,7 @@ class Upkeep:
         while self._tasks and not self.stopping:
             self._tasks.popleft().run(self._upkeep)
         self._evict()  # before anything that needs room: a full disk must not keep it from being made
-        self._store.discard(self._store.take_bad())
+        self._store.discard_bad()
         if self._upkeep.tidy():
             self._upkeep.verify(lambda _: None, self.breathe)
         self._recut()
