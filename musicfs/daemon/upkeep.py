@@ -28,6 +28,7 @@ _ROUND_S = 5.0
 _RECUT_SECONDS = 0.5  # then eviction has its turn
 _CONFIRM_AFTER_S = 60.0
 _PAUSE_S = 30.0  # after a full disk
+_LEAST_EDGE_BYTES = 64 << 20
 
 
 class Task(Generic[T]):
@@ -77,11 +78,12 @@ class Upkeep:
     ) -> None:
         """``pinned`` gives the keys of contents that are never evicted.
 
-        The edges' limit is a part of the whole one, half of it at most: a small store must hold more than edges.
+        The edges' limit is a part of the whole one, half of it at most: a small store must hold more than edges. It is not
+        too small either: the edges of what is just being fetched count there until all of it is here and cut.
         """
         self._store = store
         self._upkeep = ChunkUpkeep(store)
-        edges = min(edge_limit_bytes, limit_bytes // 2)
+        edges = min(max(edge_limit_bytes, _LEAST_EDGE_BYTES), limit_bytes // 2)
         self._limits = limit_bytes - edges, edges
         self._pinned = pinned
         self._clock = clock
