@@ -254,6 +254,8 @@ class ScanService:
         try:
             job.outcome = self._scan(state, request)
             self._monitor.note(request.origin_id, None)
+            if self._rerank_failed:
+                self._rerank_asked.set()  # the catalog can be written again
             if job.outcome.unread:
                 state.next_scan_at = min(state.next_scan_at, self._clock.monotonic() + _UNREAD_RETRY_S)
         except OriginError as error:
