@@ -22,7 +22,6 @@ from musicfs.origins.contract import Origin
 
 log = logging.getLogger(__name__)
 
-_USUAL = 3  # failures in a row
 _ANSWER_S = 4.0  # who asks for a probe must have an answer after five seconds
 
 
@@ -50,10 +49,9 @@ class Watched(Protocol):
 
 
 def threshold_of(settings: HealthSettings, origin_type: OriginType) -> int:
-    """How many failures in a row make an origin of this type unhealthy: the type's own number, if it was changed, else
-    the general one."""
+    """How many failures in a row make an origin of this type unhealthy: the type's own number, or else the general one."""
     own: int = getattr(settings.per_origin_thresholds, origin_type)
-    return own if origin_type == "local" or own != _USUAL else settings.unhealthy_threshold
+    return own or settings.unhealthy_threshold
 
 
 class _Probe:

@@ -2,8 +2,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Iterable as _Iterable, Mapping as _Mapping
-from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -109,7 +108,7 @@ class ShutdownRequest(_message.Message):
     TIMEOUT_SECS_FIELD_NUMBER: _ClassVar[int]
     graceful: bool
     timeout_secs: int
-    def __init__(self, graceful: _Optional[bool] = ..., timeout_secs: _Optional[int] = ...) -> None: ...
+    def __init__(self, graceful: bool = ..., timeout_secs: _Optional[int] = ...) -> None: ...
 
 class OriginsResponse(_message.Message):
     __slots__ = ("origins",)
@@ -305,7 +304,7 @@ class ClearCacheRequest(_message.Message):
     clear_chunks: bool
     dry_run: bool
     tier: str
-    def __init__(self, origin_id: _Optional[str] = ..., clear_metadata: _Optional[bool] = ..., clear_chunks: _Optional[bool] = ..., dry_run: _Optional[bool] = ..., tier: _Optional[str] = ...) -> None: ...
+    def __init__(self, origin_id: _Optional[str] = ..., clear_metadata: bool = ..., clear_chunks: bool = ..., dry_run: bool = ..., tier: _Optional[str] = ...) -> None: ...
 
 class ClearCacheResponse(_message.Message):
     __slots__ = ("bytes_cleared", "chunks_cleared")
@@ -381,4 +380,4 @@ class VerifyProgress(_message.Message):
     total: int
     damaged: int
     complete: bool
-    def __init__(self, checked: _Optional[int] = ..., total: _Optional[int] = ..., damaged: _Optional[int] = ..., complete: _Optional[bool] = ...) -> None: ...
+    def __init__(self, checked: _Optional[int] = ..., total: _Optional[int] = ..., damaged: _Optional[int] = ..., complete: bool = ...) -> None: ...
