@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,7 @@ _METHODS = {
 }
 _ADDED = {"ConfirmOrigin", "ListProblems", "Pin", "Unpin", "ListPins", "VerifyCache"}
 _FIRST_FREE = 20
+REPOSITORY = Path(__file__).parents[2]
 _TYPES = {
     FieldDescriptorProto.TYPE_STRING: "string",
     FieldDescriptorProto.TYPE_BOOL: "bool",
@@ -113,6 +116,21 @@ def test_the_generated_code_is_that_of_the_contract(tmp_path: Path) -> None:
     stub = (tmp_path / "musicfs" / "v1" / "musicfs_pb2.pyi").read_text()
     committed = Path(pb.__file__).with_suffix(".pyi").read_text()
     assert _names(stub) == _names(committed)
+
+
+def test_the_generated_code_runs_with_the_oldest_protobuf_that_is_admitted() -> None:
+    """protobuf refuses code that was generated for a newer release."""
+    text = Path(pb.__file__).read_text()
+    generated = re.search(r"^# Protobuf Python Version: ([\d.]+)$", text, re.MULTILINE)
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    [oldest] = [found[1] for one in project["dependencies"] if (found := re.match(r"protobuf>=([\d.]+)", one))]
+    assert generated is not None
+    assert _release(generated[1]) <= _release(oldest)
+
+
+def _release(text: str) -> list[int]:
+    numbers = [int(part) for part in text.split(".")]
+    return numbers + [0] * (3 - len(numbers))
 
 
 def _as_set(file: bytes) -> bytes:
