@@ -14,6 +14,7 @@ from musicfs.daemon.opening import access_of, enabled_origins
 from musicfs.daemon.pins import Pins
 from musicfs.daemon.reading import Reading, content_limit_bytes, open_content_store
 from musicfs.daemon.upkeep import Upkeep
+from musicfs.events import EventBus
 from musicfs.model import Entry
 from musicfs.store.catalog import Catalog
 from musicfs.store.chunks_schema import Content
@@ -23,7 +24,7 @@ from musicfs.store.state import State, prepare_state, state_path
 class Cache:
     """Built once a keeper; without a content store most of it does nothing."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, clock: Clock) -> None:
+    def __init__(self, settings: Settings, catalog: Catalog, clock: Clock, events: EventBus) -> None:
         """Opens the user's state and the content store, which the mount process has prepared. Raises StoreError."""
         self._settings = settings
         self._catalog = catalog
@@ -40,7 +41,7 @@ class Cache:
         limit_bytes = content_limit_bytes(settings)
         if self._store is not None:
             edges = int(settings.cache.edge_cache_gb * (1 << 30))
-            self._upkeep = Upkeep(self._store, limit_bytes, edges, self._pins.keys, clock)
+            self._upkeep = Upkeep(self._store, limit_bytes, edges, self._pins.keys, clock, events)
             self._scanned = ScannedParts(self._store)
         self.control = CacheControl(
             self._files,

@@ -31,6 +31,7 @@ _CONTRACT = {
         "phase 1 string, current 2 uint32, total 3 uint32, current_path 4 string, bytes_synced 5 uint64, "
         "new_files 6 SyncedFile*"
     ),
+    "EventFilter": "event_types 1 string*, origin_id 2 string?",
     "SyncedFile": "path 1 string, file_id 2 int64, virtual_path 3 string",
     "TierStats": "entries 1 uint64, size_bytes 2 uint64, hits 3 uint64, misses 4 uint64",
     "CacheStats": (
@@ -53,6 +54,7 @@ _METHODS = {
     "Shutdown": ("ShutdownRequest", "Empty", False),
     "ListOrigins": ("Empty", "OriginsResponse", False),
     "GetOriginHealth": ("OriginRequest", "OriginHealthResponse", False),
+    "SubscribeEvents": ("EventFilter", "Event", True),
     "RescanOrigin": ("OriginRequest", "SyncProgress", True),
     "GetCacheStats": ("Empty", "CacheStats", False),
     "ClearCache": ("ClearCacheRequest", "ClearCacheResponse", False),
