@@ -174,7 +174,8 @@ class HttpPool:
             except OSError as error:
                 reason = os.strerror(error.errno) if error.errno else "it holds no certificates"
                 raise UnreachableError(
-                    f"{self._server.name} cannot be trusted: {self._ca_file}: {reason}", remedy="check AWS_CA_BUNDLE"
+                    f"origin {self._server.origin_id!r}: {self._ca_file} cannot be used: {reason}",
+                    remedy="check AWS_CA_BUNDLE",
                 ) from error
             with self._lock:
                 self._context = context

@@ -81,6 +81,8 @@ class S3Client:
         if response.status == 404:  # has no body, so it does not say of what
             self.prove()
             return None
+        if response.status in {401, 403}:
+            self.prove()  # which says what the key has to do with it
         if response.status != 200:
             raise self._refusal(response, access, printable(key.removeprefix(self._root)))
         return StoredObject(
