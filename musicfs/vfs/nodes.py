@@ -18,6 +18,7 @@ from musicfs.store.catalog import Catalog
 from musicfs.store.records import Node, NodeKind
 from musicfs.store.schema import ROOT_INODE
 from musicfs.vfs.mirror import MIRROR_NAME, MIRROR_ROOT, is_mirrored, mirror, mirrored, original
+from musicfs.vfs.successions import Successions
 
 Listing = tuple[tuple[bytes, int, int], ...]  # (name, inode, kind)
 
@@ -36,11 +37,13 @@ class Nodes:
         on_stale: Callable[[int], object],
         *,
         show_hidden: bool = False,
+        successions: Successions | None = None,
     ) -> None:
         """``on_stale`` is told the object whose file was not what the catalog says; it must not block. ``show_hidden`` lists
-        the hidden folders at the root too.
+        the hidden folders at the root too; ``successions`` learns what is played after what.
         """
         self._show_hidden = show_hidden
+        self._successions = successions
         self._on_stale = on_stale
         self._catalog = catalog
         self._sources = sources
@@ -111,7 +114,7 @@ class Nodes:
             return BlobReader(data)
         source = self._source_of(node)
         try:
-            reader = self._sources.open(source, node.start, node.size)
+            reader = self._sources.open(source, node.start, node.size, self._others(node))
         except (ChangedError, GoneError):
             self._on_stale(node.ref)
             raise
@@ -121,17 +124,35 @@ class Nodes:
 
     def _source_of(self, node: Node) -> Source:
         """Where the bytes of a file are; ChangedError if the tree no longer has it."""
-        located = self._catalog.locate(node.ref)
-        if located is None:
+        source = self._locate(node.ref)
+        if source is None:
             raise ChangedError(f"inode {node.inode} is outdated")
-        origin, path, record = located
-        if node.start + node.size > record.size or (not node.start and node.size != record.size):
+        if node.start + node.size > source.size or (not node.start and node.size != source.size):
             raise ChangedError(f"inode {node.inode} is outdated")  # between two looks, or a bit has flipped on disk
+        return source
+
+    def _others(self, node: Node) -> tuple[Source, ...]:
+        """Where else the same track lies; whether the bytes are the same is found out while both can be read."""
+        others = self._catalog.sources_of(original(node.inode), node.ref)[1:]
+        found = (self._locate(object_id) for object_id in others)
+        return tuple(source for source in found if source is not None)
+
+    def _locate(self, object_id: int) -> Source | None:
+        located = self._catalog.locate(object_id)
+        if located is None:
+            return None
+        origin, path, record = located
         return Source(self._origin_id(origin), os.fsdecode(path), record.version.decode(), record.size)
 
     def prefetch_after(self, node: Node) -> None:
-        """Have the track that follows ``node`` in its folder fetched, in the background."""
-        following = self._following(node)
+        """A track is being played: have the one that follows fetched, in the background.
+
+        That is what followed the last time, else the next one in its folder.
+        """
+        learned = self._successions.note(node.inode) if self._successions is not None else 0
+        following = self._catalog.node(learned) if learned else None
+        if following is None or following.kind != NodeKind.OBJECT:
+            following = self._following(node)
         if following is not None:
             self._sources.prefetch(self._source_of(following))
 
@@ -149,17 +170,18 @@ class Nodes:
         """The extended attributes of a file; a folder has none."""
         if node.kind != NodeKind.OBJECT:
             return {}
-        located = self._catalog.locate(node.ref)
-        if located is None:
+        source = self._locate(node.ref)
+        if source is None:
             return {}
-        origin, path, record = located
-        origin_id = self._origin_id(origin)
-        cached = self._sources.cached_bytes(Source(origin_id, os.fsdecode(path), record.version.decode(), record.size))
+        cached = self._sources.cached_bytes(source)
+        others = self._others(node)
+        mirrors = [other.origin_id for other in self._sources.proofs.equal(source, others)]
         return {
-            b"user.musicfs.origin": origin_id.encode(),
-            b"user.musicfs.origin_path": path,
+            **({b"user.musicfs.mirrors": ",".join(sorted(mirrors)).encode()} if others else {}),
+            b"user.musicfs.origin": source.origin_id.encode(),
+            b"user.musicfs.origin_path": os.fsencode(source.path),
             b"user.musicfs.track_id": b"%d" % node.ref,
-            b"user.musicfs.cached_percent": b"%d" % (cached * 100 // max(record.size, 1)),
+            b"user.musicfs.cached_percent": b"%d" % (cached * 100 // max(source.size, 1)),
             b"user.musicfs.overlay": b"",
         }
 
