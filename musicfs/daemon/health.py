@@ -134,7 +134,7 @@ class HealthMonitor:
     def _note_overdue(self, origin_id: str, answered: threading.Event, timeout_s: float) -> None:
         if not answered.is_set():
             answered.set()
-            self.note(origin_id, UnreachableError(f"origin {origin_id!r}: no answer within {timeout_s:g} s"))
+            self.note(origin_id, UnreachableError(f"origin {origin_id!r} does not answer within {timeout_s:g} s"))
 
     def close(self) -> None:
         """No more probes; a probe in flight ends by itself."""
