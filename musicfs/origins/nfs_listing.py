@@ -102,7 +102,10 @@ class NfsListing:
                 # Its own words count: a parent shows the folder that another filesystem was mounted over.
                 return self._sort_out(child.path, Found(found.handle, attributes or found.attributes), names)
         else:
-            raise UnreachableError(f"origin {self._place.origin_id!r}: {printable(child.path)} changes all the time")
+            raise UnreachableError(
+                f"origin {self._place.origin_id!r}: {printable(child.path)} changes all the time",
+                remedy="list it again when nobody writes there",
+            )
         return None
 
     def _look_again(self, path: str) -> Found | None:

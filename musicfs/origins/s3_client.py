@@ -107,7 +107,9 @@ class S3Client:
             if total.isdecimal() and int(total) < stop:
                 raise no_bytes(self._id, path, start, stop, int(total))
             if span != f"{start}-{stop - 1}" or len(response.body) != stop - start:
-                raise UnreachableError(f"{what}: the store answered with another range than it was asked for")
+                raise UnreachableError(
+                    f"{what}: the store answered with another range than it was asked for", remedy="check endpoint"
+                )
             return response.body
         if response.status == 200:
             raise UnreachableError(
@@ -139,7 +141,9 @@ class S3Client:
             if not page.next_token:
                 return
             if page.next_token == query.get("continuation-token"):
-                raise UnreachableError(f"{self._name}: the store's listing does not come to an end")
+                raise UnreachableError(
+                    f"{self._name}: the store's listing does not come to an end", remedy="check endpoint"
+                )
             query["continuation-token"] = page.next_token
 
     def close(self) -> None:
@@ -232,20 +236,24 @@ class S3Client:
     def _etag(self, response: Response) -> str:
         etag = _bare_etag(response.headers.get("etag", ""))
         if not etag:
-            raise UnreachableError(f"{self._name}: the store does not say which version of an object it serves")
+            raise UnreachableError(
+                f"{self._name}: the store does not say which version of an object it serves", remedy="check endpoint"
+            )
         return etag
 
     def _number(self, response: Response, header: str) -> int:
         text = response.headers.get(header, "")
         if not text.isdecimal():
-            raise UnreachableError(f"{self._name}: the store's answer has no {header}")
+            raise UnreachableError(f"{self._name}: the store's answer has no {header}", remedy="check endpoint")
         return int(text)
 
     def _mtime_ns(self, response: Response) -> int:
         try:
             return int(parsedate_to_datetime(response.headers.get("last-modified", "")).timestamp()) * 1_000_000_000
         except ValueError:
-            raise UnreachableError(f"{self._name}: the store's answer has no last-modified") from None
+            raise UnreachableError(
+                f"{self._name}: the store's answer has no last-modified", remedy="check endpoint"
+            ) from None
 
 
 def _parse_page(body: bytes) -> Page:

@@ -207,7 +207,9 @@ class KeyStream:
             self._last = each.key
         if not self.sorted and self._taken:
             # What was taken as complete may have had more: this listing proves nothing.
-            raise UnreachableError(f"origin {self._origin_id!r}: the store lists its keys in no order")
+            raise UnreachableError(
+                f"origin {self._origin_id!r}: the store lists its keys in no order", remedy="check endpoint"
+            )
         self._dropped = [prefix for prefix in self._dropped if not page or page[0].key < _after(prefix)]
         dropped = tuple(self._dropped)
         for each in page:

@@ -106,7 +106,9 @@ class WebdavClient:
                 if int(total) < stop:
                     raise no_bytes(self._id, path, start, stop, int(total))
             if span != f"{start}-{stop - 1}" or len(response.body) != stop - start or not total.isdecimal():
-                raise UnreachableError(f"{what}: the server answered with another range than it was asked for")
+                raise UnreachableError(
+                    f"{what}: the server answered with another range than it was asked for", remedy="check url"
+                )
             return response.body
         if response.status == 412:
             raise changed(self._id, path)
@@ -121,7 +123,7 @@ class WebdavClient:
                 raise gone(self._id, path)
             if stop > found.size:
                 raise no_bytes(self._id, path, start, stop, found.size)
-            raise UnreachableError(f"{what}: the server answers with whole files, not with ranges")
+            raise UnreachableError(f"{what}: the server answers with whole files, not with ranges", remedy="check url")
         raise self._refusal(response, path)
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import socket
@@ -23,6 +24,7 @@ from tests.servers.ganesha import GaneshaServer
 from tests.servers.samba import SambaServer
 from tests.servers.sshd import Sshd, make_key
 from tests.servers.weed import WeedServer
+from tests.test_structure import PACKAGE, label
 
 # Nothing around them: what they say themselves, at the first try.
 PLAIN = {name: msgspec.structs.replace(kind, manners=LOCAL_MANNERS) for name, kind in KINDS.items()}
@@ -232,3 +234,11 @@ def test_what_is_wrong_with_a_file(case: Case, opened: Callable[[OriginSettings]
         assert re.fullmatch(f"origin 'x': {words}", str(caught.value)), str(caught.value)
         assert type(caught.value) is kind
         assert caught.value.remedy.endswith("musicfs origin rescan x")
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "origins").glob("*.py")), ids=label)
+def test_nothing_fails_without_saying_what_to_do(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            remedied = any(keyword.arg == "remedy" for keyword in node.keywords)
+            assert node.func.id not in {"UnreachableError", "DeniedError"} or remedied, f"{label(path)}:{node.lineno}"
