@@ -71,9 +71,11 @@ class Servers:
         self._lines = {"sftp": self._sftp, "smb": self._smb, "nfs": self._nfs, "s3": self._s3}
 
     @contextlib.contextmanager
-    def line(self, kind: str, folder: str, delay_s: float = 0.0, **changes: object) -> Iterator[Line]:
+    def line(
+        self, kind: str, folder: str, *, delay_s: float = 0.0, bytes_per_s: int = 0, **changes: object
+    ) -> Iterator[Line]:
         """A line to ``folder``, which is made, on the server of this kind. ``changes`` replace settings."""
-        with CountingProxy(self.port(kind), delay_s=delay_s) as proxy:
+        with CountingProxy(self.port(kind), delay_s=delay_s, bytes_per_s=bytes_per_s) as proxy:
             root, settings = self._lines[kind](folder, proxy)
             root.mkdir(parents=True, exist_ok=True)
             yield Line(self.server(kind), proxy, root, msgspec.structs.replace(settings, **changes))

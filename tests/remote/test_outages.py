@@ -1,0 +1,175 @@
+"""A server that is killed or hangs: reads of it fail in time or succeed, everything else goes on, and it comes back."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.faults.living import wait_for
+from tests.mounting import Mounted, Place, mount
+from tests.remote.lines import KINDS, Line, Servers
+from tests.remote.noise import FOLDERS, count_entries, make_noise, read_range
+from tests.remote.watching import Answer, Walker, check_answers, read_pieces, read_timed
+
+READ_TIMEOUT_S = 4.0
+DEADLINE_S = READ_TIMEOUT_S + 1.0
+UNAFFECTED_S = 1.0
+BACK_S = 5.0  # from the server's return until reads succeed again: probes come every second
+LARGE_BYTES = 8_000_000
+SMALL_BYTES = 300_000
+RATE = 3_000_000  # bytes a second: a large file takes long enough for something to happen in the middle
+SETTINGS = (
+    f"{FOLDERS}[cache]\nread_timeout_s = {READ_TIMEOUT_S}\n[health]\ncheck_interval_secs = 1\ntimeout_ms = 1000\n"
+    "[prefetch]\nnext_track = false\n"
+)
+WORDS = "cannot be read|no answer|left alone|read: |in use|wait"
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    mounted: Mounted
+    lines: Mapping[str, Line]
+    roots: Mapping[str, Path]
+
+    def path(self, kind: str, name: str) -> Path:
+        return self.mounted.point / kind / name
+
+    def original(self, kind: str, name: str) -> bytes:
+        return (self.roots[kind] / kind / name).read_bytes()
+
+    def health(self, kind: str) -> str:
+        for origin in self.mounted.status().get("origins", ()):
+            if origin["id"] == kind:
+                return str(origin["health"])
+        return ""
+
+
+@pytest.fixture(scope="module")
+def world(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    base = tmp_path_factory.mktemp("outages")
+    with contextlib.ExitStack() as stack:
+        lines = {kind: stack.enter_context(servers.line(kind, "outages", bytes_per_s=RATE)) for kind in KINDS}
+        roots = {kind: line.root for kind, line in lines.items()} | {"local": base / "local"}
+        for seed, (kind, root) in enumerate(roots.items()):
+            for number, name in enumerate(("killed", "stalled")):
+                make_noise(root / kind / f"{name}.wav", LARGE_BYTES, seed * 100 + number)
+            for number, name in enumerate((*KINDS, *(f"many-{index}" for index in range(24)))):
+                make_noise(root / kind / f"{name}.wav", SMALL_BYTES, seed * 100 + 50 + number)
+        servers.upload(lines["s3"].root)
+        places: dict[str, Path | Place] = {kind: line.place for kind, line in lines.items()}
+        mounted = mount({**places, "local": roots["local"]}, base / "home", SETTINGS)
+        mounted.allow_log(WORDS)
+        yield World(mounted, lines, roots)
+        mounted.close()
+
+
+@pytest.fixture(autouse=True)
+def walker(world: World) -> Iterator[Walker]:
+    """Somebody who counts the entries of the tree during every test, and asks about each."""
+    walker = Walker(world.mounted.point, count_entries(world.mounted.point))
+    walker.start()
+    yield walker
+    walker.stop()
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _comes_back(world: World, kind: str, descriptor: int, wanted: bytes) -> float:
+    """Wait until the whole file can be read through the old handle, and by a new one; how long it took until it could."""
+    begun = time.monotonic()
+    wait_for("reads succeed again", lambda: not read_timed(descriptor, len(wanted) - 1000, 1000).error, 30)
+    took_s = time.monotonic() - begun
+    check_answers(read_pieces(descriptor, 0, len(wanted)), wanted, DEADLINE_S, frozenset())
+    return took_s
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_killed_in_the_middle_of_a_read(kind: str, world: World) -> None:
+    path, wanted = world.path(kind, "killed.wav"), world.original(kind, "killed.wav")
+    server = world.lines[kind].server
+    with opened(path) as descriptor:
+        check_answers(read_pieces(descriptor, 0, 1 << 20), wanted, DEADLINE_S, frozenset())
+        server.kill()
+        try:
+            answers = read_pieces(descriptor, 1 << 20, len(wanted))
+            wait_for("it is noticed", lambda: world.health(kind) == "unhealthy", 10)
+        finally:
+            server.start()
+        check_answers(answers, wanted, DEADLINE_S, frozenset({"EIO"}))
+        took_s = _comes_back(world, kind, descriptor, wanted)
+        print(kind, "back after", took_s, [(a.error, round(a.took_s, 2)) for a in answers if a.error])
+    assert path.read_bytes() == wanted
+    assert took_s <= BACK_S
+    wait_for("it is healthy again", lambda: world.health(kind) == "healthy", 10)
+
+
+class Reader(threading.Thread):
+    """Reads one file, piece by piece, and keeps the answers."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        super().__init__(name=f"reader of {path.name}", daemon=True)
+        self._path, self._size = path, size
+        self.answers: list[Answer] = []
+
+    def run(self) -> None:
+        with opened(self._path) as descriptor:
+            self.answers = read_pieces(descriptor, 0, self._size)
+
+
+def _check_others(world: World, stalled: str) -> None:
+    """Every other origin answers quickly, with what nobody has read before."""
+    for other, root in world.roots.items():
+        if other != stalled:
+            begun = time.monotonic()
+            assert read_range(world.path(other, f"{stalled}.wav"), 0, SMALL_BYTES) == read_range(
+                root / other / f"{stalled}.wav", 0, SMALL_BYTES
+            )
+            took_s = time.monotonic() - begun
+            assert took_s < UNAFFECTED_S, f"{other} took {took_s:.2f} s while {stalled} hangs"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_stalled_in_the_middle_of_a_read(kind: str, world: World) -> None:
+    """One listens to a large file, and a media server looks at many others, when the server stops to answer."""
+    path, wanted = world.path(kind, "stalled.wav"), world.original(kind, "stalled.wav")
+    server = world.lines[kind].server
+    crowd = [Reader(world.path(kind, f"many-{number}.wav"), SMALL_BYTES) for number in range(24)]
+    with opened(path) as descriptor:
+        check_answers(read_pieces(descriptor, 0, 1 << 20), wanted, DEADLINE_S, frozenset())
+        server.pause()
+        try:
+            for reader in crowd:
+                reader.start()
+            listener = Reader(path, len(wanted))
+            listener.start()
+            _check_others(world, kind)
+            wait_for("it is noticed", lambda: world.health(kind) == "unhealthy", 12)
+            _check_others(world, kind)
+            for reader in (*crowd, listener):
+                reader.join(60)
+                assert not reader.is_alive(), "a read hangs"
+        finally:
+            server.resume()
+        check_answers(listener.answers, wanted, DEADLINE_S, frozenset({"EIO"}))
+        assert listener.answers[-1].error
+        for number, reader in enumerate(crowd):
+            check_answers(reader.answers, world.original(kind, f"many-{number}.wav"), DEADLINE_S, frozenset({"EIO"}))
+        took_s = _comes_back(world, kind, descriptor, wanted)
+        print(kind, "back after", took_s)
+    assert path.read_bytes() == wanted
+    assert took_s <= BACK_S
+    wait_for("it is healthy again", lambda: world.health(kind) == "healthy", 10)
