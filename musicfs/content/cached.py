@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from musicfs.content.fetch import Fetcher, Wanted
@@ -16,6 +17,8 @@ from musicfs.store.chunks_schema import BLOCK_BYTES
 
 _BUFFER_BYTES = 1 << 17  # the kernel asks for 128 KiB at most
 _ACTIVE_S = 3.0
+_LONG_WAIT_S = 0.5
+_LOST_S = 0.5
 _TAIL_BYTES = 64 * 1024  # ID3v1, APEv2, the index of an MP4 whose tags come last, the last page of an Ogg
 # Who reads further than this plays, and shall not notice when an origin goes; who only looks at tags costs no comparison.
 PROOF_AFTER_BYTES = 384 * 1024
@@ -49,17 +52,54 @@ class NothingStored:
 
 
 class Places:
-    """How many handlers may wait for origins at once: the others must go on answering."""
+    """How many handlers may wait for origins at once, and for one of them: the others must go on answering."""
 
     def __init__(self, count: int) -> None:
-        self._free = threading.BoundedSemaphore(max(count, 1))
+        """A fifth of ``count`` is out of reach for those who wait for one and the same origin."""
+        self._count = max(count, 1)
+        self._share = max(count - count // 5, 1)
+        self._lock = threading.Lock()
+        self._taken: Counter[str] = Counter()
 
-    def __enter__(self) -> None:
-        if not self._free.acquire(blocking=False):
-            raise UnreachableError("too many reads wait for origins that do not answer")
+    @contextmanager
+    def one(self, origin_id: str) -> Iterator[None]:
+        """A place for who waits for this origin. Raises UnreachableError at once if there is none."""
+        with self._lock:
+            if self._taken[origin_id] >= self._share or self._taken.total() >= self._count:
+                raise UnreachableError(f"too many reads wait for origin {origin_id!r} or others that do not answer")
+            self._taken[origin_id] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._taken[origin_id] -= 1
 
-    def __exit__(self, *_: object) -> None:
-        self._free.release()
+
+class LostBlocks:
+    """The blocks of a file for which a reader has just waited in vain.
+
+    The kernel asks again, page by page, for what it could not read ahead, and so would make its caller wait once more.
+    """
+
+    def __init__(self) -> None:
+        self._lost: dict[int, tuple[float, UnreachableError]] = {}  # until when, and why
+
+    def note(self, numbers: Iterable[int], begun: float, error: UnreachableError) -> None:
+        """A read of these, which began at ``begun`` on the monotonic clock, has failed; short waits do not count."""
+        now = time.monotonic()
+        if now - begun >= _LONG_WAIT_S:
+            kept = {number: lost for number, lost in self._lost.items() if lost[0] > now}
+            self._lost = kept | dict.fromkeys(numbers, (now + _LOST_S, error))
+
+    def check(self, numbers: Iterable[int]) -> None:
+        """Raise again what was raised for one of these, if that was just now."""
+        for number in numbers if self._lost else ():
+            until, error = self._lost.get(number, _NOT_LOST)
+            if time.monotonic() < until:
+                raise UnreachableError(str(error), remedy=error.remedy) from error
+
+
+_NOT_LOST = (0.0, UnreachableError(""))
 
 
 class Circumstances:
@@ -104,6 +144,7 @@ class CachedReader:
         self._with = circumstances
         self._ahead = ReadAhead(wanted.content.size)
         self._tail_asked = False
+        self._lost = LostBlocks()
 
     def read(self, start: int, stop: int) -> memoryview:
         begin = self._start + start
@@ -132,15 +173,20 @@ class CachedReader:
             self._fetch(view, begin, gaps, absent)
 
     def _fetch(self, view: memoryview, begin: int, gaps: Gaps, absent: Sequence[int]) -> None:
-        fetcher = self._with.fetcher
+        self._lost.check(absent)
+        fetcher, begun = self._with.fetcher, time.monotonic()
         flights = [
             flight for first, last in _runs(absent) for flight in fetcher.begin(self._wanted, first, last, urgent=True)
         ]
         if absent[0] == 0:
             self._ask_for_tail()
-        deadline = time.monotonic() + self._with.timeout_s
-        with self._with.places, self._with.waiting():
-            landed = [(flight.start, flight.wait(deadline - time.monotonic())) for flight in flights]
+        deadline = begun + self._with.timeout_s
+        try:
+            with self._with.places.one(self._wanted.source.origin_id), self._with.waiting():
+                landed = [(flight.start, flight.wait(deadline - time.monotonic())) for flight in flights]
+        except UnreachableError as error:
+            self._lost.note(absent, begun, error)
+            raise
         for position, data in landed:
             for start, stop in gaps:
                 _copy(data, position, view, begin, start, stop)
