@@ -83,6 +83,11 @@ class CatalogedOrigins:
             found[1].close()
         return opened
 
+    def opened(self, origin_id: str) -> Origin | None:
+        """The origin if it is open."""
+        found = self._open.get(origin_id)
+        return None if found is None else found[1]
+
     def forget(self, origin_id: str) -> None:
         """Open it anew next time if what it stands on may be another by then: a confirmed change is in the catalog."""
         found = self._open.get(origin_id)
