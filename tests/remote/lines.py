@@ -26,6 +26,9 @@ READ_TIMEOUT_S = 3.0
 class Server(Protocol):
     """What every server of :mod:`tests.servers` can do."""
 
+    @property
+    def port(self) -> int: ...
+
     def start(self) -> None: ...
 
     def kill(self) -> None: ...
@@ -75,17 +78,15 @@ class Servers:
         self, kind: str, folder: str, *, delay_s: float = 0.0, bytes_per_s: int = 0, **changes: object
     ) -> Iterator[Line]:
         """A line to ``folder``, which is made, on the server of this kind. ``changes`` replace settings."""
-        with CountingProxy(self.port(kind), delay_s=delay_s, bytes_per_s=bytes_per_s) as proxy:
+        with CountingProxy(self.server(kind).port, delay_s=delay_s, bytes_per_s=bytes_per_s) as proxy:
             root, settings = self._lines[kind](folder, proxy)
             root.mkdir(parents=True, exist_ok=True)
             yield Line(self.server(kind), proxy, root, msgspec.structs.replace(settings, **changes))
 
     def server(self, kind: str) -> Server:
-        return {"sftp": self.sshd, "smb": self.samba, "nfs": self.ganesha, "s3": self.weed}[kind]
-
-    def port(self, kind: str) -> int:
-        """Where it listens itself."""
-        return {"sftp": self.sshd, "smb": self.samba, "nfs": self.ganesha, "s3": self.weed}[kind].port
+        """The server of this kind."""
+        found: dict[str, Server] = {"sftp": self.sshd, "smb": self.samba, "nfs": self.ganesha, "s3": self.weed}
+        return found[kind]
 
     def _sftp(self, folder: str, proxy: CountingProxy) -> tuple[Path, OriginSettings]:
         self.sshd.trust_port(proxy.port)

@@ -16,7 +16,6 @@ from tests.faults.living import digest, tree
 from tests.mounting import Mounted, Place, mount
 from tests.remote.lines import KINDS, Line, Servers
 
-
 AUDIO_SUFFIXES = frozenset({".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".m4b", ".aac", ".wav", ".aiff"})
 
 
