@@ -12,6 +12,7 @@ from typing import Protocol
 from musicfs.content.fetch import Fetcher, Wanted
 from musicfs.content.proof import Proofs
 from musicfs.content.readahead import ReadAhead
+from musicfs.content.recent import BlockKey
 from musicfs.errors import UnreachableError
 from musicfs.store.chunks_schema import BLOCK_BYTES
 
@@ -76,25 +77,28 @@ class Places:
 
 
 class LostBlocks:
-    """The blocks of a file for which a reader has just waited in vain.
+    """The blocks for which somebody has just waited in vain.
 
-    The kernel asks again, page by page, for what it could not read ahead, and so would make its caller wait once more.
+    The kernel asks again, page by page and maybe through another handle, for what it could not read ahead, and so would
+    make its caller wait once more.
     """
 
     def __init__(self) -> None:
-        self._lost: dict[int, tuple[float, UnreachableError]] = {}  # until when, and why
+        self._lock = threading.Lock()
+        self._lost: dict[BlockKey, tuple[float, UnreachableError]] = {}  # until when, and why
 
-    def note(self, numbers: Iterable[int], begun: float, error: UnreachableError) -> None:
+    def note(self, keys: Iterable[BlockKey], begun: float, error: UnreachableError) -> None:
         """A read of these, which began at ``begun`` on the monotonic clock, has failed; short waits do not count."""
         now = time.monotonic()
         if now - begun >= _LONG_WAIT_S:
-            kept = {number: lost for number, lost in self._lost.items() if lost[0] > now}
-            self._lost = kept | dict.fromkeys(numbers, (now + _LOST_S, error))
+            with self._lock:
+                kept = {key: lost for key, lost in self._lost.items() if lost[0] > now}
+                self._lost = kept | dict.fromkeys(keys, (now + _LOST_S, error))
 
-    def check(self, numbers: Iterable[int]) -> None:
+    def check(self, keys: Iterable[BlockKey]) -> None:
         """Raise again what was raised for one of these, if that was just now."""
-        for number in numbers if self._lost else ():
-            until, error = self._lost.get(number, _NOT_LOST)
+        for key in keys if self._lost else ():
+            until, error = self._lost.get(key, _NOT_LOST)
             if time.monotonic() < until:
                 raise UnreachableError(str(error), remedy=error.remedy) from error
 
@@ -110,6 +114,7 @@ class Circumstances:
         self.proofs = proofs
         self.waiting = waiting
         self.places = places
+        self.lost = LostBlocks()
         self.timeout_s = timeout_s
         self.hits = 0
         self.misses = 0
@@ -144,7 +149,6 @@ class CachedReader:
         self._with = circumstances
         self._ahead = ReadAhead(wanted.content.size)
         self._tail_asked = False
-        self._lost = LostBlocks()
 
     def read(self, start: int, stop: int) -> memoryview:
         begin = self._start + start
@@ -173,7 +177,8 @@ class CachedReader:
             self._fetch(view, begin, gaps, absent)
 
     def _fetch(self, view: memoryview, begin: int, gaps: Gaps, absent: Sequence[int]) -> None:
-        self._lost.check(absent)
+        keys = [(self._wanted.content.key, number) for number in absent]
+        self._with.lost.check(keys)
         fetcher, begun = self._with.fetcher, time.monotonic()
         flights = [
             flight for first, last in _runs(absent) for flight in fetcher.begin(self._wanted, first, last, urgent=True)
@@ -185,7 +190,7 @@ class CachedReader:
             with self._with.places.one(self._wanted.source.origin_id), self._with.waiting():
                 landed = [(flight.start, flight.wait(deadline - time.monotonic())) for flight in flights]
         except UnreachableError as error:
-            self._lost.note(absent, begun, error)
+            self._with.lost.note(keys, begun, error)
             raise
         for position, data in landed:
             for start, stop in gaps:
