@@ -20,7 +20,7 @@ from tests.servers.weed import WeedServer
 
 KINDS = ("sftp", "smb", "nfs", "s3")
 FAR_S = 0.025  # each way: a round trip of 50 ms
-READ_TIMEOUT_S = 3.0
+ANSWER_TIMEOUT_S = 3.0
 
 
 class Server(Protocol):
@@ -91,20 +91,20 @@ class Servers:
     def _sftp(self, folder: str, proxy: CountingProxy) -> tuple[Path, OriginSettings]:
         self.sshd.trust_port(proxy.port)
         root = self.sshd.root / folder
-        return root, self.sshd.settings(path=root, port=proxy.port, timeout_s=READ_TIMEOUT_S)
+        return root, self.sshd.settings(path=root, port=proxy.port, timeout_s=ANSWER_TIMEOUT_S)
 
     def _smb(self, folder: str, proxy: CountingProxy) -> tuple[Path, OriginSettings]:
         password = f"file:{self.smb_password_file}"
-        settings = self.samba.settings(port=proxy.port, path=folder, password=password, timeout_s=READ_TIMEOUT_S)
+        settings = self.samba.settings(port=proxy.port, path=folder, password=password, timeout_s=ANSWER_TIMEOUT_S)
         return self.samba.root / folder, settings
 
     def _nfs(self, folder: str, proxy: CountingProxy) -> tuple[Path, OriginSettings]:
-        settings = self.ganesha.settings(folder, timeout_s=READ_TIMEOUT_S)
+        settings = self.ganesha.settings(folder, timeout_s=ANSWER_TIMEOUT_S)
         return self.ganesha.root / folder, msgspec.structs.replace(settings, port=proxy.port)
 
     def _s3(self, folder: str, proxy: CountingProxy) -> tuple[Path, OriginSettings]:
         endpoint = f"http://127.0.0.1:{proxy.port}"
-        settings = self.weed.settings(prefix=f"{folder}/", endpoint=endpoint, timeout_s=READ_TIMEOUT_S)
+        settings = self.weed.settings(prefix=f"{folder}/", endpoint=endpoint, timeout_s=ANSWER_TIMEOUT_S)
         return self.scratch / folder, settings
 
     def upload(self, root: Path) -> None:
