@@ -53,12 +53,13 @@ class NothingStored:
 
 
 class Places:
-    """How many handlers may wait for origins at once, and for one of them: the others must go on answering."""
+    """How many handlers may wait for origins at once: the others must go on answering. Each origin has some to itself."""
 
-    def __init__(self, count: int) -> None:
-        """A fifth of ``count`` is out of reach for those who wait for one and the same origin."""
+    def __init__(self, count: int, origins: int = 1) -> None:
+        """Half of ``count`` is divided among ``origins``, so that those that hang leave room for the rest; half is common."""
         self._count = max(count, 1)
-        self._share = max(count - count // 5, 1)
+        self._origins = max(origins, 1)
+        self._own = max(count // (2 * self._origins), 1)
         self._lock = threading.Lock()
         self._taken: Counter[str] = Counter()
 
@@ -66,7 +67,7 @@ class Places:
     def one(self, origin_id: str) -> Iterator[None]:
         """A place for who waits for this origin. Raises UnreachableError at once if there is none."""
         with self._lock:
-            if self._taken[origin_id] >= self._share or self._taken.total() >= self._count:
+            if self._taken[origin_id] >= self._own and self._spoken_for() >= self._count:
                 raise UnreachableError(f"too many reads wait for origin {origin_id!r} or others that do not answer")
             self._taken[origin_id] += 1
         try:
@@ -74,6 +75,11 @@ class Places:
         finally:
             with self._lock:
                 self._taken[origin_id] -= 1
+
+    def _spoken_for(self) -> int:
+        """Places that are taken, or kept for an origin that has not taken all of its own."""
+        others = self._origins - len(self._taken)
+        return sum(max(taken, self._own) for taken in self._taken.values()) + max(others, 0) * self._own
 
 
 class LostBlocks:

@@ -59,9 +59,9 @@ class CatalogedOrigins:
         return self._access.get(origin_id)
 
     @property
-    def all_direct(self) -> bool:
-        """Whether every origin is read in place."""
-        return all(access.direct for access in self._access.values())
+    def remote(self) -> int:
+        """How many origins are not read in place."""
+        return sum(not access.direct for access in self._access.values())
 
     def get(self, origin_id: str) -> Origin | None:
         """The origin, or None if the configuration has none of this id."""

@@ -72,7 +72,7 @@ class Reading:
         self._ranking = Ranking({one.id: one.priority for one in settings.origins})
         self._ill: set[str] = set()
         self.keeping = Keeping(store, clock, on_complete) if store is not None else None
-        self.workers = settings.mount.workers or (WORKERS if self._origins.all_direct else REMOTE_WORKERS)
+        self.workers = settings.mount.workers or (REMOTE_WORKERS if self._origins.remote else WORKERS)
         self.sources = Sources(
             self._origins,
             waiting,
@@ -81,6 +81,7 @@ class Reading:
             clock=clock,
             manners=Manners(
                 places=max(self.workers - WORKERS, 1),
+                origins=self._origins.remote,
                 timeout_s=settings.cache.read_timeout_s,
                 probable=settings.health.failover == "probable",
             ),

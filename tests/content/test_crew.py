@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 import pytest
@@ -62,14 +63,26 @@ def test_what_somebody_waits_for_goes_first() -> None:
     crew.close()
 
 
-def test_who_waits_for_one_origin_leaves_places_for_others() -> None:
-    places = Places(5)
-    with places.one("a"), places.one("a"), places.one("a"), places.one("a"):
+def test_who_waits_for_some_origins_leaves_places_for_the_others() -> None:
+    places = Places(8, origins=4)  # one each, and four for everybody
+    with contextlib.ExitStack() as stack:
+        for origin_id in ("a", "a", "a", "b", "b", "b"):
+            stack.enter_context(places.one(origin_id))
+        for origin_id in ("a", "b"):
+            with pytest.raises(UnreachableError, match="too many reads wait"), places.one(origin_id):
+                pass
+        stack.enter_context(places.one("c"))
+        stack.enter_context(places.one("d"))
+        with pytest.raises(UnreachableError, match="too many reads wait"), places.one("c"):
+            pass
+    with places.one("a"), places.one("a"):
+        pass
+
+
+def test_an_origin_alone_may_take_every_place() -> None:
+    places = Places(3)
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(places.one("a"))
         with pytest.raises(UnreachableError, match="too many reads wait"), places.one("a"):
             pass
-        with places.one("b"), pytest.raises(UnreachableError, match="too many reads wait"), places.one("c"):
-            pass
-        with places.one("c"):
-            pass
-    with places.one("a"):
-        pass
