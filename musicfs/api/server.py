@@ -19,6 +19,7 @@ from musicfs.api import cache_messages, messages
 from musicfs.api.backend import ANSWER_TIMEOUT_S, Backend
 from musicfs.api.generated import musicfs_pb2 as pb
 from musicfs.api.unix_socket import SocketPlace, target
+from musicfs.api.wire import REMEDY_KEY, wire_text
 from musicfs.errors import (
     AlreadyRunningError,
     ChangedError,
@@ -264,8 +265,8 @@ def _abort(context: _Context, error: BaseException) -> NoReturn:
     if isinstance(error, MusicFSError):
         code = next(code for kind, code in _STATUS_CODES if isinstance(error, kind))
         if error.remedy:
-            context.set_trailing_metadata(((messages.REMEDY_KEY, messages.wire_text(error.remedy).encode()),))
-        context.abort(code, messages.wire_text(str(error)))
+            context.set_trailing_metadata(((REMEDY_KEY, wire_text(error.remedy).encode()),))
+        context.abort(code, wire_text(str(error)))
     # What went wrong inside is for the log: it may name paths or more that a caller need not see.
     _log.error("a control call failed", exc_info=error)
     context.abort(grpc.StatusCode.INTERNAL, "internal error; the daemon's log says more")

@@ -133,7 +133,7 @@ class Circumstances:
         active = self._reading_ahead
         active[reader] = now
         if len(active) > 1:
-            self._reading_ahead = active = {one: at for one, at in active.items() if now - at < _ACTIVE_S}
+            self._reading_ahead = active = {one: at for one, at in tuple(active.items()) if now - at < _ACTIVE_S}
         return max(self.fetcher.recent.limit_bytes // 2 // len(active), BLOCK_BYTES)
 
     def buffer(self, size: int) -> memoryview:

@@ -38,6 +38,13 @@ class RecentBlocks:
                 _, dropped = self._blocks.popitem(last=False)
                 self._size_bytes -= len(dropped)
 
+    def forget(self, content_key: bytes, block_count: int) -> None:
+        """Drop the blocks of one content."""
+        with self._lock:
+            for number in range(block_count):
+                dropped = self._blocks.pop((content_key, number), b"")
+                self._size_bytes -= len(dropped)
+
     @property
     def size_bytes(self) -> int:
         """What is held."""

@@ -20,7 +20,7 @@ from musicfs.content.ranking import Ranking
 from musicfs.content.readers import LocalReader, Reader, Waiting
 from musicfs.errors import NotFoundError, UnreachableError
 from musicfs.origins.contract import LocalPaths
-from musicfs.store.chunks_schema import Content, Coverage
+from musicfs.store.chunks_schema import Content, Coverage, block_count
 
 
 class ContentStore(Protocol):
@@ -130,6 +130,10 @@ class Sources:
         if access is None or access.direct or self._store is None:
             return 0
         return self._store.coverage(content_of(source, stable_version=access.stable_version)).cached_bytes
+
+    def forget_recent(self, content: Content) -> None:
+        """Drop what is in memory of a content: what is read from there is not handed to the store again."""
+        self.fetcher.recent.forget(content.key, block_count(content.size))
 
     def _keep(self, content: Content, blocks: Blocks) -> None:
         if self._keeping is not None:

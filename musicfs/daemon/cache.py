@@ -11,6 +11,7 @@ from musicfs.content.scanned import ScannedParts
 from musicfs.daemon.cache_control import CacheControl
 from musicfs.daemon.library_files import LibraryFiles
 from musicfs.daemon.opening import access_of, enabled_origins
+from musicfs.daemon.pins import Pins
 from musicfs.daemon.reading import Reading, content_limit_bytes, open_content_store
 from musicfs.daemon.upkeep import Upkeep
 from musicfs.model import Entry
@@ -32,16 +33,18 @@ class Cache:
         prepare_state(path)
         self._state = State(path)
         self._store = open_content_store(settings, prepare=False)
+        self._files = LibraryFiles(catalog, self._access.get)
+        self._pins = Pins(self._files, self._state, clock)
         self._upkeep: Upkeep | None = None
         self._scanned: ScannedParts | None = None
         limit_bytes = content_limit_bytes(settings)
         if self._store is not None:
             edges = int(settings.cache.edge_cache_gb * (1 << 30))
-            self._upkeep = Upkeep(self._store, limit_bytes, edges, self._pinned, clock)
+            self._upkeep = Upkeep(self._store, limit_bytes, edges, self._pins.keys, clock)
             self._scanned = ScannedParts(self._store)
         self.control = CacheControl(
-            LibraryFiles(catalog, self._access.get),
-            self._state,
+            self._files,
+            self._pins,
             self._store,
             self._upkeep,
             self._open_reading,
@@ -66,9 +69,6 @@ class Cache:
             source = Source(origin_id, entry.path, entry.version, entry.size)
             self._scanned.add(content_of(source, stable_version=access.stable_version), start, data)
 
-    def _pinned(self) -> frozenset[bytes]:
-        return self.control.pinned_keys()
-
     def _open_reading(self) -> Reading:
         return Reading(
             self._settings, self._catalog, self._store, contextlib.nullcontext, self._clock, self.note_complete
@@ -77,10 +77,9 @@ class Cache:
     def close(self) -> None:
         """End everything and close the store and the state; blocks some seconds at most."""
         self.control.close()
-        if self._upkeep is not None:
-            self._upkeep.close()
+        ended = self._upkeep is None or self._upkeep.close()
         if self._scanned is not None:
             self._scanned.close()
-        if self._store is not None:
+        if self._store is not None and ended:  # unmapping it under a thread that writes would be a crash
             self._store.close()
         self._state.close()

@@ -33,8 +33,9 @@ from musicfs.config.settings import Settings
 from musicfs.daemon.cache_control import CacheControl
 from musicfs.daemon.health import HealthMonitor
 from musicfs.daemon.link import Counters, Start, Stop
+from musicfs.daemon.reading import content_path
 from musicfs.daemon.scanning import Job, OriginState, Request, ScanService
-from musicfs.errors import NotFoundError
+from musicfs.errors import NotFoundError, StoreError
 from musicfs.model import Health
 from musicfs.store.catalog import Catalog
 
@@ -92,7 +93,8 @@ class KeeperBackend:
             files_indexed=totals.files,
             tracks=totals.tracks,
             problems=self._catalog.count_problems(),
-            cache_size_bytes=_size_of(self._catalog.path),
+            cache_size_bytes=sum(map(_size_of, (self._catalog.path, content_path(self._settings)))),
+            cache=self._cache_at_a_glance(),
             detail=detail,
             origins=tuple(
                 OriginStatus(
@@ -105,6 +107,13 @@ class KeeperBackend:
             ),
             work=work,
         )
+
+    def _cache_at_a_glance(self) -> CacheStats:
+        """A content store that cannot be read must not make the status unanswerable; ``cache stats`` says what it is."""
+        try:
+            return self.cache_stats()
+        except StoreError:
+            return CacheStats()
 
     def _state(self, working: bool, degraded: bool) -> MountState:
         if self._stopping:
@@ -253,5 +262,7 @@ class KeeperBackend:
 
 
 def _size_of(folder: str) -> int:
+    if not os.path.isdir(folder):
+        return 0
     with os.scandir(folder) as entries:
         return sum(entry.stat().st_blocks * 512 for entry in entries if entry.is_file())

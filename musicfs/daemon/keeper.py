@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from musicfs.api.paths import socket_path
 from musicfs.api.server import ControlServer
@@ -40,7 +41,8 @@ from musicfs.store.environment import is_damage, note_damage
 from musicfs.store.pages import RESTING_BYTES, trim_pages
 from musicfs.store.records import OriginRecord
 from musicfs.store.transaction import WriteTransaction
-from musicfs.vfs.generation import is_current, rebuild
+from musicfs.vfs.generation import is_current, rebuild, rerank
+from musicfs.vfs.items import UNHEALTHY_PENALTY
 from musicfs.vfs.tree import TreeBuilder, TreeOptions
 from musicfs.vfs.views import build_views
 
@@ -83,17 +85,20 @@ class Keeper:
     def _work(self, catalog: Catalog, cache: Cache, pool: WorkerPool) -> None:
         settings = self._settings
         states = self._open_origins(catalog)
-        priorities = {state.number: state.settings.priority for state in states}
+        monitor = self._monitor(states)
         covers = Covers(self._origins, pool)
         builder = self._builder(covers, fresh=False)
-        publisher = Publisher(
-            catalog, builder, self._clock, lambda: priorities, lambda: self._link.send(Look()), covers
-        )
+        priorities = partial(_priorities, states, monitor)
+        look = partial(self._link.send, Look())
+        publisher = Publisher(catalog, builder, self._clock, priorities, look, covers)
         self._forget_unconfigured(catalog, publisher)
-        swapped = self._bring_tree_up_to_date(catalog, builder, covers, priorities)
+        swapped = self._bring_tree_up_to_date(catalog, builder, covers, priorities())
         scanner = Scanner(publisher, pool, self._clock, settings.scan.mass_delete_guard, cache.keep_scanned)
-        monitor = self._monitor(states)
-        service = ScanService(states, scanner, publisher, monitor, self._clock)
+
+        def serve_from_the_best() -> None:
+            rerank(catalog, builder, priorities(), look, covers)
+
+        service = ScanService(states, scanner, publisher, monitor, serve_from_the_best, self._clock)
         if swapped:
             service.drop_old_tree_later()
         backend = KeeperBackend(
@@ -135,6 +140,8 @@ class Keeper:
         """Tell the mount; what happened while an origin was away is found by a listing once it is back."""
         self._link.send(HealthReport(monitor.health()))
         service = self._service
+        if service is not None:
+            service.request_rerank()
         if service is not None and after is Health.HEALTHY and not service.is_scanning(origin_id):
             service.request(Request(origin_id))
 
@@ -248,6 +255,15 @@ class Keeper:
         with WriteTransaction(catalog) as tx:
             tx.set_fingerprint(builder.fingerprint())
         return False
+
+
+def _priorities(states: Sequence[OriginState], monitor: HealthMonitor) -> dict[int, int]:
+    """The priority of each origin by its number; one that is unhealthy serves only what no other has."""
+    return {
+        state.number: state.settings.priority
+        + (UNHEALTHY_PENALTY if monitor.verdict(state.id).health is Health.UNHEALTHY else 0)
+        for state in states
+    }
 
 
 def main(descriptor: int) -> int:

@@ -14,8 +14,9 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from musicfs.config.mounts import Mount, parse_mountinfo, read_mountinfo
 from musicfs.errors import UnreachableError
-from musicfs.origins.filesystems import Mount, filesystem_identity, parse_mountinfo, read_mountinfo
+from musicfs.origins.filesystems import filesystem_identity
 from musicfs.origins.oserrors import is_absent, origin_error, printable
 
 ROOT = ""

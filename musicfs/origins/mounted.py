@@ -21,12 +21,12 @@ from typing import TypeVar
 import msgspec
 
 from musicfs.clock import Clock, SystemClock
+from musicfs.config.mounts import Mount, find_network_mount
 from musicfs.config.settings import OriginSettings
 from musicfs.errors import ConfigError, UnreachableError
 from musicfs.model import Entry
 from musicfs.origins import local
 from musicfs.origins.contract import Caps, Folder, RangeCost
-from musicfs.origins.filesystems import Mount, find_network_mount
 from musicfs.origins.mounted_link import (
     Answer,
     Call,

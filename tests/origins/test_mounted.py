@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from musicfs.config.mounts import is_network_filesystem
 from musicfs.config.settings import Settings
 from musicfs.daemon.opening import enabled_origins
 from musicfs.errors import ConfigError, OriginError, UnreachableError
 from musicfs.origins.compose import REMOTE_MANNERS, compose
 from musicfs.origins.contract import Anchored, LocalPaths, Origin, RangeCost, Watchable
-from musicfs.origins.filesystems import is_network_filesystem
 from musicfs.origins.local import LocalOrigin
 from musicfs.origins.mounted import LEFT_BEHIND_MAX, MountedOrigin
 from musicfs.origins.mounted_link import PART_BYTES
