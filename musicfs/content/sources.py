@@ -9,12 +9,13 @@ from typing import Protocol
 import msgspec
 
 from musicfs.clock import Clock, SystemClock
-from musicfs.content.cached import PROOF_AFTER_BYTES, CachedReader, Circumstances, NothingStored, Places, Stored
+from musicfs.content.cached import PROOF_AFTER_BYTES, CachedReader, Circumstances, NothingStored, Stored
 from musicfs.content.failover import FailoverReader
 from musicfs.content.fetch import Fetcher, Wanted
 from musicfs.content.keeping import Blocks, Keeping
 from musicfs.content.keys import Source, content_of
 from musicfs.content.origins import Access, ReadableOrigins
+from musicfs.content.patience import Places
 from musicfs.content.proof import Proofs
 from musicfs.content.ranking import Ranking
 from musicfs.content.readers import LocalReader, Reader, Waiting

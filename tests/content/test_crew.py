@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from musicfs.content.cached import Places
 from musicfs.content.crew import Crew
 from musicfs.content.keys import Source
+from musicfs.content.patience import Places
 from musicfs.content.sources import Manners, Sources
 from musicfs.errors import UnreachableError
 from musicfs.origins.memory import MemoryOrigin
