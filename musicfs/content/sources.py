@@ -9,12 +9,13 @@ from typing import Protocol
 import msgspec
 
 from musicfs.clock import Clock, SystemClock
-from musicfs.content.cached import PROOF_AFTER_BYTES, CachedReader, Circumstances, NothingStored, Places, Stored
+from musicfs.content.cached import PROOF_AFTER_BYTES, CachedReader, Circumstances, NothingStored, Stored
 from musicfs.content.failover import FailoverReader
 from musicfs.content.fetch import Fetcher, Wanted
 from musicfs.content.keeping import Blocks, Keeping
 from musicfs.content.keys import Source, content_of
 from musicfs.content.origins import Access, ReadableOrigins
+from musicfs.content.patience import Places
 from musicfs.content.proof import Proofs
 from musicfs.content.ranking import Ranking
 from musicfs.content.readers import LocalReader, Reader, Waiting
@@ -49,6 +50,7 @@ class Manners(msgspec.Struct, frozen=True):
     threads: int = 32  # that fetch
     memory_bytes: int = 48 << 20  # for what was just fetched
     places: int = 80  # handlers that may wait for origins at once
+    origins: int = 1  # that these are shared by
     timeout_s: float = 30.0  # for one read
     probable: bool = True  # sources that agree in size and probes may replace each other in the middle of a read
 
@@ -87,7 +89,7 @@ class Sources:
         )
         self.proofs = Proofs(origins, probable=manners.probable)
         self._circumstances = Circumstances(
-            self.fetcher, self.proofs, waiting, Places(manners.places), manners.timeout_s
+            self.fetcher, self.proofs, waiting, Places(manners.places, manners.origins), manners.timeout_s
         )
 
     def open(self, source: Source, start: int, size: int, others: tuple[Source, ...] = ()) -> Reader:

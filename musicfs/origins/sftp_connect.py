@@ -205,6 +205,12 @@ class _Attempt:
         connection = Connection(ssh)
         try:
             await connection.open_sessions(self._server, self._settings.timeout_s)
+        except asyncssh.ChannelOpenError as error:
+            is_lost = ssh.is_closed()  # a channel that is not opened because there is no line any more is not refused
+            connection.abort()
+            if is_lost:
+                raise asyncssh.ConnectionLost(error.reason) from error
+            raise
         except BaseException:
             connection.abort()
             raise
@@ -231,7 +237,7 @@ class _Attempt:
                 )
             case asyncssh.ConnectionLost() | ConnectionResetError() | BrokenPipeError():
                 return UnreachableError(
-                    f"{where} ended the connection before the login",
+                    f"{where} ended the connection before SFTP had begun",
                     remedy=f"look into its log; if it has a host key of a new type, compare and add it: {self._scan()}",
                 )
             case socket.gaierror():

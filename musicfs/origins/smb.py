@@ -120,7 +120,7 @@ def open_smb_origin(settings: OriginSettings, *, anchor: bytes, debounce_s: floa
 
 
 def _keep_quiet() -> None:
-    """What the library logs about a broken connection is raised as an error anyway: not on stderr if nobody asked for it."""
+    """What the library warns of, a broken connection, is raised as an error anyway: not in the log if nobody asked for it."""
     logger = logging.getLogger("smbprotocol")
-    if not logger.handlers:
-        logger.addHandler(logging.NullHandler())
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.CRITICAL)
