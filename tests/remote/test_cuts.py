@@ -34,8 +34,8 @@ def lines(servers: Servers) -> Iterator[Mapping[str, Line]]:
             found[kind] = line = stack.enter_context(servers.line(kind, "cuts", poll_interval_s=86400.0))
             for number in PLACES:
                 make_noise(line.root / kind / f"{number}.wav", SIZE_BYTES, seed * 10_000_000 + number)
-            for number in range(3):
-                make_noise(line.root / kind / f"again-{number}.wav", SIZE_BYTES, seed * 100 + 50_000_000 + number)
+            for number in range(2):
+                make_noise(line.root / kind / f"again-{number}.wav", SIZE_BYTES // 2, seed * 100 + 50_000_000 + number)
         servers.upload(found["s3"].root)
         yield found
 

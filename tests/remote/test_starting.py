@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,13 +27,14 @@ SETTINGS = (
     "[prefetch]\nnext_track = false\n"
 )
 WORDS = "cannot be read|no answer|left alone|read: |waits"
+ENDING_S = 10.0
 SMALL_BYTES = 900_000  # more than a scan has read and kept
 
 
 @contextlib.contextmanager
-def _lines(servers: Servers, folder: str, kinds: tuple[str, ...], delay_s: float = 0.0) -> Iterator[dict[str, Line]]:
+def _lines(servers: Servers, folder: str, kinds: tuple[str, ...], **changes: Any) -> Iterator[dict[str, Line]]:
     with contextlib.ExitStack() as stack:
-        yield {kind: stack.enter_context(servers.line(kind, folder, delay_s=delay_s)) for kind in kinds}
+        yield {kind: stack.enter_context(servers.line(kind, folder, **changes)) for kind in kinds}
 
 
 def _places(lines: Mapping[str, Line]) -> dict[str, Path | Place]:
@@ -41,7 +43,7 @@ def _places(lines: Mapping[str, Line]) -> dict[str, Path | Place]:
 
 def test_all_origins_down_at_the_start(servers: Servers, home: Path) -> None:
     """Two refuse, two say nothing: the tree is whole, what was read before is read again, the rest fails in time."""
-    with _lines(servers, "down", KINDS) as lines:
+    with _lines(servers, "down", KINDS, timeout_s=1.0) as lines:
         for seed, (kind, line) in enumerate(lines.items()):
             for number, name in enumerate(("kept", "other")):
                 make_noise(line.root / kind / f"{name}.wav", SMALL_BYTES, seed * 10 + number)
@@ -69,6 +71,8 @@ def test_all_origins_down_at_the_start(servers: Servers, home: Path) -> None:
                     assert error == errno.EIO
             wait_for("all are unhealthy", lambda: _health(again) == {"unhealthy"}, 15)
             assert count_entries(again.point) == entries
+            for kind in KINDS:
+                assert again.command("origin", "health", kind).returncode == 1, kind
             for line in lines.values():
                 line.proxy.resume()
             wait_for("all are healthy", lambda: _health(again) == {"healthy"}, 15)
@@ -79,6 +83,25 @@ def test_all_origins_down_at_the_start(servers: Servers, home: Path) -> None:
             again._abandon()
             raise
         again.close()
+
+
+def test_the_end_does_not_wait_for_origins_that_hang(servers: Servers, home: Path) -> None:
+    with _lines(servers, "hanging", KINDS) as lines:
+        for seed, (kind, line) in enumerate(lines.items()):
+            make_noise(line.root / kind / "other.wav", SMALL_BYTES, seed)
+        servers.upload(lines["s3"].root)
+        mounted = mount(_places(lines), home, SETTINGS)
+        mounted.allow_log(WORDS)
+        for line in lines.values():
+            line.proxy.stall()
+        with ThreadPoolExecutor(len(lines)) as pool:
+            reads = [pool.submit(_fail_in_time, mounted.point, kind) for kind in lines]
+            wait_for("reads that hang", lambda: mounted.status().get("open_file_handles", 0) >= len(lines), 10)
+            begun = time.monotonic()
+            mounted.close()
+            assert time.monotonic() - begun < ENDING_S
+            for read in reads:
+                assert read.result(10) in {errno.EIO, errno.ENOTCONN, errno.ECONNABORTED}
 
 
 def _fail_in_time(point: Path, kind: str) -> int | None:
