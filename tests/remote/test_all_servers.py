@@ -14,7 +14,9 @@ import pytest
 from musicfs.testing.library import make_library
 from tests.faults.living import digest, tree
 from tests.mounting import Mounted, Place, mount
+from tests.players.programs import run
 from tests.remote.lines import KINDS, Line, Servers
+from tests.remote.noise import count_entries
 
 AUDIO_SUFFIXES = frozenset({".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".m4b", ".aac", ".wav", ".aiff"})
 
@@ -58,6 +60,14 @@ def world(servers: Servers, sample_library: Path, tmp_path_factory: pytest.TempP
         mounted = mount({**places, "local": roots["local"]}, base / "home")
         yield World(mounted, lines)
         mounted.close()
+
+
+def test_a_recursive_listing_is_complete(world: World) -> None:
+    listed = run("ls", "-R", "-A", "-1", world.mounted.point).splitlines()
+    names = [line for line in listed if line and not line.endswith(":")]
+    assert len(names) == count_entries(world.mounted.point)
+    originals = {origin.name for origin in tree(world.mounted).values() if origin.suffix in AUDIO_SUFFIXES}
+    assert sum(Path(name).suffix in AUDIO_SUFFIXES for name in names) >= len(originals)
 
 
 def test_every_file_is_its_original(world: World) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,18 +17,18 @@ from tests.faults.living import wait_for
 from tests.mounting import Mounted, Place, mount
 from tests.remote.lines import KINDS, Line, Servers
 from tests.remote.noise import FOLDERS, count_entries, make_noise
-from tests.remote.watching import Answer, Walker, check_answers, read_pieces, read_timed
+from tests.remote.watching import PIECE_BYTES, Answer, Walker, check_answers, read_pieces, read_timed
 
 READ_TIMEOUT_S = 2.0
 DEADLINE_S = READ_TIMEOUT_S + 1.0
 UNAFFECTED_S = 1.0
 BACK_S = 5.0  # until reads succeed again: an origin that failed would be left alone for ten
 LARGE_BYTES = 6_000_000
-SMALL_BYTES = 300_000
-CROWD = 24
+SMALL_BYTES = 900_000  # more than a scan has read and kept
+CROWD = 16
 PAIRS = (("sftp", "smb"), ("nfs", "s3"))
 FRESH = tuple(f"{which}-{'-'.join(pair)}" for pair in PAIRS for which in ("first", "second"))  # read once each
-RATE = 3_000_000  # bytes a second: a large file takes long enough for something to happen in the middle
+RATE = 8_000_000  # bytes a second: a large file takes long enough for something to happen in the middle
 SETTINGS = (
     f"{FOLDERS}[cache]\nread_timeout_s = {READ_TIMEOUT_S}\n[health]\ncheck_interval_secs = 1\ntimeout_ms = 500\n"
     "[prefetch]\nnext_track = false\n"
@@ -61,7 +62,7 @@ def world(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         lines = {kind: stack.enter_context(servers.line(kind, "outages", bytes_per_s=RATE)) for kind in KINDS}
         roots = {kind: line.root for kind, line in lines.items()} | {"local": base / "local"}
         for seed, (kind, root) in enumerate(roots.items()):
-            for number, name in enumerate(("killed", "stalled")):
+            for number, name in enumerate(("killed", "stalled", "back")):
                 make_noise(root / kind / f"{name}.wav", LARGE_BYTES, seed * 100 + number)
             for number, name in enumerate((*FRESH, *(f"many-{index}" for index in range(CROWD)))):
                 make_noise(root / kind / f"{name}.wav", SMALL_BYTES, seed * 100 + 50 + number)
@@ -93,25 +94,30 @@ def opened(path: Path) -> Iterator[int]:
 
 
 def _comes_back(descriptor: int, wanted: bytes) -> float:
-    """Wait until the whole file can be read through the old handle, and by a new one; how long it took until it could."""
+    """Wait until the whole file can be read through the old handle; how long it took until it could."""
     begun = time.monotonic()
-    wait_for("reads succeed again", lambda: not read_timed(descriptor, len(wanted) - 1000, 1000).error, 30)
-    took_s = time.monotonic() - begun
-    check_answers(read_pieces(descriptor, 0, len(wanted)), wanted, DEADLINE_S, frozenset())
-    return took_s
+    answers = wait_for("reads succeed again", partial(_read_whole, descriptor, len(wanted)), 30)
+    check_answers(answers, wanted, DEADLINE_S, frozenset())
+    return time.monotonic() - begun
+
+
+def _read_whole(descriptor: int, size: int) -> list[Answer]:
+    """All pieces of a file; none if one of them failed."""
+    answers = read_pieces(descriptor, 0, size)
+    return [] if any(answer.error for answer in answers) else answers
 
 
 class Reader(threading.Thread):
     """Reads one file, piece by piece, and keeps the answers."""
 
-    def __init__(self, path: Path, size: int) -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__(name=f"reader of {path.name}", daemon=True)
-        self._path, self._size = path, size
+        self._path = path
         self.answers: list[Answer] = []
 
     def run(self) -> None:
         with opened(self._path) as descriptor:
-            self.answers = read_pieces(descriptor, 0, self._size)
+            self.answers = read_pieces(descriptor, 0, os.fstat(descriptor).st_size)
 
 
 def test_all_servers_are_killed_in_the_middle_of_reads(world: World) -> None:
@@ -121,7 +127,7 @@ def test_all_servers_are_killed_in_the_middle_of_reads(world: World) -> None:
         wanted = {kind: world.original(kind, "killed.wav") for kind in KINDS}
         for kind, descriptor in descriptors.items():
             check_answers(read_pieces(descriptor, 0, 1 << 19), wanted[kind], DEADLINE_S, frozenset())
-        readers = [Reader(world.path(kind, "killed.wav"), len(wanted[kind])) for kind in KINDS]
+        readers = [Reader(world.path(kind, "killed.wav")) for kind in KINDS]
         for kind in KINDS:
             world.lines[kind].server.kill()
         try:
@@ -144,6 +150,23 @@ def test_all_servers_are_killed_in_the_middle_of_reads(world: World) -> None:
             assert world.path(kind, "killed.wav").read_bytes() == wanted[kind]
 
 
+def test_an_origin_that_is_back_is_read_at_once(world: World) -> None:
+    """After failures it is left alone for ten seconds, but not when it is known to be back before."""
+    kind, proxy = "sftp", world.lines["sftp"].proxy
+    path, wanted = world.path(kind, "back.wav"), world.original(kind, "back.wav")
+    # Far apart, and each once: what was lost just now is not asked for again.
+    places = iter(range(1 << 20, len(wanted), 4 * PIECE_BYTES))
+    with opened(path) as descriptor:
+        proxy.refuse()
+        proxy.cut()
+        try:
+            wait_for("it is noticed", lambda: world.health(kind) != "healthy", 10)
+            wait_for("it is left alone", lambda: read_timed(descriptor, next(places)).took_s < 0.1, 20)
+        finally:
+            proxy.resume()
+        assert _comes_back(descriptor, wanted) <= BACK_S
+
+
 def _check_others(world: World, stalled: Sequence[str], name: str) -> None:
     """Every other origin answers quickly, with what nobody has read before."""
     for other in world.roots:
@@ -159,11 +182,11 @@ def test_stalled_in_the_middle_of_a_read(kinds: tuple[str, ...], world: World) -
     """One listens to a large file, and a media server looks at many others, when two servers stop to answer."""
     wanted = {kind: world.original(kind, "stalled.wav") for kind in kinds}
     crowd = {
-        (kind, f"many-{number}.wav"): Reader(world.path(kind, f"many-{number}.wav"), SMALL_BYTES)
+        (kind, f"many-{number}.wav"): Reader(world.path(kind, f"many-{number}.wav"))
         for kind in kinds
         for number in range(CROWD)
     }
-    listeners = {(kind, "stalled.wav"): Reader(world.path(kind, "stalled.wav"), LARGE_BYTES) for kind in kinds}
+    listeners = {(kind, "stalled.wav"): Reader(world.path(kind, "stalled.wav")) for kind in kinds}
     with contextlib.ExitStack() as stack:
         descriptors = {kind: stack.enter_context(opened(world.path(kind, "stalled.wav"))) for kind in kinds}
         for kind, descriptor in descriptors.items():
