@@ -16,7 +16,7 @@ from musicfs.clock import Clock
 from musicfs.content.chunker import Chunker
 from musicfs.errors import DiskFullError, MusicFSError, StoreError
 from musicfs.store.chunks import ChunkStore
-from musicfs.store.chunks_schema import Content, StoreStats
+from musicfs.store.chunks_schema import Adopted, Content, StoreStats
 from musicfs.store.chunks_tables import confirm_chunks
 from musicfs.store.chunks_upkeep import ChunkUpkeep
 
@@ -103,6 +103,10 @@ class Upkeep:
     def contents(self) -> Iterator[Content]:
         """Every content of which something is stored, on the calling thread. Raises StoreError."""
         return self._upkeep.contents()
+
+    def adopted(self) -> list[Adopted]:
+        """Contents that are to be compared with their origins, on the calling thread. Raises StoreError."""
+        return self._upkeep.adopted()
 
     def begin(self, task: Callable[[ChunkUpkeep], T]) -> Task[T]:
         """Have ``task`` run on the thread, before everything else that waits. Does not block."""

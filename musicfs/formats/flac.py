@@ -12,7 +12,8 @@ from musicfs.model import Facts, Layout, Picture, Technical
 
 STREAMINFO_BYTES = 34
 _STREAMINFO, _COMMENT, _PICTURE, _INVALID = 0, 4, 6, 127
-_PICTURE_HEADER_BYTES = 4096
+_PICTURE_HEADER_BYTES = (256, 4096)  # a long description is rare, and every byte of the first look may cost something
+_MAGIC_BYTES = 12  # of the image, which say what it is
 _ID3V1_BYTES = 128
 
 
@@ -111,9 +112,15 @@ def read_block_comments(view: View, start: int, tags: TagSet, pictures: list[Pic
 
 def _note_picture(view: View, start: int, pictures: list[Picture]) -> int:
     """Note where the picture of the block at ``start`` lies; return its end, 0 when it makes no sense."""
-    try:
-        header = PictureHeader(view.read_some(start, start + _PICTURE_HEADER_BYTES))
-    except MALFORMED:
+    header = None
+    for size in _PICTURE_HEADER_BYTES:
+        try:
+            header = PictureHeader(view.read_some(start, start + size))
+        except MALFORMED:
+            continue
+        if header.data_start + _MAGIC_BYTES <= size:
+            break
+    if header is None:
         return 0
     image_start = start + header.data_start
     image_stop = image_start + header.data_bytes

@@ -299,6 +299,15 @@ class WriteTransaction:
         raw = self.txn.get(U64.pack(object_id) + bytes((view,)), db=self.tables.places)
         return 0 if raw is None else U64.unpack(raw)[0]
 
+    def note_content(self, object_id: int) -> None:
+        """Have the kernel forget the bytes of an object, wherever it or a part of it (its cover) appears."""
+        for raw in [self.place(object_id, view) for view in range(256)]:
+            node = self.node(raw) if raw else None
+            for _, inode, _ in self.entries_of(node.parent) if node is not None else ():
+                beside = self.node(inode)
+                if beside is not None and beside.kind == NodeKind.OBJECT and beside.ref == object_id:
+                    self.note(ChangeOp.CONTENT, 0, b"", inode)
+
     def set_place(self, object_id: int, view: int, inode: int) -> None:
         """Note where an object appears; 0 forgets it."""
         key = U64.pack(object_id) + bytes((view,))
