@@ -70,7 +70,7 @@ def _walk_blocks(view: View, position: int, tags: TagSet, pictures: list[Picture
             raise FormatError(f"no metadata block can be of the kind found at byte {position}")
         end = 0
         if kind == _COMMENT:
-            end = read_block_comments(view, start, tags, pictures)
+            end = read_block_comments(view, start, tags, pictures, stop - start)
         elif kind == _PICTURE:
             end = _note_picture(view, start, pictures)
         # Some programs write a length too small for the comments (their reader does not look at it), and no length fits a
@@ -95,7 +95,9 @@ def _continues(view: View, position: int, *, last: bool) -> bool:
     return _STREAMINFO < head[0] & 0x7F <= _PICTURE and position + 4 + int.from_bytes(head[1:]) <= view.size
 
 
-def read_block_comments(view: View, start: int, tags: TagSet, pictures: list[Picture]) -> int:
+def read_block_comments(
+    view: View, start: int, tags: TagSet, pictures: list[Picture], expected_bytes: int = 1 << 24
+) -> int:
     """Read the comments at ``start`` as far as they can be read; return their end, 0 when they are damaged."""
 
     def on_picture(picture_start: int, picture_stop: int, prefix: bytes) -> None:
@@ -104,7 +106,7 @@ def read_block_comments(view: View, start: int, tags: TagSet, pictures: list[Pic
             pictures.append(picture)
 
     try:
-        end = read_comments(view, start, tags, on_picture)
+        end = read_comments(view, start, tags, on_picture, expected_bytes)
     except MALFORMED:
         return 0
     return end if end <= view.size else 0
