@@ -66,9 +66,7 @@ class Flight:
         self.urgent = urgent
         self.data: bytes = b""
         self.error: MusicFSError | None = None
-        self.is_patched = (
-            False  # put together with what was stored, which may turn out to be wrong and go: not for memory
-        )
+        self.is_patched = False  # put together with what was stored, which may turn out to be wrong and go
         self._done = threading.Event()
 
     @classmethod
@@ -130,7 +128,7 @@ class Fetcher:
         self._limit = threads
         self._equal = equal
         self._ranking = ranking
-        self.recent = RecentBlocks(memory_bytes)
+        self.recent = RecentBlocks(memory_bytes, clock)
         self._lock = threading.Condition()
         self._urgent: deque[Flight] = deque()
         self._ahead: deque[Flight] = deque()
@@ -264,8 +262,9 @@ class Fetcher:
             (flight.first + index, data[start : start + BLOCK_BYTES])
             for index, start in enumerate(range(0, len(data), BLOCK_BYTES))
         ]
-        for number, block in blocks if not flight.is_patched else ():
-            self.recent.put((key, number), block)
+        put = self.recent.put_briefly if flight.is_patched else self.recent.put
+        for number, block in blocks:
+            put((key, number), block)
         with self._lock:
             for number in range(flight.first, flight.last):
                 self._in_air.pop((key, number), None)

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _ROUND_S = 5.0
-_RECUT_SECONDS = 0.5  # then eviction has its turn
+_RECUT_SECONDS = 0.5  # then eviction has its turn, also between tasks
 _CONFIRM_AFTER_S = 60.0
 _PAUSE_S = 30.0  # after a full disk
 
@@ -159,9 +159,9 @@ class Upkeep:
             self._complete.extend(found)
 
     def _round(self) -> None:
-        while self._tasks:
-            self._tasks.popleft().run(self._upkeep)
         until = self._clock.monotonic() + _RECUT_SECONDS
+        while self._tasks and self._clock.monotonic() < until:
+            self._tasks.popleft().run(self._upkeep)
         while self._complete and self._clock.monotonic() < until and not self._tasks:
             self._upkeep.recut(self._complete.popleft(), self._cut)
         self._store.discard_bad()
