@@ -40,6 +40,7 @@ Keep = Callable[[str, Entry, int, bytes], None]
 _THREADS_MAX = 32
 _FILES_A_THREAD = 4  # submitted files that keep a thread busy while the next folder is listed
 _FAILURES_MAX = 50  # files in a row that cannot be read though the origin answers: something is wrong with all of them
+_CHANGED_REQUESTS_MAX = 12  # for the tags of a file that is read frugally
 _END_S = 0.5
 
 
@@ -232,7 +233,10 @@ class RemoteReading:
         except NeedRange as need:
             self._fetch_more(file, need)
         except FormatError as error:
-            self._answer(file, ReadResult(reason=printable(error)))
+            if file.revision is not None:
+                self._begin_anew(file)
+            else:
+                self._answer(file, ReadResult(reason=printable(error)))
         except Exception as error:  # a mistake in a parser costs the file that shows it, as it does in a worker
             log.warning("reading the tags of %r failed: %r; the file is served unread", file.learned.entry.path, error)
             self._answer(file, ReadResult(reason=f"the tag reader failed: {error!r}"))
@@ -253,7 +257,17 @@ class RemoteReading:
             file.revision.adopt(file.source)
         self._answer(file, ReadResult(facts=file.facts))
 
+    def _begin_anew(self, file: _File) -> None:
+        """What is not understood from little is read as if it were new: frugality must not cost a file its tags."""
+        entry = file.learned.entry
+        file.revision, file.source = None, HeadTail(entry.size)
+        file.requests = file.fetched_bytes = file.last_stop = 0
+        self._fetch_all(file, plan_first(entry.path, entry.size))
+
     def _fetch_more(self, file: _File, need: NeedRange) -> None:
+        if file.revision is not None and file.requests >= _CHANGED_REQUESTS_MAX:
+            self._begin_anew(file)
+            return
         if file.requests >= REQUESTS_MAX:
             self._answer(file, ReadResult(reason="its tags lie in too many places"))
             return

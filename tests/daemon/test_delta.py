@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import mutagen
 import pytest
 
 from musicfs.clock import SystemClock
@@ -25,6 +26,7 @@ from musicfs.origins.wrappers.wrapper import Operation, Wrapper
 from musicfs.store.chunks_schema import BLOCK_BYTES, Content
 from musicfs.store.schema import ChangeOp
 from musicfs.store.transaction import WriteTransaction
+from musicfs.testing.audio import make_audio
 from musicfs.testing.faults import FaultyOrigin
 from tests.formats.building import flac_block, picture_block, vorbis_comments
 from tests.library.collection import Collection
@@ -61,8 +63,9 @@ class Counting(Wrapper):
 class Library:
     """One origin, its catalog, a content store, and a scanner that adopts."""
 
-    def __init__(self, folder: Path, mode: Mode = "auto") -> None:
-        self.memory = MemoryOrigin("memory", {PATH: flac("Before")}, caps=CAPS_OF_SIZE_AND_TIME)
+    def __init__(self, folder: Path, mode: Mode = "auto", path: str = PATH, data: bytes = b"") -> None:
+        self.path = path
+        self.memory = MemoryOrigin("memory", {path: data or flac("Before")}, caps=CAPS_OF_SIZE_AND_TIME)
         self.collection = Collection(folder / "catalog", self.memory)
         self.world = World(folder / "chunks")
         self.upkeep = Upkeep(self.world.store, 1 << 30, 1 << 28, frozenset, SystemClock())
@@ -80,14 +83,14 @@ class Library:
         return counting.read_bytes
 
     def content(self) -> Content:
-        entry = self.memory.stat(PATH)
+        entry = self.memory.stat(self.path)
         assert entry is not None
-        return content_of(Source("memory", PATH, entry.version, entry.size), stable_version=False)
+        return content_of(Source("memory", self.path, entry.version, entry.size), stable_version=False)
 
     def data(self) -> bytes:
-        entry = self.memory.stat(PATH)
+        entry = self.memory.stat(self.path)
         assert entry is not None
-        return self.memory.read(PATH, 0, entry.size, "")
+        return self.memory.read(self.path, 0, entry.size, "")
 
     def store(self, *numbers: int) -> Content:
         """Have the file's content stored, or some blocks of it."""
@@ -173,6 +176,26 @@ def test_a_flac_without_md5_is_compared_if_that_is_asked_for(tmp_path: Path) -> 
         assert library.delta.saved_bytes >= expected
         assert bool(library.missing()) == (mode == "auto")
         library.close()
+
+
+@pytest.mark.parametrize("suffix", ["flac", "mp3", "ogg", "opus", "m4a"])
+@pytest.mark.parametrize("title", ["B", "A much longer title" * 2000])
+def test_real_files_of_other_formats_if_that_is_asked_for(tmp_path: Path, suffix: str, title: str) -> None:
+    """Whatever is adopted is right. An Ogg whose pages are numbered anew has nothing to adopt."""
+    file = make_audio(tmp_path / f"1.{suffix}", seconds=20, tags={"title": "A", "album": "A"}, seed=1)
+    library = Library(tmp_path, "probe", f"A/1.{suffix}", file.read_bytes())
+    library.store()
+    tagged = mutagen.File(file, easy=True)
+    tagged["title"] = title
+    tagged.save()
+    library.memory.put(library.path, file.read_bytes())
+    read_bytes = library.scan(library.memory)
+    assert library.title == ("B." + suffix if len(title) == 1 else library.title)
+    size, missing = len(library.data()), sum(stop - start for start, stop in library.missing())
+    if suffix not in ("ogg", "opus") or len(title) == 1:
+        assert library.delta.saved_bytes > size // 2
+        assert read_bytes + missing < 30_000 + 2 * len(title)
+    library.close()
 
 
 def test_other_audio_with_the_same_streaminfo_is_noticed(library: Library) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
 import random
 import shutil
@@ -11,7 +9,6 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 from mutagen.id3 import ID3, TIT2
@@ -156,7 +153,7 @@ def test_tags_that_move_the_audio_beside_a_reader_of_the_old_version(far: Callab
             lambda path: run("metaflac", f"--set-tag=LYRICS={lyrics}", "--set-tag=TITLE=After", str(path))
         )
         os.posix_fadvise(reader.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        assert digest_of(reader) == digest_of(io.BytesIO(old)), "an open file is the version that was opened"
+        assert reader.readall() == old, "an open file is the version that was opened"
     assert there.file.stat().st_size > size
     print(f"beyond padding: {moved} of {size} bytes")
     assert moved <= size // 100
@@ -176,10 +173,6 @@ def test_a_cover_that_stays_is_not_fetched_again(far: Callable[..., Far], large_
     print(f"with a cover: {moved} of {covered.stat().st_size} bytes")
     assert moved <= 2 * WITHIN_PADDING_BYTES
     assert virtual_of(there.mounted, there.file).with_name("cover.jpg").read_bytes() == cover.read_bytes()
-
-
-def digest_of(stream: BinaryIO) -> str:
-    return hashlib.file_digest(stream, "blake2b").hexdigest()
 
 
 def test_an_mp3_is_compared_if_that_is_asked_for(far: Callable[..., Far], large_mp3: Path) -> None:
