@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from musicfs.content.fetch import Fetcher, Gaps, Stored, Wanted
+from musicfs.content.patience import LostBlocks, Places
 from musicfs.content.proof import Proofs
 from musicfs.content.readahead import ReadAhead
 from musicfs.errors import UnreachableError
@@ -34,20 +35,6 @@ class NothingStored:
         return ((start, stop),)
 
 
-class Places:
-    """How many handlers may wait for origins at once: the others must go on answering."""
-
-    def __init__(self, count: int) -> None:
-        self._free = threading.BoundedSemaphore(max(count, 1))
-
-    def __enter__(self) -> None:
-        if not self._free.acquire(blocking=False):
-            raise UnreachableError("too many reads wait for origins that do not answer")
-
-    def __exit__(self, *_: object) -> None:
-        self._free.release()
-
-
 class Circumstances:
     """What all cached readers share: what fetches, what knows equal sources, how to wait and how long, a buffer a thread."""
 
@@ -56,6 +43,7 @@ class Circumstances:
         self.proofs = proofs
         self.waiting = waiting
         self.places = places
+        self.lost = LostBlocks()
         self.timeout_s = timeout_s
         self.hits = 0
         self.misses = 0
@@ -68,7 +56,7 @@ class Circumstances:
         active = self._reading_ahead
         active[reader] = now
         if len(active) > 1:
-            self._reading_ahead = active = {one: at for one, at in active.items() if now - at < _ACTIVE_S}
+            self._reading_ahead = active = {one: at for one, at in tuple(active.items()) if now - at < _ACTIVE_S}
         return max(self.fetcher.recent.limit_bytes // 2 // len(active), BLOCK_BYTES)
 
     def buffer(self, size: int) -> memoryview:
@@ -118,15 +106,21 @@ class CachedReader:
             self._fetch(view, begin, gaps, absent)
 
     def _fetch(self, view: memoryview, begin: int, gaps: Gaps, absent: Sequence[int]) -> None:
-        fetcher = self._with.fetcher
+        keys = [(self._wanted.content.key, number) for number in absent]
+        self._with.lost.check(keys)
+        fetcher, begun = self._with.fetcher, time.monotonic()
         flights = [
             flight for first, last in _runs(absent) for flight in fetcher.begin(self._wanted, first, last, urgent=True)
         ]
         if absent[0] == 0:
             self._ask_for_tail()
-        deadline = time.monotonic() + self._with.timeout_s
-        with self._with.places, self._with.waiting():
-            landed = [(flight.start, flight.wait(deadline - time.monotonic())) for flight in flights]
+        deadline = begun + self._with.timeout_s
+        try:
+            with self._with.places.one(self._wanted.source.origin_id), self._with.waiting():
+                landed = [(flight.start, flight.wait(deadline - time.monotonic())) for flight in flights]
+        except UnreachableError as error:
+            self._with.lost.note(keys, begun, error)
+            raise
         for position, data in landed:
             for start, stop in gaps:
                 _copy(data, position, view, begin, start, stop)

@@ -1,23 +1,23 @@
 """Fetching: every byte that is not here comes through one :class:`Fetcher`, once, however many wait for it.
 
 A *flight* is one range of blocks on its way. Who wants a block that is in the air waits for that flight and shares its end,
-good or bad; nobody asks an origin twice at the same time. Flights are carried by a bounded pool of threads: what somebody
-waits for goes first, what is fetched ahead goes when there is nothing more urgent.
+good or bad; nobody asks an origin twice at the same time. Every origin's flights are carried by a bounded crew of their own:
+what somebody waits for goes first, what is fetched ahead goes when there is nothing more urgent.
 
-Threads: the pool's; callers block in :meth:`Flight.wait` only. No lock is held across a call to an origin.
+Threads: the crews'; callers block in :meth:`Flight.wait` only. No lock is held across a call to an origin.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
 
 from musicfs.clock import Clock
+from musicfs.content.crew import Crew
 from musicfs.content.keys import Source
 from musicfs.content.origins import ReadableOrigins
 from musicfs.content.ranking import Ranking
@@ -31,7 +31,7 @@ Gaps = Sequence[tuple[int, int]]
 
 _FLIGHT_BLOCKS = 8  # 1 MiB: large enough for any protocol, small enough that several share a line
 _GAPS_MAX = 4  # of a flight, each a request
-_AHEAD_WAITING = 256  # flights nobody waits for; more are not begun
+_AHEAD_WAITING = 256  # flights of one origin that nobody waits for; more are not begun
 
 
 class Stored(Protocol):
@@ -118,8 +118,8 @@ class Fetcher:
     ) -> None:
         """``keep`` takes blocks that have arrived and must not block; ``equal`` names the sources of a content's bytes, and
         ``ranking`` says which to ask first, and learns how quick they are. ``stored`` is what there is of a content already:
-        where it has most of a flight's bytes, only the others are fetched. At most ``threads`` carry flights; they start when
-        they are needed.
+        where it has most of a flight's bytes, only the others are fetched. At most ``threads`` carry the flights of one
+        origin; they start when they are needed.
         """
         self._stored = stored
         self._origins = origins
@@ -129,12 +129,9 @@ class Fetcher:
         self._equal = equal
         self._ranking = ranking
         self.recent = RecentBlocks(memory_bytes, clock)
-        self._lock = threading.Condition()
-        self._urgent: deque[Flight] = deque()
-        self._ahead: deque[Flight] = deque()
+        self._lock = threading.Lock()
+        self._crews: dict[str, Crew[Flight]] = {}
         self._in_air: dict[tuple[bytes, int], Flight] = {}
-        self._threads: list[threading.Thread] = []
-        self._idle = 0
         self._closed = False
         self.fetched_bytes = 0
 
@@ -148,6 +145,7 @@ class Fetcher:
         with self._lock:
             if self._closed:
                 raise UnreachableError("the mount is ending")
+            crew = self._crew(wanted.source.origin_id)
             number = first
             while number < last:
                 flight = self._in_air.get((key, number))
@@ -164,56 +162,43 @@ class Fetcher:
                 end = number + 1
                 while end < min(last, number + _FLIGHT_BLOCKS) and not self._is_here(key, end):
                     end += 1
-                if not urgent and len(self._ahead) >= _AHEAD_WAITING:
+                if not urgent and crew.waiting_ahead >= _AHEAD_WAITING:
                     break
-                flights.append(self._launch(Flight(wanted, number, end, urgent=urgent)))
+                flights.append(self._launch(crew, Flight(wanted, number, end, urgent=urgent)))
                 number = end
         return flights
 
     def _is_here(self, key: bytes, number: int) -> bool:
         return (key, number) in self._in_air or (key, number) in self.recent
 
-    def _launch(self, flight: Flight) -> Flight:
+    def _crew(self, origin_id: str) -> Crew[Flight]:
+        crew = self._crews.get(origin_id)
+        if crew is None:
+            crew = self._crews[origin_id] = Crew(origin_id, self._limit, self._fly)
+        return crew
+
+    def _launch(self, crew: Crew[Flight], flight: Flight) -> Flight:
         for number in range(flight.first, flight.last):
             self._in_air[flight.wanted.content.key, number] = flight
-        (self._urgent if flight.urgent else self._ahead).append(flight)
-        if self._idle:
-            self._lock.notify()
-        elif len(self._threads) < self._limit:
-            thread = threading.Thread(target=self._work, name=f"fetch-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        crew.add(flight, urgent=flight.urgent)
         return flight
 
     def _hasten(self, flight: Flight, *, urgent: bool) -> None:
         """Somebody waits now for what was fetched ahead."""
         if urgent and not flight.urgent:
             flight.urgent = True
-            try:
-                self._ahead.remove(flight)
-            except ValueError:
-                return  # it is being carried already
-            self._urgent.append(flight)
+            self._crew(flight.wanted.source.origin_id).hasten(flight)
 
-    def _work(self) -> None:
-        while True:
-            with self._lock:
-                while not (self._urgent or self._ahead or self._closed):
-                    self._idle += 1
-                    self._lock.wait(60.0)
-                    self._idle -= 1
-                if self._closed:
-                    return
-                flight = (self._urgent or self._ahead).popleft()
-            try:
-                data = self._carry(flight)
-            except MusicFSError as error:
-                self._finish(flight, b"", error)
-            except Exception as error:  # the flight's passengers must learn of it, and the thread has others to carry
-                log.exception("fetching %r failed", flight.wanted.source.path)
-                self._finish(flight, b"", OriginError(f"fetching failed: {type(error).__name__}"))
-            else:
-                self._finish(flight, data, None)
+    def _fly(self, flight: Flight) -> None:
+        try:
+            data = self._carry(flight)
+        except MusicFSError as error:
+            self._finish(flight, b"", error)
+        except Exception as error:  # the flight's passengers must learn of it, and the thread has others to carry
+            log.exception("fetching %r failed", flight.wanted.source.path)
+            self._finish(flight, b"", OriginError(f"fetching failed: {type(error).__name__}"))
+        else:
+            self._finish(flight, data, None)
 
     def _carry(self, flight: Flight) -> bytes:
         """The flight's bytes: from origins, but where only gaps between what is stored lack, those gaps."""
@@ -281,13 +266,12 @@ class Fetcher:
         """Let no more flights begin, and end those that nobody carries yet; threads end with the call they are in."""
         with self._lock:
             self._closed = True
-            waiting = [*self._urgent, *self._ahead]
-            self._urgent.clear()
-            self._ahead.clear()
+            crews = list(self._crews.values())
             flights = set(self._in_air.values())
             self._in_air.clear()
-            self._lock.notify_all()
-        for flight in {*waiting, *flights}:
+        for crew in crews:
+            crew.close()
+        for flight in flights:
             flight.land(b"", UnreachableError("the mount is ending"))
 
 

@@ -60,6 +60,13 @@ class RecentBlocks:
             self._size_bytes -= len(dropped)
             self._until.pop(gone, None)
 
+    def forget(self, content_key: bytes, block_count: int) -> None:
+        """Drop the blocks of one content."""
+        with self._lock:
+            for number in range(block_count):
+                dropped = self._blocks.pop((content_key, number), b"")
+                self._size_bytes -= len(dropped)
+
     @property
     def size_bytes(self) -> int:
         """What is held."""

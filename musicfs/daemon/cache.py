@@ -14,8 +14,10 @@ from musicfs.daemon.delta import DeltaSync
 from musicfs.daemon.delta_verify import DeltaVerification
 from musicfs.daemon.library_files import LibraryFiles
 from musicfs.daemon.opening import access_of, enabled_origins
+from musicfs.daemon.pins import Pins
 from musicfs.daemon.reading import Reading, content_limit_bytes, open_content_store
 from musicfs.daemon.upkeep import Upkeep
+from musicfs.events import EventBus
 from musicfs.library.reading import Revisions
 from musicfs.model import Entry
 from musicfs.origins.contract import Origin
@@ -27,7 +29,7 @@ from musicfs.store.state import State, prepare_state, state_path
 class Cache:
     """Built once a keeper; without a content store most of it does nothing."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, clock: Clock) -> None:
+    def __init__(self, settings: Settings, catalog: Catalog, clock: Clock, events: EventBus) -> None:
         """Opens the user's state and the content store, which the mount process has prepared. Raises StoreError."""
         self._settings = settings
         self._catalog = catalog
@@ -37,6 +39,8 @@ class Cache:
         prepare_state(path)
         self._state = State(path)
         self._store = open_content_store(settings, prepare=False)
+        self._files = LibraryFiles(catalog, self._access.get)
+        self._pins = Pins(self._files, self._state, clock)
         self._upkeep: Upkeep | None = None
         self._scanned: ScannedParts | None = None
         self._delta: DeltaSync | None = None
@@ -44,13 +48,13 @@ class Cache:
         limit_bytes = content_limit_bytes(settings)
         if self._store is not None:
             edges = int(settings.cache.edge_cache_gb * (1 << 30))
-            self._upkeep = Upkeep(self._store, limit_bytes, edges, self._pinned, clock)
+            self._upkeep = Upkeep(self._store, limit_bytes, edges, self._pins.keys, clock, events)
             self._scanned = ScannedParts(self._store)
             if settings.cache.delta != "off":
                 self._delta = DeltaSync(catalog, self._access.get, self._store, self._upkeep, settings.cache.delta)
         self.control = CacheControl(
-            LibraryFiles(catalog, self._access.get),
-            self._state,
+            self._files,
+            self._pins,
             self._store,
             self._upkeep,
             self._open_reading,
@@ -89,9 +93,6 @@ class Cache:
             source = Source(origin_id, entry.path, entry.version, entry.size)
             self._scanned.add(content_of(source, stable_version=access.stable_version), start, data)
 
-    def _pinned(self) -> frozenset[bytes]:
-        return self.control.pinned_keys()
-
     def _open_reading(self) -> Reading:
         return Reading(
             self._settings, self._catalog, self._store, contextlib.nullcontext, self._clock, self.note_complete
@@ -102,10 +103,9 @@ class Cache:
         self.control.close()
         if self._verification is not None:
             self._verification.close()
-        if self._upkeep is not None:
-            self._upkeep.close()
+        ended = self._upkeep is None or self._upkeep.close()
         if self._scanned is not None:
             self._scanned.close()
-        if self._store is not None:
+        if self._store is not None and ended:  # unmapping it under a thread that writes would be a crash
             self._store.close()
         self._state.close()

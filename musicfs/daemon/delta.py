@@ -183,6 +183,7 @@ class DeltaSync:
         self, content: Content, reuses: Sequence[Reuse], parts: Sequence[tuple[int, bytes]], note: Adopted
     ) -> None:
         def adopt(upkeep: ChunkUpkeep) -> None:
+            self._upkeep.breathe()  # of many changed files, each with much to copy
             upkeep.note_adopted(note)  # first: whatever is adopted is compared some time
             self.saved_bytes += upkeep.adopt(content, reuses)
             upkeep.put_parts(content, parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 from musicfs.errors import FormatError
+from musicfs.formats.identity import MD5_BYTES, id_by_edges, id_by_md5, read_edges
 from musicfs.formats.source import MALFORMED, View
 from musicfs.formats.tagset import MAX_ITEMS, TagSet
 from musicfs.formats.vorbis import PictureHeader, base64_picture, read_comments
@@ -20,7 +21,7 @@ _ID3V1_BYTES = 128
 class StreamInfo:
     """RFC 9639, 8.2."""
 
-    __slots__ = ("bits_per_sample", "channels", "sample_rate", "total_samples")
+    __slots__ = ("bits_per_sample", "channels", "md5", "sample_rate", "total_samples")
 
     def __init__(self, block: bytes) -> None:
         # After the block and frame sizes: 20 bits rate, 3 channels - 1, 5 bits - 1, 36 samples.
@@ -29,6 +30,7 @@ class StreamInfo:
         self.channels = (packed >> 41 & 7) + 1
         self.bits_per_sample = (packed >> 36 & 31) + 1
         self.total_samples = packed & 0xFFFFFFFFF
+        self.md5 = block[18 : 18 + MD5_BYTES]  # of the samples; zeros if the encoder did not say
         if not self.sample_rate:
             raise FormatError("the FLAC stream has a sample rate of zero")
 
@@ -51,12 +53,15 @@ def read_flac(view: View, start: int) -> Facts:
     audio_stop = view.size
     if view.read_some(view.size - _ID3V1_BYTES, view.size - _ID3V1_BYTES + 3) == b"TAG":
         audio_stop = max(audio_start, view.size - _ID3V1_BYTES)
+    layout = Layout("flac", audio_start, audio_stop)
+    own_id = id_by_md5(layout, "flac", info.md5)
     return Facts(
         "flac",
         tags.finish(),
         info.technical(audio_stop - audio_start),
-        Layout("flac", audio_start, audio_stop),
+        layout,
         tuple(pictures),
+        own_id or id_by_edges(layout, "flac", read_edges(view, audio_start, audio_stop)),
     )
 
 

@@ -25,8 +25,8 @@ _TAIL_BYTES = {
     "oga": 16384,
     "opus": 16384,
     "flac": 128,  # ID3v1, which some programs write
-    "aac": 128,
-    "adts": 128,
+    "aac": 2048,  # ID3v1, and the end of the audio before it
+    "adts": 2048,
 }
 
 Range = tuple[int, int]
