@@ -194,7 +194,7 @@ def test_real_files_of_other_formats_if_that_is_asked_for(tmp_path: Path, suffix
     size, missing = len(library.data()), sum(stop - start for start, stop in library.missing())
     if suffix not in ("ogg", "opus") or len(title) == 1:
         assert library.delta.saved_bytes > size // 2
-        assert read_bytes + missing < 30_000 + 2 * len(title)
+        assert read_bytes + missing < 60_000 + 2 * len(title)  # an Ogg is looked at from its end
     library.close()
 
 
