@@ -51,7 +51,10 @@ class Cache:
             self._upkeep = Upkeep(self._store, limit_bytes, edges, self._pins.keys, clock, events)
             self._scanned = ScannedParts(self._store)
             if settings.cache.delta != "off":
-                self._delta = DeltaSync(catalog, self._access.get, self._store, self._upkeep, settings.cache.delta)
+                verify = settings.cache.delta_verify
+                self._delta = DeltaSync(
+                    catalog, self._access.get, self._store, self._upkeep, settings.cache.delta, verify=verify
+                )
         self.control = CacheControl(
             self._files,
             self._pins,

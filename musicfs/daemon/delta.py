@@ -14,7 +14,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from musicfs.content.delta import AdoptionPlan, Shared, confirm, plan_adoption, stored_audio_suffices
+from musicfs.content.delta import AdoptionPlan, confirm, plan_adoption, stored_audio_suffices
 from musicfs.content.keys import Source, content_of
 from musicfs.content.origins import Access
 from musicfs.content.ranges import Range, subtract, within
@@ -117,22 +117,14 @@ class Revision:
         ranges = tuple(part for one in shared for part in one.ranges)
         rest = subtract([(0, source.size)], ranges)
         parts = [(start, bytes(data)) for start, data in within(source.pieces, rest)]
-        self._adopt(self._after, [*_reuses(self._before, shared)], parts, self._note(ranges))
+        old_key = self._before.key
+        reuses = [Reuse(start, stop, old_key, start - one.offset) for one in shared for start, stop in one.ranges]
+        self._adopt(self._after, reuses, parts, self._note(ranges))
 
     def _note(self, ranges: tuple[Range, ...]) -> Adopted:
-        source = self._source
+        key, source = self._after.key, self._source
         path = os.fsencode(source.path)
-        return Adopted(
-            self._after.key, source.size, source.origin_id, path, source.version, self._object_id, ranges
-        )  # fmt: skip
-
-
-def _reuses(source: Content, shared: Sequence[Shared]) -> list[Reuse]:
-    return [
-        Reuse(start, stop, source.key, start - one.offset)
-        for one in shared
-        for start, stop in one.ranges
-    ]  # fmt: skip
+        return Adopted(key, source.size, source.origin_id, path, source.version, self._object_id, ranges)
 
 
 class DeltaSync:
@@ -145,13 +137,19 @@ class DeltaSync:
         store: ChunkStore,
         upkeep: Upkeep,
         mode: Mode,
+        *,
+        verify: bool = True,
     ) -> None:
-        """``mode`` is the setting ``delta``: by default only FLAC whose STREAMINFO is as it was, or whatever probes allow."""
+        """``mode`` is the setting ``delta``: only FLAC whose STREAMINFO is as it was, or whatever probes allow.
+
+        With ``verify`` what is adopted is noted, to be compared in full some time.
+        """
         self._catalog = catalog
         self._access = access
         self._store = store
         self._upkeep = upkeep
         self._mode = mode
+        self._verify = verify
         self.saved_bytes = 0  # since the start
 
     def begin(self, origin_id: str, object_id: int, entry: Entry) -> Revision | None:
@@ -184,7 +182,8 @@ class DeltaSync:
     ) -> None:
         def adopt(upkeep: ChunkUpkeep) -> None:
             self._upkeep.breathe()  # of many changed files, each with much to copy
-            upkeep.note_adopted(note)  # first: whatever is adopted is compared some time
+            if self._verify:
+                upkeep.note_adopted(note)  # first: whatever is adopted is compared some time
             self.saved_bytes += upkeep.adopt(content, reuses)
             upkeep.put_parts(content, parts)
 

@@ -371,3 +371,14 @@ def test_the_thread_ends_when_it_is_told_to(library: Library) -> None:
     verification.start()
     verification.close()
     assert "verify" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_nothing_is_noted_where_nothing_is_compared(library: Library) -> None:
+    collection = library.collection
+    delta = DeltaSync(collection.catalog, lambda _: ACCESS, library.world.store, library.upkeep, "auto", verify=False)
+    library.scanner = Scanner(collection.publisher, collection.pool, collection.clock, 20, lambda *_: None, delta)
+    library.store()
+    library.memory.put(PATH, flac("After"))
+    library.scan(library.memory)
+    assert library.missing() == []
+    assert not library.upkeep.adopted()
