@@ -96,7 +96,8 @@ class Keeper:
         publisher = Publisher(catalog, builder, self._clock, priorities, look, covers)
         self._forget_unconfigured(catalog, publisher)
         swapped = self._bring_tree_up_to_date(catalog, builder, covers, priorities())
-        scanner = Scanner(publisher, pool, self._clock, settings.scan.mass_delete_guard, cache.keep_scanned)
+        guard_percent = settings.scan.mass_delete_guard
+        scanner = Scanner(publisher, pool, self._clock, guard_percent, cache.keep_scanned, cache.revisions)
 
         def serve_from_the_best() -> None:
             rerank(catalog, builder, priorities(), look, covers)
@@ -116,6 +117,12 @@ class Keeper:
         for state in states:
             monitor.watch_over(state, health.check_interval_secs, health.timeout_ms / 1000)
         cache.start()
+        numbers = {state.id: state.number for state in states}
+        cache.verify_adopted(
+            lambda origin_id: self._origins.get(numbers.get(origin_id, -1)),
+            lambda: (cache.control.fetched_bytes(backend.counters), service.progress.read if service.progress else 0),
+            lambda object_id: self._drop_pages(catalog, object_id),
+        )
         scanning.start()
         housekeeping.start()
         server = self._serve_control(backend)
@@ -196,6 +203,12 @@ class Keeper:
                     self._look_again(service, catalog, message.object_id)
                 case Start() | Look() | HealthReport() | Stop():
                     log.warning("unexpected message from the mount process: %r", message)
+
+    def _drop_pages(self, catalog: Catalog, object_id: int) -> None:
+        """Have the kernel forget an object's bytes: what was served of it was wrong."""
+        with WriteTransaction(catalog) as tx:
+            tx.note_content(object_id)
+        self._link.send(Look())
 
     def _look_again(self, service: ScanService, catalog: Catalog, object_id: int) -> None:
         located = catalog.locate(object_id)

@@ -17,7 +17,7 @@ from musicfs.content.chunker import Chunker
 from musicfs.errors import DiskFullError, StoreError, UnreachableError
 from musicfs.events import EventBus, EventType
 from musicfs.store.chunks import ChunkStore
-from musicfs.store.chunks_schema import Content, StoreStats, Tier
+from musicfs.store.chunks_schema import Adopted, Content, StoreStats, Tier
 from musicfs.store.chunks_tables import confirm_chunks
 from musicfs.store.chunks_upkeep import ChunkUpkeep
 
@@ -118,6 +118,10 @@ class Upkeep:
     def contents(self) -> Iterator[Content]:
         """Every content of which something is stored, on the calling thread. Raises StoreError."""
         return self._upkeep.contents()
+
+    def adopted(self) -> list[Adopted]:
+        """Contents that are to be compared with their origins, on the calling thread. Raises StoreError."""
+        return self._upkeep.adopted()
 
     def removable_bytes(self, content: Content, tier: Tier | None) -> int:
         """How much of a content clearing it would remove, on the calling thread. Raises StoreError."""
