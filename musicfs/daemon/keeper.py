@@ -261,7 +261,14 @@ class Keeper:
 
     def _builder(self, covers: Covers, *, fresh: bool) -> TreeBuilder:
         tree = self._settings.tree
-        options = TreeOptions(tree.sidecars, tree.covers, tree.m3u8, tree.names == "windows")
+        options = TreeOptions(
+            sidecars=tree.sidecars,
+            covers=tree.covers,
+            playlists=tree.m3u8,
+            ignore_case=tree.names == "windows",
+            versions=tree.versions,
+            prefer_quality=tree.prefer == "quality",
+        )
         return TreeBuilder(build_views(tree, self._settings.views), options, self._clock, covers.make, fresh=fresh)
 
     def _bring_tree_up_to_date(

@@ -148,6 +148,11 @@ class WriteTransaction(TreeTables):
         raw = self.txn.get(origin_id.encode(), db=self.tables.origins)
         return None if raw is None else decode_origin(raw)
 
+    def origin_numbers(self) -> dict[str, int]:
+        """The number of each origin by its id."""
+        with self.txn.cursor(self.tables.origins) as cursor:
+            return {key.decode(): decode_origin(raw).number for key, raw in cursor}
+
     def put_origin(self, origin_id: str, record: OriginRecord) -> None:
         """Write an origin's record."""
         self.txn.put(origin_id.encode(), encode_record(record), db=self.tables.origins)
