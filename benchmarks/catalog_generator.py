@@ -21,6 +21,7 @@ import xxhash
 
 from musicfs.clock import SystemClock
 from musicfs.config.settings import OriginSettings, Settings
+from musicfs.library.plan import identity
 from musicfs.library.protocol import ReadResult
 from musicfs.library.publish import FinishedFolder, Learned, Publisher
 from musicfs.model import Entry, Facts, Layout, Technical
@@ -89,7 +90,7 @@ def _track(
         Layout("flac", 8_412, size),
     )
     entry = Entry(f"{folder}/{name}", size, 1_600_000_000_000_000_000 + unique, str(unique), unique, unique)
-    return Learned(name.encode(), entry, 0, ReadResult(pack_facts(facts)))
+    return Learned(name.encode(), entry, 0, ReadResult(pack_facts(facts)), identity=identity(entry))
 
 
 def generate(tracks: int, cache_dir: str, origin_path: str, *, report: bool = False) -> float:

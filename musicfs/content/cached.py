@@ -15,6 +15,7 @@ from musicfs.errors import UnreachableError
 from musicfs.store.chunks_schema import BLOCK_BYTES
 
 _BUFFER_BYTES = 1 << 17  # the kernel asks for 128 KiB at most
+_ACTIVE_S = 3.0
 _TAIL_BYTES = 64 * 1024  # ID3v1, APEv2, the index of an MP4 whose tags come last, the last page of an Ogg
 # Who reads further than this plays, and shall not notice when an origin goes; who only looks at tags costs no comparison.
 PROOF_AFTER_BYTES = 384 * 1024
@@ -72,7 +73,17 @@ class Circumstances:
         self.timeout_s = timeout_s
         self.hits = 0
         self.misses = 0
+        self._reading_ahead: dict[int, float] = {}  # who moved its window, and when
         self._buffers = threading.local()
+
+    def window_bytes(self, reader: int) -> int:
+        """How far ahead this reader may fetch now: half the memory for fetched blocks, shared by all who read straight on."""
+        now = time.monotonic()
+        active = self._reading_ahead
+        active[reader] = now
+        if len(active) > 1:
+            self._reading_ahead = active = {one: at for one, at in active.items() if now - at < _ACTIVE_S}
+        return max(self.fetcher.recent.limit_bytes // 2 // len(active), BLOCK_BYTES)
 
     def buffer(self, size: int) -> memoryview:
         """This thread's buffer; what was in it is gone."""
@@ -145,9 +156,12 @@ class CachedReader:
     def _look_ahead(self, start: int, stop: int) -> None:
         if self._wanted.others and stop - self._start > PROOF_AFTER_BYTES:
             self._with.proofs.begin(self._wanted.source, self._wanted.others)
-        following = self._ahead.note(start, stop)
+        following = self._ahead.note(start, stop, self._share)
         if following is not None:
             self.fetch_ahead(*following)
+
+    def _share(self) -> int:
+        return self._with.window_bytes(id(self))
 
     def fetch_ahead(self, start: int, stop: int) -> None:
         """Have what is missing of the content's ``[start, stop)`` fetched, without waiting for it."""

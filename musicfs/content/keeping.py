@@ -29,8 +29,8 @@ Batch = dict[Content, list[tuple[int, bytes]]]
 class BlockStore(Protocol):
     """The writing side of the content store."""
 
-    def put_blocks(self, content: Content, blocks: Iterable[tuple[int, bytes]]) -> int:
-        """Write blocks in one transaction. Raises StoreError."""
+    def put_batch(self, batch: Iterable[tuple[Content, Iterable[tuple[int, bytes]]]]) -> int:
+        """Write blocks of some contents in one transaction. Raises StoreError."""
         ...
 
     def coverage(self, content: Content) -> Coverage:
@@ -39,6 +39,10 @@ class BlockStore(Protocol):
 
     def touch(self, keys: Iterable[bytes]) -> None:
         """These contents were used now."""
+        ...
+
+    def discard_bad(self) -> None:
+        """Remove what reading found damaged: it is fetched again."""
         ...
 
 
@@ -97,6 +101,7 @@ class Keeping:
             try:
                 self._write(batch)
                 self._write_touched(now=ending)
+                self._store.discard_bad()
             except DiskFullError as error:
                 self._pause(batch, f"content is not kept for a while: {error}")
             except StoreError as error:
@@ -120,8 +125,11 @@ class Keeping:
         return batch
 
     def _write(self, batch: Batch) -> None:
-        for content, blocks in batch.items():
-            if self._store.put_blocks(content, blocks) and self._store.coverage(content).complete:
+        if not batch:
+            return
+        self._store.put_batch(batch.items())
+        for content in batch:
+            if self._store.coverage(content).complete:
                 self._on_complete(content)
 
     def _write_touched(self, *, now: bool) -> None:

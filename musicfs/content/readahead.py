@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 _BEGIN_BYTES = 128 * 1024  # one request of the kernel: a media server that looks at tags reads little more
 _FIRST_BYTES = 256 * 1024
-_LARGEST_BYTES = 8 << 20  # 1 Gbit/s times 50 ms is 6.25 MB: what must be under way to fill such a line
+LARGEST_BYTES = 8 << 20  # 1 Gbit/s times 50 ms is 6.25 MB: what must be under way to fill such a line
 # The kernel reads ahead by itself and its requests overtake each other: so near is still straight on.
 _SLACK_BYTES = 1 << 20
 
@@ -22,8 +24,11 @@ class ReadAhead:
         self._window_bytes = 0
         self._asked_until = 0
 
-    def note(self, start: int, stop: int) -> tuple[int, int] | None:
-        """A read of ``[start, stop)`` comes in: the range to fetch beyond it, None if there is nothing to do now."""
+    def note(self, start: int, stop: int, share: Callable[[], int] = lambda: LARGEST_BYTES) -> tuple[int, int] | None:
+        """A read of ``[start, stop)`` comes in: the range to fetch beyond it, None if there is nothing to do now.
+
+        ``share`` says how large the window may be now, in bytes; it is asked only when the window moves.
+        """
         if abs(start - self._expected) > _SLACK_BYTES:
             self._expected, self._run_bytes, self._window_bytes = stop, stop - start, 0
             self._asked_until = stop
@@ -35,7 +40,7 @@ class ReadAhead:
         remaining = self._asked_until - self._expected
         if self._window_bytes and remaining > self._window_bytes // 2:
             return None
-        self._window_bytes = min(max(self._window_bytes * 2, _FIRST_BYTES), _LARGEST_BYTES)
+        self._window_bytes = min(max(self._window_bytes * 2, _FIRST_BYTES), share(), LARGEST_BYTES)
         begin = max(self._asked_until, self._expected)
         end = min(self._expected + self._window_bytes, self._size)
         if end <= begin:

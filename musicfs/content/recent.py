@@ -12,7 +12,7 @@ class RecentBlocks:
     """The blocks used last, up to ``limit_bytes``. Safe from any thread."""
 
     def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
         self._lock = threading.Lock()
         self._blocks: OrderedDict[BlockKey, bytes] = OrderedDict()
         self._size_bytes = 0
@@ -34,7 +34,7 @@ class RecentBlocks:
             old = self._blocks.pop(key, None)
             self._size_bytes += len(data) - (0 if old is None else len(old))
             self._blocks[key] = data
-            while self._size_bytes > self._limit_bytes and len(self._blocks) > 1:
+            while self._size_bytes > self.limit_bytes and len(self._blocks) > 1:
                 _, dropped = self._blocks.popitem(last=False)
                 self._size_bytes -= len(dropped)
 

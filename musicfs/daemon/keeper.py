@@ -22,17 +22,17 @@ from musicfs.config.settings import OriginSettings, Settings
 from musicfs.daemon import logs
 from musicfs.daemon.cache import Cache
 from musicfs.daemon.control import KeeperBackend
+from musicfs.daemon.covers import Covers
 from musicfs.daemon.health import HealthMonitor, threshold_of
 from musicfs.daemon.link import Completed, Counters, HealthReport, Link, Look, Replayed, Rescan, Stale, Start, Stop
 from musicfs.daemon.opening import enabled_origins
 from musicfs.daemon.scanning import OriginState, Request, ScanService
 from musicfs.errors import MusicFSError
 from musicfs.library.pool import WorkerPool
-from musicfs.library.protocol import CoverJob
 from musicfs.library.publish import Publisher
 from musicfs.library.scan import Scanner
-from musicfs.model import Health, Picture
-from musicfs.origins.contract import LocalPaths, Origin
+from musicfs.model import Health
+from musicfs.origins.contract import Origin
 from musicfs.origins.registry import open_origin
 from musicfs.store.catalog import Catalog
 from musicfs.store.chunks_schema import Content
@@ -84,11 +84,14 @@ class Keeper:
         settings = self._settings
         states = self._open_origins(catalog)
         priorities = {state.number: state.settings.priority for state in states}
-        builder = self._builder(pool, fresh=False)
-        publisher = Publisher(catalog, builder, self._clock, lambda: priorities, lambda: self._link.send(Look()))
+        covers = Covers(self._origins, pool)
+        builder = self._builder(covers, fresh=False)
+        publisher = Publisher(
+            catalog, builder, self._clock, lambda: priorities, lambda: self._link.send(Look()), covers
+        )
         self._forget_unconfigured(catalog, publisher)
-        swapped = self._bring_tree_up_to_date(catalog, builder, pool, priorities)
-        scanner = Scanner(publisher, pool, self._clock, settings.scan.mass_delete_guard)
+        swapped = self._bring_tree_up_to_date(catalog, builder, covers, priorities)
+        scanner = Scanner(publisher, pool, self._clock, settings.scan.mass_delete_guard, cache.keep_scanned)
         monitor = self._monitor(states)
         service = ScanService(states, scanner, publisher, monitor, self._clock)
         if swapped:
@@ -226,27 +229,20 @@ class Keeper:
             with WriteTransaction(catalog) as tx:
                 tx.remove_origin(origin_id)
 
-    def _builder(self, pool: WorkerPool, *, fresh: bool) -> TreeBuilder:
+    def _builder(self, covers: Covers, *, fresh: bool) -> TreeBuilder:
         tree = self._settings.tree
         options = TreeOptions(tree.sidecars, tree.covers, tree.m3u8, tree.names == "windows")
-
-        def make_cover(origin: int, path: bytes, size: int, picture: Picture | None) -> bytes:
-            found = self._origins.get(origin)
-            if not isinstance(found, LocalPaths):
-                return b""
-            return pool.run(CoverJob(found.local_path(os.fsdecode(path)), size, picture))
-
-        return TreeBuilder(build_views(tree, self._settings.views), options, self._clock, make_cover, fresh=fresh)
+        return TreeBuilder(build_views(tree, self._settings.views), options, self._clock, covers.make, fresh=fresh)
 
     def _bring_tree_up_to_date(
-        self, catalog: Catalog, builder: TreeBuilder, pool: WorkerPool, priorities: Mapping[int, int]
+        self, catalog: Catalog, builder: TreeBuilder, covers: Covers, priorities: Mapping[int, int]
     ) -> bool:
         """Derive the tree anew if templates, views or rules changed; True if another one is served since."""
         if is_current(catalog, builder):
             return False
         if catalog.totals().files:
             log.info("templates or views changed: deriving the tree anew")
-            rebuild(catalog, self._builder(pool, fresh=True), priorities)
+            rebuild(catalog, self._builder(covers, fresh=True), priorities, covers)
             self._link.send(Look())
             return True
         with WriteTransaction(catalog) as tx:

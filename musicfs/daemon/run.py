@@ -34,6 +34,7 @@ from musicfs.store.environment import is_damage, mark_clean, note_damage
 from musicfs.store.pages import RESTING_BYTES, trim_pages
 from musicfs.store.schema import ROOT_INODE, ChangeOp
 from musicfs.vfs.nodes import Nodes
+from musicfs.vfs.successions import Successions
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +115,7 @@ class _MountProcess:
         self._stale: deque[int] = deque(maxlen=_STALE_KEPT)
         self._sequence = 0
         self._damaged = False
+        self._successions: Successions | None = None
         self._last_counters = Counters(0, 0)
         self._idle_s = 0.0
 
@@ -129,12 +131,15 @@ class _MountProcess:
         self._sequence = self._catalog.last_change()
         self._content = open_content_store(settings, prepare=True)
         self._reading = Reading(settings, self._catalog, self._content, released, self._clock, self._on_complete)
+        if settings.prefetch.learn:
+            self._successions = Successions(os.path.join(settings.cache_dir, "successions"), self._clock)
         self._nodes = Nodes(
             self._catalog,
             self._reading.sources,
             settings.cache.metadata_cache_mb << 20,
             self._on_stale,
             show_hidden=settings.tree.show_hidden,
+            successions=self._successions,
         )
         uid = settings.mount.uid if settings.mount.uid >= 0 else os.getuid()
         gid = settings.mount.gid if settings.mount.gid >= 0 else os.getgid()
@@ -264,6 +269,8 @@ class _MountProcess:
         self._idle_s = 0.0 if counters.served != self._last_counters.served else self._idle_s + _COUNTERS_S
         if counters != self._last_counters and self._supervisor.send(counters):
             self._last_counters = counters
+        if self._successions is not None:
+            self._successions.save()
         limit_bytes = self._settings.cache.metadata_cache_mb << 20
         trim_pages(self._catalog.path, limit_bytes if self._idle_s < _AT_REST_S else RESTING_BYTES)
 

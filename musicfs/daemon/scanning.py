@@ -26,6 +26,7 @@ from musicfs.store.transaction import WriteTransaction
 log = logging.getLogger(__name__)
 
 _RETRY_S = 30.0
+_UNREAD_RETRY_S = 600.0  # files that cannot be read though their origin answers: not soon, and not only at the interval
 _ARMING_S = 0.5
 _STORE_RETRY_S = 5.0
 _KEPT_CHANGES = 64  # batches of the change log that may wait for being trimmed
@@ -239,6 +240,8 @@ class ScanService:
         try:
             job.outcome = self._scan(state, request)
             self._monitor.note(request.origin_id, None)
+            if job.outcome.unread:
+                state.next_scan_at = min(state.next_scan_at, self._clock.monotonic() + _UNREAD_RETRY_S)
         except OriginError as error:
             job.error = error
             self._monitor.note(request.origin_id, error)

@@ -160,7 +160,7 @@ class Upkeep:
         until = self._clock.monotonic() + _RECUT_SECONDS
         while self._complete and self._clock.monotonic() < until and not self._tasks:
             self._upkeep.recut(self._complete.popleft(), self._cut)
-        self._store.discard(self._store.take_bad())
+        self._store.discard_bad()
         if self._upkeep.tidy():
             self._upkeep.verify(lambda _: None, self._ended.is_set)
         self._evict()

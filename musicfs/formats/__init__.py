@@ -4,8 +4,7 @@ Owns what every audio container looks like, and the tables of field names; nothi
 promises three things about :func:`read`:
 
 * It reads a few ranges at the head and the tail of a file, never the audio or a picture: usually one read of 64 KiB, for
-  Ogg and MP3 a second one at the end. A scan over a network that has :data:`REMOTE_HEAD_BYTES` and
-  :data:`REMOTE_TAIL_BYTES` of a file rarely needs a third request.
+  Ogg and MP3 a second one at the end. Over a network a :class:`HeadTail` says which further range is needed.
 * Malformed input raises :class:`~musicfs.errors.FormatError` and nothing else, in bounded time and memory: every length is
   checked against the file, and everything that is counted has a limit.
 * Audio whose tags are damaged still has its technical data and layout.
@@ -26,8 +25,6 @@ from musicfs.formats.probe import AUDIO_SUFFIXES, is_audio, probe
 from musicfs.formats.reader import read
 from musicfs.formats.source import (
     HEAD_BYTES,
-    REMOTE_HEAD_BYTES,
-    REMOTE_TAIL_BYTES,
     HeadTail,
     LocalSource,
     NeedRange,
@@ -37,8 +34,6 @@ from musicfs.formats.source import (
 __all__ = [
     "AUDIO_SUFFIXES",
     "HEAD_BYTES",
-    "REMOTE_HEAD_BYTES",
-    "REMOTE_TAIL_BYTES",
     "HeadTail",
     "LocalSource",
     "NeedRange",

@@ -13,7 +13,6 @@ CAPTURE = b"OggS"
 PAGE_HEADER_BYTES = 27
 MAX_PAGE_BYTES = PAGE_HEADER_BYTES + 255 + 255 * 255
 _FULL_HEADER_BYTES = PAGE_HEADER_BYTES + 255
-_FULL_PAYLOAD_BYTES = 255 * 255
 _MAX_PAGES = 4096
 CONTINUED, FIRST, LAST = 1, 2, 4
 
@@ -164,25 +163,30 @@ class Packets:
             position = page.stop
 
     def _leap(self, towards: int) -> Page | None:
-        """The page that holds the position ``towards`` if only full pages lie between; None when that cannot be shown.
+        """The page that holds the position ``towards`` if pages like the current one lie between; None if that is not so.
 
-        A page cannot be larger than a full one: so many pages can fill the space to a page with the sequence number
-        expected there only if each is full, and wholly part of the packet.
+        Pages in the middle of a packet have nothing but full segments: n of them are 27 + 256 n bytes, of which 255 n are
+        payload. So if the space up to a page with the sequence number expected there is filled by as many pages of the
+        packet, their payloads add up to what is implied, however they share it.
         """
         current = self._page
-        count = (towards - self._known) // _FULL_PAYLOAD_BYTES
-        if count < 1 or current.lacing != b"\xff" * 255:
+        segments = len(current.lacing)
+        payload, size = 255 * segments, PAGE_HEADER_BYTES + 256 * segments
+        if not segments or current.lacing != b"\xff" * segments:
             return None
-        start = current.stop + count * MAX_PAGE_BYTES
+        # The last page of a packet may hold more than the others, but no more than a page can: land before it, then walk.
+        count = (towards - self._known) // payload - (segments < 255)
+        if count < 1:
+            return None
         try:
-            page = Page(self._view, start)
+            page = Page(self._view, current.stop + count * size)
         except FormatError:
             return None
         sequence = (current.sequence + count + 1) & 0xFFFFFFFF
         if page.serial != current.serial or page.sequence != sequence or not page.flags & CONTINUED:
             return None
         for skipped in range(count):
-            self._add(current.stop + skipped * MAX_PAGE_BYTES + _FULL_HEADER_BYTES, _FULL_PAYLOAD_BYTES)
+            self._add(current.stop + skipped * size + PAGE_HEADER_BYTES + segments, payload)
         return page
 
 

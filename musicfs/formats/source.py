@@ -12,12 +12,8 @@ from musicfs.errors import ChangedError, FormatError
 
 # Every parser begins with one read of this size (or the whole file): most files need nothing more but a few tail bytes.
 HEAD_BYTES = 64 * 1024
-# What a scan over a network should fetch up front, so that a further request is the exception.
-REMOTE_HEAD_BYTES = 256 * 1024
-REMOTE_TAIL_BYTES = 64 * 1024
 
 _READ_AHEAD_BYTES = 16 * 1024
-_REMOTE_READ_AHEAD_BYTES = 64 * 1024
 
 # What the parsers may read of one file, where a read counts as this many bytes more: a crafted file cannot keep them busy.
 _BUDGET_BYTES = 32 * 1024 * 1024
@@ -38,12 +34,16 @@ class RangeReader(Protocol):
 
 
 class NeedRange(Exception):
-    """A :class:`HeadTail` lacks ``[start, stop)``: fetch it, :meth:`HeadTail.add` it, and parse again."""
+    """A :class:`HeadTail` lacks ``[start, stop)``: fetch it, :meth:`HeadTail.add` it, and parse again.
 
-    def __init__(self, start: int, stop: int) -> None:
+    Nothing of ``[start, limit)`` is held. Reading further than ``stop`` may spare a round trip: parsers walk forwards.
+    """
+
+    def __init__(self, start: int, stop: int, limit: int) -> None:
         super().__init__(f"bytes {start} to {stop} are needed")
         self.start = start
         self.stop = stop
+        self.limit = limit
 
 
 class LocalSource:
@@ -116,17 +116,17 @@ class LocalSource:
 
 
 class HeadTail:
-    """A remote file of which some ranges are here: usually :data:`REMOTE_HEAD_BYTES` of head and a tail.
+    """A remote file of which some ranges are here: a head and perhaps a tail at first.
 
-    The head must hold :data:`HEAD_BYTES`, or the whole file. Asking for anything else raises :class:`NeedRange`, with some
-    margin after it, as each request costs a round trip.
+    The head must hold :data:`HEAD_BYTES`, or the whole file, before it is parsed. Asking for anything that is not here
+    raises :class:`NeedRange`. Not safe to share between threads.
     """
 
     __slots__ = ("_pieces", "_size")
 
-    def __init__(self, size: int, head: bytes, tail: bytes = b"") -> None:
+    def __init__(self, size: int, head: bytes = b"", tail: bytes = b"") -> None:
         self._size = size
-        self._pieces: list[tuple[int, bytes]] = []
+        self._pieces: list[tuple[int, bytes]] = []  # in order, neither touching nor overlapping
         self.add(0, head)
         self.add(size - len(tail), tail)
 
@@ -137,18 +137,32 @@ class HeadTail:
 
     def add(self, start: int, data: bytes) -> None:
         """Add the bytes at ``start``."""
+        apart = []
+        for piece_start, piece in self._pieces:
+            stop, piece_stop = start + len(data), piece_start + len(piece)
+            if piece_stop < start or stop < piece_start:
+                apart.append((piece_start, piece))
+            elif piece_start <= start:
+                data = piece + data[piece_stop - start :]
+                start = piece_start
+            else:
+                data += piece[stop - piece_start :]
         if data:
-            self._pieces.append((start, data))
+            self._pieces = sorted([*apart, (start, data)])
 
     def read(self, start: int, stop: int) -> bytes:
-        """The bytes ``[start, stop)`` if one piece holds them, else NeedRange."""
+        """The bytes ``[start, stop)``, or NeedRange for the first part of them that is not here."""
         if start == stop:
             return b""
+        limit = self._size
         for piece_start, data in self._pieces:
-            if piece_start <= start and stop <= piece_start + len(data):
-                return data[start - piece_start : stop - piece_start]
-        beyond = [piece_start for piece_start, _ in self._pieces if piece_start >= stop]
-        raise NeedRange(start, max(stop, min(start + _REMOTE_READ_AHEAD_BYTES, self._size, *beyond)))
+            if piece_start <= start < piece_start + len(data):
+                if stop <= piece_start + len(data):
+                    return data[start - piece_start : stop - piece_start]
+                start = piece_start + len(data)
+            elif piece_start > start:
+                limit = min(limit, piece_start)
+        raise NeedRange(start, min(stop, limit), limit)
 
 
 class View:

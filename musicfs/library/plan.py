@@ -35,8 +35,14 @@ def fingerprint(entry: Entry) -> int:
     return xxhash.xxh3_64_intdigest(numbers + entry.version.encode())
 
 
-def identity(entry: Entry) -> int:
-    """What a file keeps when it is renamed, 0 where the origin cannot tell; a hint, not a proof."""
+def identity(entry: Entry, *, stable_version: bool = False) -> int:
+    """What a file keeps when it is renamed, 0 where the origin cannot tell; a hint, not a proof.
+
+    With ``stable_version`` (:attr:`~musicfs.origins.contract.Caps.stable_version`) equal versions mean equal bytes, so a
+    version will do for what has no inode.
+    """
+    if not entry.inode and stable_version and entry.version:
+        return xxhash.xxh3_64_intdigest(b"%d\0%s" % (entry.size, entry.version.encode("utf-8", "surrogateescape")))
     return entry.inode & 0xFFFFFFFFFFFFFFFF
 
 

@@ -19,19 +19,24 @@ class ReadJob(msgspec.Struct, frozen=True, tag="read"):
 
 
 class CoverJob(msgspec.Struct, frozen=True, tag="cover"):
-    """Make a JPEG of an image file, or of a picture inside an audio file."""
+    """Make a JPEG of an image file, or of a picture inside an audio file, or of ``data``, the image itself if not empty."""
 
     path: bytes
     size: int
     picture: Picture | None
+    data: bytes = b""
 
 
 class ReadResult(msgspec.Struct, frozen=True, array_like=True):
-    """One file's facts as the catalog stores them, or why there are none. ``retry``: it changed while being read."""
+    """One file's facts as the catalog stores them, or why there are none.
+
+    ``retry``: it changed while being read, or cannot be read now. ``moved``: the file it was before is gone, so it is that.
+    """
 
     facts: bytes = b""
     reason: str = ""
     retry: bool = False
+    moved: bool = False
 
 
 Job = ReadJob | CoverJob

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from musicfs.clock import Clock
 from musicfs.library.classify import is_audio_name
-from musicfs.library.plan import fingerprint, identity
+from musicfs.library.plan import fingerprint
 from musicfs.library.protocol import ReadResult
 from musicfs.model import Entry
-from musicfs.store.catalog import Catalog
+from musicfs.store.catalog import Catalog, Tables
 from musicfs.store.records import ObjectKind, ObjectRecord
 from musicfs.store.transaction import WriteTransaction
+
+T = TypeVar("T")
+
+_ATTEMPTS = 4  # a folder whose best three pictures are all damaged waits for its cover until something changes there
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
@@ -34,13 +38,18 @@ class Tree(Protocol):
 
 
 class Learned(msgspec.Struct):
-    """A file to write. ``object_id`` is 0 for a new file; ``moved`` keeps the facts of the object it was before."""
+    """A file to write. ``object_id`` is 0 for a new file; ``moved`` keeps the facts of the object it was before.
+
+    ``identity`` is what finds it when it moves. ``moved_from`` is the object, and its path, that a new file probably was.
+    """
 
     name: bytes
     entry: Entry
     object_id: int
     result: ReadResult | None = None
     moved: bool = False
+    identity: int = 0
+    moved_from: tuple[int, str] | None = None
 
 
 class FinishedFolder(msgspec.Struct):
@@ -58,6 +67,50 @@ class Counts(msgspec.Struct):
     size_bytes: int = 0
 
 
+class Pictures(Protocol):
+    """Pictures that the tree lacks because they are remote; lives on a higher floor, like the tree."""
+
+    @property
+    def wanted(self) -> bool:
+        """True if the tree asked for some in vain."""
+        ...
+
+    def fetch(self) -> None:
+        """Get what is wanted, or learn that it cannot be had. Blocks on the network."""
+        ...
+
+    def forget(self) -> None:
+        """All is written."""
+        ...
+
+
+class _LackingPicturesError(Exception):
+    """Ends a write that is to be done again."""
+
+
+def write_batch(
+    catalog: Catalog, pictures: Pictures | None, write: Callable[[WriteTransaction], T], tables: Tables | None = None
+) -> T:
+    """Run ``write`` in a transaction, commit, and return what it returned.
+
+    If it lacked pictures, nothing is committed, and it is run again once they are there, so that no transaction waits for
+    a network; the last time it goes without those that still lack, as when one after the other turns out to be damaged.
+    """
+    for attempts_left in range(_ATTEMPTS - 1, -1, -1):
+        try:
+            with WriteTransaction(catalog, tables) as tx:
+                result = write(tx)
+                if pictures is not None and pictures.wanted and attempts_left:
+                    raise _LackingPicturesError
+            break
+        except _LackingPicturesError:
+            assert pictures is not None
+            pictures.fetch()
+    if pictures is not None:
+        pictures.forget()
+    return result
+
+
 class Publisher:
     """Writes batches; used from the keeper's one writing thread."""
 
@@ -68,17 +121,20 @@ class Publisher:
         clock: Clock,
         priorities: Callable[[], Mapping[int, int]],
         on_commit: Callable[[], object],
+        pictures: Pictures | None = None,
     ) -> None:
         self.catalog = catalog
         self._tree = tree
         self._clock = clock
         self._priorities = priorities
         self._on_commit = on_commit
+        self._pictures = pictures
 
     def publish(self, origin: int, folders: Sequence[FinishedFolder]) -> Counts:
         """Write the folders' files and their places in the tree. Blocks for the commit."""
-        counts = Counts()
-        with WriteTransaction(self.catalog) as tx:
+
+        def write(tx: WriteTransaction) -> Counts:
+            counts = Counts()
             changes = []
             for folder in folders:
                 folder_id = tx.folder_id(origin, folder.path)
@@ -88,6 +144,9 @@ class Publisher:
                 tx.set_digest(folder_id, tx.folder(folder_id), folder.digest)
             self._tree.apply(tx, changes, self._priorities())
             tx.count_files(origin, counts.files, counts.size_bytes)
+            return counts
+
+        counts = write_batch(self.catalog, self._pictures, write)
         self._on_commit()
         return counts
 
@@ -109,7 +168,7 @@ class Publisher:
             entry.size,
             entry.mtime_ns,
             entry.version.encode(),
-            identity(entry),
+            learned.identity,
             old.added_ns if old is not None else self._clock.time_ns(),
             facts,
         )
@@ -120,8 +179,9 @@ class Publisher:
 
     def remove(self, objects: Sequence[int], folders: Sequence[int]) -> Counts:
         """Take objects out of the tree and forget them, then folders that hold nothing any more."""
-        counts = Counts()
-        with WriteTransaction(self.catalog) as tx:
+
+        def write(tx: WriteTransaction) -> Counts:
+            counts = Counts()
             changes = []
             sizes: dict[int, list[int]] = {}  # origin number -> sizes of the files that leave it
             for object_id in objects:
@@ -139,5 +199,8 @@ class Publisher:
             for folder_id in folders:
                 if not tx.files_of(folder_id):
                     tx.remove_folder(folder_id)
+            return counts
+
+        counts = write_batch(self.catalog, self._pictures, write)
         self._on_commit()
         return counts

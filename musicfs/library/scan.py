@@ -10,21 +10,22 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from musicfs import formats
 from musicfs.clock import Clock
-from musicfs.errors import DeniedError, FormatError, GoneError, OriginError
+from musicfs.errors import GoneError
 from musicfs.library.classify import album_folder, is_audio_name
+from musicfs.library.moves import Moves
 from musicfs.library.plan import FolderPlan, digest, exceeds_guard, identity, plan_folder
-from musicfs.library.pool import FILES_PER_JOB, WorkerPool
-from musicfs.library.protocol import ReadJob, ReadResult, Reply
+from musicfs.library.pool import WorkerPool
 from musicfs.library.publish import FinishedFolder, Learned, Publisher
+from musicfs.library.reading import LocalReading, Reading
+from musicfs.library.remote import Keep, RemoteReading, drop
 from musicfs.model import Entry
 from musicfs.origins.contract import Anchored, Folder, LocalPaths, Origin
-from musicfs.store.records import ObjectKind, OriginRecord, pack_facts
+from musicfs.store.records import OriginRecord
 from musicfs.store.transaction import WriteTransaction
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,10 @@ class Progress(msgspec.Struct):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What a scan found. ``held`` files are missing, and their removal waits for a confirmation."""
+    """What a scan found. ``held`` files are missing, and their removal waits for a confirmation.
+
+    ``unread`` files changed while they were read, or could not be read though the origin answers.
+    """
 
     listed: int
     read: int
@@ -58,6 +62,7 @@ class Outcome(msgspec.Struct, frozen=True):
     removed: int
     held: int
     seconds: float
+    unread: int = 0
 
 
 class _Pending:
@@ -67,7 +72,7 @@ class _Pending:
         self.path = path
         self.digest = folder_digest
         self.files = files
-        self.unread = 0  # jobs not yet answered
+        self.unread = 0  # files not yet answered
         self.group = album_folder(path)
 
     def finished(self) -> FinishedFolder:
@@ -79,12 +84,16 @@ class _Pending:
 class Scanner:
     """Scans origins one after the other, on the calling thread. ``progress`` is replaced in place while it runs."""
 
-    def __init__(self, publisher: Publisher, pool: WorkerPool, clock: Clock, guard_percent: int) -> None:
+    def __init__(
+        self, publisher: Publisher, pool: WorkerPool, clock: Clock, guard_percent: int, keep: Keep = drop
+    ) -> None:
+        """``keep`` is offered what is fetched of remote files."""
         self._publisher = publisher
         self._catalog = publisher.catalog
         self._pool = pool
         self._clock = clock
         self._guard_percent = guard_percent
+        self._keep = keep
         self.progress: Progress | None = None
 
     def scan(
@@ -100,8 +109,8 @@ class Scanner:
         """List ``origin`` at and below ``prefix`` and bring the catalog in step. Blocks until done or ``stopping()``.
 
         Without ``recursive`` only the files of the folder ``prefix`` itself are compared. ``confirmed`` lets any number of
-        deletions through. Raises OriginError when the listing does not come to its end: nothing is then taken for deleted,
-        and what was learned stays.
+        deletions through. Raises OriginError when the listing does not come to its end, or when the origin cannot be reached
+        for reading: nothing is then taken for deleted, what was learned stays, and is not read again next time.
         """
         run = _Run(self, origin, record, prefix, stopping, recursive=recursive)
         self.progress = run.progress
@@ -109,6 +118,9 @@ class Scanner:
             return run.run(confirmed=confirmed)
         finally:
             self.progress = None
+
+    def _reading_of(self, origin: Origin) -> Reading:
+        return LocalReading(self._pool, origin) if isinstance(origin, LocalPaths) else RemoteReading(origin, self._keep)
 
 
 class _Run:
@@ -126,7 +138,6 @@ class _Run:
     ) -> None:
         self._publisher = scanner._publisher
         self._catalog = scanner._catalog
-        self._pool = scanner._pool
         self._clock = scanner._clock
         self._guard_percent = scanner._guard_percent
         self._origin = origin
@@ -140,25 +151,33 @@ class _Run:
         self._seen: set[int] = set()  # hashes of listed folders' paths
         self._uncertain: list[bytes] = []  # folders that did not show everything: no deletion at or below them
         self._gone: list[int] = []
-        self._moved: set[int] = set()
+        self._stopped = False
+        self._unread = 0
+        self._moves = Moves(self._catalog, origin, record.number)
+        self._reading = scanner._reading_of(origin)
         self.progress = Progress(origin.id, expected=record.files if not prefix else 0)
 
     def run(self, *, confirmed: bool) -> Outcome:
         started = self._clock.monotonic()
         listed, held = False, 0
         try:
-            listed = self._list()
-            self._pool.drain()
-            self._publish_ready(last=True)
+            listed = self._list() and self._drain()
             if listed:
+                self._publish_ready(last=True)
                 held = self._remove_vanished(confirmed=confirmed)
         finally:
-            self._pool.drain()
+            self._reading.end()
             self._publish_ready(last=True)
             self._finish(held, complete=listed and self._recursive and not self._prefix)
         progress = self.progress
         return Outcome(
-            progress.listed, progress.read, progress.new, progress.removed, held, self._clock.monotonic() - started
+            progress.listed,
+            progress.read,
+            progress.new,
+            progress.removed,
+            held,
+            self._clock.monotonic() - started,
+            self._unread,
         )
 
     def _list(self) -> bool:
@@ -168,7 +187,7 @@ class _Run:
                 self._take(folder)
                 if not self._recursive:
                     return True
-                if self._stopping():
+                if self._stops():
                     return False
         except GoneError:
             if not self._prefix:
@@ -195,9 +214,10 @@ class _Run:
             self._gone += (object_id for _, object_id in plan.gone)
             self._start(path, folder_digest if folder.complete and not plan.gone else b"", plan)
         self._publish_ready()
-        while self._pool.saturated or self._pending_files > _MAX_PENDING_FILES:
-            self._pool.poll(0.2)
-            self._publish_ready(last=self._pending_files > _MAX_PENDING_FILES and not self._pool.unanswered)
+        reading = self._reading
+        while (reading.saturated or self._pending_files > _MAX_PENDING_FILES) and not self._stops():
+            reading.poll(0.2)
+            self._publish_ready(last=self._pending_files > _MAX_PENDING_FILES and not reading.unanswered)
 
     def _compare(self, folder: Folder, path: bytes, folder_digest: bytes) -> FolderPlan | None:
         """What to do about the folder; None if nothing changed there."""
@@ -221,57 +241,37 @@ class _Run:
             self._read(pending)
 
     def _learn(self, name: bytes, entry: Entry, object_id: int) -> Learned:
-        before = 0 if object_id else self._moved_from(name, entry)
-        if before:
-            self._moved.add(before)
-            known = self._catalog.object(before)  # what could not be read is tried again, and says again why
-            return Learned(name, entry, before, moved=known is not None and known.kind != ObjectKind.OPAQUE)
-        self.progress.new += not object_id
-        return Learned(name, entry, object_id)
-
-    def _moved_from(self, name: bytes, entry: Entry) -> int:
-        """The object that this new name was before a rename: same identity, and its old path is gone. 0 if none.
-
-        A sidecar that becomes audio by its name (``a.flac.part``, a finished download) is another object.
-        """
-        own_identity = identity(entry)
-        if not own_identity:
-            return 0
-        for object_id in self._catalog.objects_with_identity(own_identity):
-            located = self._catalog.locate(object_id)
-            if object_id in self._moved or located is None or located[0] != self._record.number:
-                continue
-            if (located[2].kind == ObjectKind.SIDECAR) == is_audio_name(name):
-                continue
-            same = (located[2].size, located[2].mtime_ns) == (entry.size, entry.mtime_ns)
-            if same and self._origin.stat(os.fsdecode(located[1])) is None:
-                return object_id
-        return 0
-
-    # Reading.
+        stable_version = self._origin.caps.stable_version
+        learned = Learned(name, entry, object_id, identity=identity(entry, stable_version=stable_version))
+        if not object_id:
+            self._moves.look(learned)
+        self.progress.new += not learned.object_id
+        return learned
 
     def _read(self, pending: _Pending) -> None:
         audio = [one for one in pending.files if not one.moved and is_audio_name(one.name)]
-        if not isinstance(self._origin, LocalPaths):
-            for learned in audio:
-                learned.result = self._read_remote(learned)
-            return
-        for first in range(0, len(audio), FILES_PER_JOB):
-            part = audio[first : first + FILES_PER_JOB]
-            job = ReadJob([(self._origin.local_path(o.entry.path), o.entry.size, o.entry.mtime_ns) for o in part])
-            pending.unread += 1
-            self._pool.submit(job, _answer(pending, part, self.progress))
 
-    def _read_remote(self, learned: Learned) -> ReadResult:
-        entry = learned.entry
-        self.progress.read += 1
-        source = _OriginFile(self._origin, entry)
-        try:
-            return ReadResult(facts=pack_facts(formats.read(source, os.fsdecode(learned.name))))
-        except FormatError as error:
-            return ReadResult(reason=str(error))
-        except OriginError as error:
-            return ReadResult(reason=str(error), retry=not isinstance(error, DeniedError))
+        def on_read(learned: Learned) -> None:
+            self._moves.settle(learned)
+            self.progress.read += not learned.moved
+            self.progress.new -= learned.moved
+            pending.unread -= 1
+
+        pending.unread = len(audio)
+        self._reading.submit(audio, on_read)
+
+    def _drain(self) -> bool:
+        """Read what is listed; False if told to stop before its end."""
+        while self._reading.unanswered:
+            if self._stops():
+                return False
+            self._reading.poll(0.2)
+            self._publish_ready()
+        return True
+
+    def _stops(self) -> bool:
+        self._stopped = self._stopped or self._stopping()
+        return self._stopped
 
     # Publishing.
 
@@ -284,7 +284,9 @@ class _Run:
                 return
             batch = [self._queue.popleft() for _ in range(count)]
             self._pending_files -= files
-            counts = self._publisher.publish(self._record.number, [pending.finished() for pending in batch])
+            finished = [pending.finished() for pending in batch]
+            self._unread += files - sum(len(folder.files) for folder in finished)
+            counts = self._publisher.publish(self._record.number, finished)
             self._add(counts.files, counts.size_bytes)
             self._last_publish = self._clock.monotonic()
 
@@ -314,7 +316,7 @@ class _Run:
 
     def _remove_vanished(self, *, confirmed: bool) -> int:
         """Remove what a complete listing no longer shows; returns how many files were held back instead."""
-        gone = [object_id for object_id in self._gone if object_id not in self._moved]
+        gone = [object_id for object_id in self._gone if object_id not in self._moves.found]
         folders, below = self._vanished_folders()
         vanished = len(gone) + below
         if not confirmed and exceeds_guard(vanished, self._record.files, self._guard_percent):
@@ -365,27 +367,3 @@ class _Run:
             record = msgspec.structs.replace(record, held=held)
         with WriteTransaction(self._catalog) as tx:
             tx.put_origin(self._origin.id, record)
-
-
-class _OriginFile:
-    """A file of an origin as a source for the formats."""
-
-    def __init__(self, origin: Origin, entry: Entry) -> None:
-        self.size = entry.size
-        self._origin = origin
-        self._entry = entry
-
-    def read(self, start: int, stop: int) -> bytes:
-        """Exactly the bytes ``[start, stop)``."""
-        return self._origin.read(self._entry.path, start, stop, self._entry.version)
-
-
-def _answer(pending: _Pending, files: Iterable[Learned], progress: Progress) -> Callable[[Reply], None]:
-    def take(reply: Reply) -> None:
-        assert isinstance(reply, list)
-        for learned, result in zip(files, reply, strict=True):
-            learned.result = result
-            progress.read += 1
-        pending.unread -= 1
-
-    return take

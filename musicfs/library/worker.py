@@ -86,21 +86,23 @@ def _unchanged(descriptor: int, size: int, mtime_ns: int) -> bool:
 def _make_cover(job: CoverJob) -> bytes:
     """The JPEG, or nothing where it cannot be made; the reason goes to the log through standard error."""
     try:
-        descriptor = os.open(job.path, _OPEN_FLAGS)
-        try:
-            source = formats.LocalSource(descriptor, job.size)
-            if job.picture is not None:
-                data = formats.extract_picture(source, job.picture)
-            elif job.size <= _MAX_IMAGE_BYTES:
-                data = source.read(0, job.size)
-            else:
-                return b""
-            return data if formats.image_kind(data) == "jpeg" else formats.to_jpeg(data)
-        finally:
-            os.close(descriptor)
+        data = job.data or _image(job)
+        return data if not data or formats.image_kind(data) == "jpeg" else formats.to_jpeg(data)
     except (MusicFSError, OSError) as error:
         sys.stderr.write(f"cover of {os.fsdecode(job.path)!r}: {error}\n")
         return b""
+
+
+def _image(job: CoverJob) -> bytes:
+    """The image in a file of this machine; empty if that is too large for one."""
+    descriptor = os.open(job.path, _OPEN_FLAGS)
+    try:
+        source = formats.LocalSource(descriptor, job.size)
+        if job.picture is not None:
+            return formats.extract_picture(source, job.picture)
+        return source.read(0, job.size) if job.size <= _MAX_IMAGE_BYTES else b""
+    finally:
+        os.close(descriptor)
 
 
 if __name__ == "__main__":

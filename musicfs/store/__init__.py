@@ -1,7 +1,13 @@
-"""Bytes we keep: the catalog of what music there is and the tree it is served as.
+"""Bytes we keep: the catalog of what music there is and the tree it is served as, and the content store.
 
 ``environment`` opens LMDB by the house's rules (one fixed map size, length checked before mapping, damaged files put
-aside); ``schema`` names every table with its key and value; ``records`` encodes them; ``catalog`` reads and writes facts and
-tree. Only this room imports lmdb. Only the keeper writes, on one thread; any number of processes read, each operation in
-a read transaction of its own that never lasts across a wait.
+aside). Only this room imports lmdb. Every operation reads in a transaction of its own that never lasts across a wait.
+
+The catalog (``cache_dir/catalog``): ``schema`` names every table with its key and value; ``records`` encodes them;
+``catalog`` reads and ``transaction`` writes facts and tree. Only the keeper writes it, on one thread; all processes read.
+
+The content store (``cache_dir/chunks``): ``chunks_schema`` says what is in it; ``chunks_tables`` opens it, ``chunks`` is
+the mount's side (reading from any thread; adding blocks from one that may wait), ``chunks_upkeep`` the keeper's (one
+thread), made of ``chunks_recut``, ``chunks_evict`` and ``chunks_verify``; all change contents through ``chunks_edit``,
+and manifests are ``chunks_manifest``. Bytes that leave it have been verified, and whatever happens to it costs a fetch.
 """

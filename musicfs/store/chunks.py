@@ -44,6 +44,7 @@ _SLOTS_MASK = (1 << _SLOT_BITS) - 1
 _BAD_MAX = 4096  # damaged pieces that wait to be taken; more are found again when they are read again
 
 Range = tuple[int, int]
+Blocks = Iterable[tuple[int, bytes | bytearray | memoryview]]
 
 
 class ChunkStore:
@@ -129,25 +130,31 @@ class ChunkStore:
 
     # Writing.
 
-    def put_blocks(self, content: Content, blocks: Iterable[tuple[int, bytes | bytearray | memoryview]]) -> int:
-        """Store fetched blocks (number, bytes) in one transaction; returns how many were new.
+    def put_blocks(self, content: Content, blocks: Blocks) -> int:
+        """Store fetched blocks of one content; see :meth:`put_batch`."""
+        return self.put_batch([(content, blocks)])
+
+    def put_batch(self, batch: Iterable[tuple[Content, Blocks]]) -> int:
+        """Store fetched blocks (number, bytes) of some contents in one transaction; returns how many were new.
 
         Each is :data:`BLOCK_BYTES` long, or the content's last and shorter. What is there already and sound is not written
         again. Raises DiskFullError when the disk or the map is full: then nothing was stored, and reading goes on.
         """
         self._refuse_if_damaged()
-        count = 0
         with Writing(self.tables) as write:
-            edit = ContentEdit(write, content)
-            for number, data in blocks:
-                start, stop = block_range(number, content.size)
-                if edit.has_block(number) and edit.get_block(number) is not None:
-                    continue
-                if edit.record.mapped and edit.get_bytes(start, stop) is not None:
-                    continue
-                edit.put_block(number, data)
-                count += 1
-            edit.save(self.clock.time_ns())
+            return sum(self._put(ContentEdit(write, content), blocks) for content, blocks in batch)
+
+    def _put(self, edit: ContentEdit, blocks: Blocks) -> int:
+        count = 0
+        for number, data in blocks:
+            start, stop = block_range(number, edit.content.size)
+            if edit.has_block(number) and edit.get_block(number) is not None:
+                continue
+            if edit.record.mapped and edit.get_bytes(start, stop) is not None:
+                continue
+            edit.put_block(number, data)
+            count += 1
+        edit.save(self.clock.time_ns())
         return count
 
     def touch(self, keys: Iterable[bytes]) -> None:
@@ -169,6 +176,10 @@ class ChunkStore:
         """Remove those of the pieces that are damaged indeed, in one transaction; returns them."""
         self._refuse_if_damaged()
         return discard(self.tables, pieces) if pieces else []
+
+    def discard_bad(self) -> None:
+        """Remove what was found damaged since the last call."""
+        self.discard(self.take_bad())
 
     def _refuse_if_damaged(self) -> None:
         if self._is_damaged:

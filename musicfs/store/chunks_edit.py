@@ -151,13 +151,12 @@ class ContentEdit:
             position = upto
         return b"".join(parts) if position == stop else None
 
-    def clear(self, count: int, kept_blocks: int = 0) -> bool:
-        """Remove the manifest and all blocks but those of a mask, up to ``count`` pieces in all; True if that was all."""
-        if self.record.mapped or self._manifest_changed:
-            count -= self.remove_last(count)
-        dropped = bits(self.record.blocks & ~kept_blocks)
-        self.drop_blocks(sum(1 << number for number in dropped[: max(0, count)]))
-        return len(dropped) <= count and not len(self.manifest)
+    def clear(self, count: int, kept_blocks: int = 0) -> int:
+        """Remove the manifest and all blocks but those of a mask, up to ``count`` pieces; returns how many: less is all."""
+        removed = self.remove_last(count) if self.record.mapped else 0
+        dropped = bits(self.record.blocks & ~kept_blocks)[: count - removed]
+        self.drop_blocks(sum(1 << number for number in dropped))
+        return removed + len(dropped)
 
     # The end.
 
@@ -225,23 +224,31 @@ def clear_contents(tables: ChunkTables, keys: Iterable[bytes], tier: Tier | None
                     done = True
                 else:
                     kept = edge_mask(record.size) if tier is Tier.MAIN else 0
-                    done = edit.clear(SLICE_PIECES, kept)
+                    done = edit.clear(SLICE_PIECES, kept) < SLICE_PIECES
                 edit.save()
     return count
 
 
 def discard(tables: ChunkTables, pieces: Iterable[Piece]) -> list[Piece]:
-    """Remove those of the pieces that are damaged indeed, in one transaction; returns them."""
+    """Remove those of the pieces that are damaged indeed, or not there at all, in one transaction; returns them."""
     found = []
     with Writing(tables) as write:
         for piece in pieces:
             value = write.txn.get(piece.key, db=tables.table_of(piece.kind))
-            if value is None or tables.is_sound(piece, value):
+            if value is None and not _is_recorded(write, piece):
+                continue
+            if value is not None and tables.is_sound(piece, value):
                 continue
             found.append(piece)
             write.totals.bad += 1
-            _discard(write, piece, len(value))
+            _discard(write, piece, 0 if value is None else len(value))
     return found
+
+
+def _is_recorded(write: Writing, piece: Piece) -> bool:
+    """True for a block that is not there although its content's record says so."""
+    record = write.tables.record(write.txn, piece.key[:HASH_BYTES]) if piece.kind is PieceKind.BLOCK else None
+    return record is not None and bool(record.blocks >> int.from_bytes(piece.key[HASH_BYTES:], "big") & 1)
 
 
 def _discard(write: Writing, piece: Piece, length: int) -> None:

@@ -4,12 +4,16 @@ Two tiers. The edges of a content are its first block and its last two: what a m
 they count as ``edge_bytes`` and have a limit of their own; everything else counts as main. A content that is evicted from the
 main tier leaves its edges behind as blocks, as long as the edge tier has room or holds older ones. Sizes are pages in use,
 taken in the same transaction that removes something, so that what other writers add meanwhile is seen; a transaction
-removes some 64 MiB in a few milliseconds, which is far more than anybody can write in that time.
+removes up to some 64 MiB in a few milliseconds, of as many contents as that takes, which is far more than anybody can
+write in that time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections import deque
+from collections.abc import Callable, Collection
+
+import lmdb
 
 from musicfs.store.chunks_edit import SLICE_PIECES, ContentEdit
 from musicfs.store.chunks_schema import (
@@ -32,82 +36,101 @@ def evict(tables: ChunkTables, limit_bytes: int, edge_limit_bytes: int, pinned: 
     """Remove what was used least recently until both tiers are within their limits, or only pinned contents are left."""
     spared = frozenset(pinned)
     evicted: dict[bytes, None] = {}
-    freed = 0
 
-    def run(tiers: tuple[Tier, ...], remove: Callable[[Writing, bytes], bool | None]) -> None:
-        nonlocal freed
-        for key in _candidates(tables, tiers, spared):
-            more: bool | None = True
-            while more:
-                with Writing(tables) as write:
-                    used = tables.used_bytes(write.txn)
-                    more = remove(write, key)
-                    if more is None:
-                        return
-                    freed += used - tables.used_bytes(write.txn)
-                evicted[key] = None
+    def main_is_small(txn: lmdb.Transaction[memoryview]) -> bool:
+        return tables.used_bytes(txn) - tables.totals(txn).edge_bytes <= limit_bytes
 
-    def remove_main(write: Writing, key: bytes) -> bool | None:
-        used = tables.used_bytes(write.txn) - write.totals.edge_bytes
-        return None if used <= limit_bytes else _shrink(write, key, edge_limit_bytes)
+    def edges_are_small(txn: lmdb.Transaction[memoryview]) -> bool:
+        return tables.totals(txn).edge_bytes <= edge_limit_bytes
 
-    def remove_edges(write: Writing, key: bytes) -> bool | None:
-        return None if write.totals.edge_bytes <= edge_limit_bytes else _drop_edges(write, key)
+    def shrink(write: Writing, key: bytes, count: int) -> int:
+        return _shrink(write, key, count, edge_limit_bytes)
 
-    run((Tier.MAIN,), remove_main)
-    run((Tier.EDGES, Tier.MAIN), remove_edges)
+    freed = _remove_oldest(tables, Tier.MAIN, spared, main_is_small, shrink, evicted)
+    for tier in (Tier.EDGES, Tier.MAIN):
+        freed += _remove_oldest(tables, tier, spared, edges_are_small, _drop_edges, evicted)
     return Eviction(tuple(evicted), freed)
 
 
-def _candidates(tables: ChunkTables, tiers: tuple[Tier, ...], spared: frozenset[bytes]) -> Iterator[bytes]:
-    """Content keys of these tiers, least recently used first; not what is used or stored after this began."""
-    for tier in tiers:
-        after = b""
-        while True:
+def _remove_oldest(
+    tables: ChunkTables,
+    tier: Tier,
+    spared: frozenset[bytes],
+    is_small: Callable[[lmdb.Transaction[memoryview]], bool],
+    remove: Callable[[Writing, bytes, int], int],
+    evicted: dict[bytes, None],
+) -> int:
+    """Call ``remove`` for one content of the tier after the other until ``is_small``; returns bytes freed.
+
+    ``remove`` takes away up to a number of pieces, and says how many.
+    """
+    freed = 0
+    after = b""
+    uses: deque[bytes] = deque()
+    while True:
+        if not uses:
             with tables.reading() as txn:
-                found = tables.oldest(txn, tier, after, _KEYS_AT_ONCE)
-            if not found:
-                break
-            after = found[-1]
-            for use in found:
-                key = use[_USE_PREFIX:]
-                if key not in spared and _is_current(tables, use):
-                    yield key
+                if is_small(txn):
+                    return freed
+                uses.extend(tables.oldest(txn, tier, after, _KEYS_AT_ONCE))
+            if not uses:
+                return freed
+            after = uses[-1]
+        with Writing(tables) as write:
+            used = tables.used_bytes(write.txn)
+            left, done = SLICE_PIECES, False
+            while uses and left > 0:
+                key = uses[0][_USE_PREFIX:]
+                count = 0
+                if key not in spared and _is_current(write, uses[0]):
+                    write.save_totals()
+                    if is_small(write.txn):
+                        done = True
+                        break
+                    count = remove(write, key, left)
+                    if count:
+                        evicted[key] = None
+                left -= count
+                if left > 0:
+                    uses.popleft()
+            freed += used - tables.used_bytes(write.txn)
+        if done:
+            return freed
 
 
-def _is_current(tables: ChunkTables, use: bytes) -> bool:
-    """False for a content that has been used since, or is gone: its entry is another one or none."""
+def _is_current(write: Writing, use: bytes) -> bool:
+    """False for a content that has been used since, or is gone; an entry that damage left behind goes."""
     key = use[_USE_PREFIX:]
-    with tables.reading() as txn:
-        record = tables.record(txn, key)
+    record = write.tables.record(write.txn, key)
     if record is not None and use_key(record, key) == use:
         return True
-    with Writing(tables) as write:  # damage may have left an entry that leads nowhere
-        record = tables.record(write.txn, key)
-        if record is None or use_key(record, key) != use:
-            write.txn.delete(use, db=tables.uses)
+    write.txn.delete(use, db=write.tables.uses)
     return False
 
 
-def _shrink(write: Writing, key: bytes, edge_limit_bytes: int) -> bool:
-    """Remove a part of a content from the main tier; True if there is more."""
+def _shrink(write: Writing, key: bytes, count: int, edge_limit_bytes: int) -> int:
+    """Remove up to ``count`` pieces of a content from the main tier; returns how many."""
     record = write.tables.record(write.txn, key)
     if record is None:
-        return False
+        return 0
     edit = ContentEdit(write, Content(key, record.size))
     _keep_edges(write, edit, edge_limit_bytes)
-    done = edit.clear(SLICE_PIECES, edge_mask(record.size))
+    removed = edit.clear(count, edge_mask(record.size))
     edit.save()
-    return not done
+    return removed
 
 
-def _drop_edges(write: Writing, key: bytes) -> bool:
+def _drop_edges(write: Writing, key: bytes, _count: int) -> int:
+    """Remove the blocks at a content's edges, all three at once; returns how many there were."""
     record = write.tables.record(write.txn, key)
-    if record is not None:
+    if record is None:
+        return 0
+    mask = record.blocks & edge_mask(record.size)
+    if mask:
         edit = ContentEdit(write, Content(key, record.size))
-        edit.drop_blocks(edge_mask(record.size))
+        edit.drop_blocks(mask)
         edit.save()
-    return False
+    return mask.bit_count()
 
 
 def _keep_edges(write: Writing, edit: ContentEdit, edge_limit_bytes: int) -> None:

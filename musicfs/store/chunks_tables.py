@@ -271,7 +271,7 @@ class Writing:
     ) -> None:
         if error is None:
             try:
-                self.txn.put(b"totals", _encode(self.totals), db=self.tables.meta)
+                self.save_totals()
                 self.txn.commit()
             except lmdb.Error as failed:
                 self.txn.abort()
@@ -280,6 +280,10 @@ class Writing:
         self.txn.abort()
         if isinstance(error, _FAILURES):
             raise self.tables.failed(error) from error
+
+    def save_totals(self) -> None:
+        """Write the counters, so that they can be read in this transaction; the commit does so anyway."""
+        self.txn.put(b"totals", _encode(self.totals), db=self.tables.meta)
 
     # Chunks and how often they are referred to.
 

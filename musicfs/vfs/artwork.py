@@ -25,8 +25,13 @@ _FRONT_COVER, _OTHER_PICTURE = 3, 0  # ID3v2 APIC picture types, used by FLAC an
 _RANK_FRONT, _RANK_OTHER = 100, 150
 EMBEDDED_RANKS = (_RANK_FRONT, _RANK_OTHER)
 
-# (origin number, path there, size, picture or None for the file itself) -> a JPEG, empty if there can be none. May block.
+# (origin number, path there, size, picture or None for the file itself) -> a JPEG, empty if there can be none. May block,
+# or raise PendingCover.
 CoverMaker = Callable[[int, bytes, int, Picture | None], bytes]
+
+
+class PendingCover(Exception):  # not an error: an answer that is not known yet
+    """The picture must be fetched first; the whole batch is written again when it is there."""
 
 
 def folder_image_rank(name: bytes) -> int | None:
@@ -90,7 +95,10 @@ class Artwork:
         current = self.made(directory, COVER_NAME)
         if current is None and self._directories.taken(directory, COVER_NAME):
             return
-        choice = self._choose(directory)
+        try:
+            choice = self._choose(directory)
+        except PendingCover:
+            return
         if choice is None:
             if current is not None:
                 self._drop(current)

@@ -18,6 +18,7 @@ from musicfs.store.catalog import Catalog
 from musicfs.store.records import Node, NodeKind
 from musicfs.store.schema import ROOT_INODE
 from musicfs.vfs.mirror import MIRROR_NAME, MIRROR_ROOT, is_mirrored, mirror, mirrored, original
+from musicfs.vfs.successions import Successions
 
 Listing = tuple[tuple[bytes, int, int], ...]  # (name, inode, kind)
 
@@ -36,11 +37,13 @@ class Nodes:
         on_stale: Callable[[int], object],
         *,
         show_hidden: bool = False,
+        successions: Successions | None = None,
     ) -> None:
         """``on_stale`` is told the object whose file was not what the catalog says; it must not block. ``show_hidden`` lists
-        the hidden folders at the root too.
+        the hidden folders at the root too; ``successions`` learns what is played after what.
         """
         self._show_hidden = show_hidden
+        self._successions = successions
         self._on_stale = on_stale
         self._catalog = catalog
         self._sources = sources
@@ -130,8 +133,14 @@ class Nodes:
         return Source(self._origin_id(origin), os.fsdecode(path), record.version.decode(), record.size)
 
     def prefetch_after(self, node: Node) -> None:
-        """Have the track that follows ``node`` in its folder fetched, in the background."""
-        following = self._following(node)
+        """A track is being played: have the one that follows fetched, in the background.
+
+        That is what followed the last time, else the next one in its folder.
+        """
+        learned = self._successions.note(node.inode) if self._successions is not None else 0
+        following = self._catalog.node(learned) if learned else None
+        if following is None or following.kind != NodeKind.OBJECT:
+            following = self._following(node)
         if following is not None:
             self._sources.prefetch(self._source_of(following))
 

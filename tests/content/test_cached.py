@@ -325,6 +325,16 @@ def test_memory_stays_within_its_bounds() -> None:
             assert world.sources.fetcher.recent.size_bytes <= 4 * BLOCK_BYTES
 
 
+def test_streams_share_the_memory_without_fetching_anything_twice() -> None:
+    with bench(store=False, manners=Manners(memory_bytes=32 * BLOCK_BYTES)) as world:
+        sources = [world.memory.put(f"a/{number}.flac", DATA) for number in range(6)]
+        readers = [world.sources.open(Source("m", entry.path, entry.version, SIZE), 0, SIZE) for entry in sources]
+        for start in range(0, SIZE, BLOCK_BYTES):
+            for reader in readers:
+                assert reader.read(start, min(start + BLOCK_BYTES, SIZE)) == DATA[start : start + BLOCK_BYTES]
+        assert world.read_bytes <= 6 * (SIZE + 2 * BLOCK_BYTES)
+
+
 def test_no_thread_outlives_its_sources() -> None:
     before = {thread.ident for thread in threading.enumerate()}
     with bench() as world:

@@ -84,16 +84,19 @@ class MemoryStore:
             size = sum(len(data) for (key, _), data in self.blocks.items() if key == content.key)
         return Coverage(size, size == content.size)
 
-    def put_blocks(self, content: Content, blocks: Iterable[tuple[int, bytes]]) -> int:
+    def put_batch(self, batch: Iterable[tuple[Content, Iterable[tuple[int, bytes]]]]) -> int:
         if self.fail_with is not None:
             raise self.fail_with
-        new = {(content.key, number): data for number, data in blocks}
+        new = {(content.key, number): data for content, blocks in batch for number, data in blocks}
         with self.lock:
             self.blocks.update(new)
         return len(new)
 
     def touch(self, keys: Iterable[bytes]) -> None:
         self.touched += keys
+
+    def discard_bad(self) -> None:
+        pass
 
 
 class StoredBlocks:

@@ -7,6 +7,8 @@ from pathlib import Path
 from musicfs.formats import HeadTail, LocalSource, NeedRange, read
 from musicfs.model import Facts
 
+READ_AHEAD_BYTES = 64 * 1024
+
 
 class CountingSource:
     """Bytes in memory that know what was asked of them."""
@@ -44,6 +46,7 @@ def read_remotely(data: bytes, name: str, *, head_bytes: int, tail_bytes: int) -
         try:
             return read(source, name), fetched
         except NeedRange as need:
-            fetched.append((need.start, need.stop))
+            stop = max(need.stop, min(need.limit, need.start + READ_AHEAD_BYTES))
+            fetched.append((need.start, stop))
             assert len(fetched) < 20
-            source.add(need.start, data[need.start : need.stop])
+            source.add(need.start, data[need.start : stop])

@@ -71,10 +71,32 @@ def test_head_tail_gives_what_it_has_and_asks_for_the_rest(data: st.DataObject) 
     except NeedRange as need:
         assert stop > head
         assert start < tail
-        assert need.start == start
-        assert stop <= need.stop <= len(content)
+        assert need.start == max(start, head)
+        assert need.stop == min(stop, tail)
+        assert need.limit == tail
         source.add(need.start, content[need.start : need.stop])
         assert source.read(start, stop) == content[start:stop]
+
+
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99)), max_size=8), st.integers(0, 99), st.integers(0, 99))
+def test_pieces_that_touch_or_overlap_are_one(pieces: list[tuple[int, int]], start: int, stop: int) -> None:
+    content = bytes(range(100))
+    source = HeadTail(len(content))
+    for one, other in pieces:
+        first, last = min(one, other), max(one, other)
+        source.add(first, content[first:last])
+    held = {at for one, other in pieces for at in range(min(one, other), max(one, other))}
+    start, stop = min(start, stop), max(start, stop)
+    missing = [at for at in range(start, stop) if at not in held]
+    if not missing:
+        assert source.read(start, stop) == content[start:stop]
+        return
+    with pytest.raises(NeedRange) as raised:
+        source.read(start, stop)
+    need = raised.value
+    assert need.start == missing[0] and need.stop <= min(stop, need.limit)
+    assert not held.intersection(range(need.start, need.limit))
+    assert need.limit == len(content) or need.limit in held
 
 
 def test_a_view_refuses_ranges_outside_the_file_and_reading_without_end() -> None:

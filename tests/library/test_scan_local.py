@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from musicfs.library import scan
+from musicfs.library import reading
 from musicfs.library.protocol import ReadJob
 from musicfs.library.worker import _read_file
 from musicfs.origins.local import LocalOrigin
@@ -165,7 +165,7 @@ def test_a_file_that_grows_while_it_is_read_comes_with_the_next_scan(
             (music / "A/1.flac").write_bytes(flac(title="grown", album="A"))
         return ReadJob(files)
 
-    monkeypatch.setattr(scan, "ReadJob", grow)
+    monkeypatch.setattr(reading, "ReadJob", grow)
     collection.scan()
     assert collection.shown() == ALL[1:]
     assert collection.scan().read == 1

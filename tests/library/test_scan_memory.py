@@ -6,16 +6,20 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from musicfs.errors import DeniedError, UnreachableError
 from musicfs.library import scan
-from musicfs.origins.memory import MemoryOrigin
+from musicfs.origins.memory import CAPS, MemoryOrigin
 from musicfs.origins.wrappers.wrapper import Operation
 from musicfs.testing.faults import FaultyOrigin
 from tests.library.collection import Collection, Hiding, flac
 
 Open = Callable[..., Collection]
+
+# So that a script's letters meet the files in their order.
+ONE_AT_A_TIME = msgspec.structs.replace(CAPS, parallel=1)
 
 
 @pytest.fixture
@@ -40,7 +44,7 @@ def memory(**albums: int) -> MemoryOrigin:
     files: dict[str, bytes] = {}
     for name, tracks in albums.items():
         files |= album(name, tracks)
-    return MemoryOrigin("memory", files)
+    return MemoryOrigin("memory", files, caps=ONE_AT_A_TIME)
 
 
 def reads(collection: Collection) -> int:

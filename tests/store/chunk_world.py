@@ -84,9 +84,8 @@ def read_all(stored: StoredContent, step: int = 100_000) -> tuple[bytes, list[tu
         view = memoryview(found)[start : start + step]
         for first, last in stored.read_into(view, start):
             view[first - start : last - start] = bytes(last - first)
-            if missing and missing[-1][1] == first:
-                first = missing.pop()[0]
-            missing.append((first, last))
+            joins = bool(missing) and missing[-1][1] == first
+            missing.append((missing.pop()[0] if joins else first, last))
     return bytes(found), missing
 
 

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from musicfs.errors import StoreError
 from musicfs.store import chunks_tables, environment
 from musicfs.store.chunks import ChunkStore
 from musicfs.store.chunks_schema import BLOCK_BYTES, Content, Piece, PieceKind
+from musicfs.store.chunks_tables import Writing
 from tests.store.chunk_world import LIMIT_BYTES, World, assert_right, content_of, noise
 
 DATA = noise(1, 1_000_000)
@@ -73,7 +75,9 @@ def test_blocks_stand_in_for_a_damaged_chunk_at_once(world: World) -> None:
     piece = pieces(world, PieceKind.CHUNK)[3]
     overwrite(world, piece)
     _, missing = world.read(CONTENT)
-    numbers = {number for start, stop in missing for number in range(start // BLOCK_BYTES, (stop - 1) // BLOCK_BYTES + 1)}
+    numbers = {
+        number for start, stop in missing for number in range(start // BLOCK_BYTES, (stop - 1) // BLOCK_BYTES + 1)
+    }
     world.put(CONTENT, DATA, *numbers)
     assert world.read(CONTENT) == (DATA, [])
     world.store.discard(world.store.take_bad())
@@ -122,13 +126,29 @@ def test_a_piece_in_anothers_place_is_damaged(world: World) -> None:
     assert world.keep.verify(lambda _: None)
 
 
+def test_a_block_that_is_not_there_is_found_by_recutting(world: World) -> None:
+    world.put(CONTENT, DATA)
+    with world.store.tables.env.begin(write=True) as txn:
+        txn.delete(pieces(world, PieceKind.BLOCK)[2].key, db=world.store.tables.blocks)
+    assert not world.keep.recut(CONTENT, world.cut)
+    assert not world.store.coverage(CONTENT).complete
+    assert world.keep.complete_blocks() == []
+    world.put(CONTENT, DATA)
+    assert world.keep.recut(CONTENT, world.cut)
+    assert world.read(CONTENT) == (DATA, [])
+
+
 def test_verify_finds_everything(world: World) -> None:
     other = noise(2, 900_000)
     world.put_recut(CONTENT, DATA)
     world.put_recut(content_of(other), other)
     third = noise(3, 500_000)
     world.put(content_of(third), third)
-    damaged = [pieces(world, PieceKind.MANIFEST)[0], *pieces(world, PieceKind.CHUNK)[::5], pieces(world, PieceKind.BLOCK)[1]]
+    damaged = [
+        pieces(world, PieceKind.MANIFEST)[0],
+        *pieces(world, PieceKind.CHUNK)[::5],
+        pieces(world, PieceKind.BLOCK)[1],
+    ]
     for piece in damaged:
         overwrite(world, piece)
     found: list[Piece] = []
@@ -155,7 +175,9 @@ def test_verify_puts_counts_and_records_right(world: World) -> None:
     tables = world.store.tables
     choice = random.Random(1)
     for _ in range(30):
-        table = choice.choice([tables.contents, tables.uses, tables.refs, tables.chunks, tables.blocks, tables.manifests])
+        table = choice.choice(
+            [tables.contents, tables.uses, tables.refs, tables.chunks, tables.blocks, tables.manifests]
+        )
         with tables.env.begin(write=True) as txn:
             with txn.cursor(table) as cursor:
                 keys = list(cursor.iternext(values=False))
@@ -164,10 +186,8 @@ def test_verify_puts_counts_and_records_right(world: World) -> None:
             if choice.random() < 0.3:
                 txn.put(choice.randbytes(16), (3).to_bytes(4, "little"), db=tables.refs)
                 txn.put(b"\0" + choice.randbytes(24), b"", db=tables.uses)
-    with tables.env.begin(write=True) as txn:
-        totals = tables.totals(txn)
-        totals.recount = True
-        txn.put(b"totals", chunks_tables._encode(totals), db=tables.meta)
+    with Writing(tables) as write:
+        write.totals.recount = True
     assert world.keep.verify(lambda _: None)
     world.check()
     for seed in range(6):
@@ -248,7 +268,7 @@ def test_flipped_bits_serve_no_wrong_byte_and_end_in_a_working_store(
     for _ in range(count):
         raw[choice.randrange(8192, len(raw))] ^= 1 << choice.randrange(8)
     (path / "data.mdb").write_bytes(raw)
-    ends = []
+    ends: list[str] = []
     while not ends or ends[-1] != "sound":
         if ends:
             chunks_tables.prepare_chunks(str(path))
@@ -315,7 +335,7 @@ def test_damage_that_is_met_while_open_makes_everything_missing(stored: Path, tm
     for _ in range(2):
         assert store.open(content).read_into(view, 10) == [(10, 1010)]
     assert store.is_damaged
-    with pytest.raises(environment.StoreError, match="damaged"):
+    with pytest.raises(StoreError, match="damaged"):
         store.touch([content.key])
     store.close()
     assert chunks_tables.prepare_chunks(str(path))

@@ -1,4 +1,4 @@
-"""Anything in any order against plain dicts: bytes are right or missing, nothing is lost that was not removed, counts agree."""
+"""Anything in any order: bytes are right or missing, nothing is lost that was not removed, counts agree."""
 
 from __future__ import annotations
 
@@ -33,7 +33,12 @@ DATA = (
 )
 CONTENTS = [Content(bytes((number,)) * 16, len(data)) for number, data in enumerate(DATA)]
 # (new, old, where the equal bytes start in each, how many)
-REUSES = ((1, 0, 5_000, 0, 700_000), (2, 0, 0, 200_000, 500_000), (0, 1, 100, 5_100, 600_000), (3, 2, 200_000, 0, 300_000))
+REUSES = (
+    (1, 0, 5_000, 0, 700_000),
+    (2, 0, 0, 200_000, 500_000),
+    (0, 1, 100, 5_100, 600_000),
+    (3, 2, 200_000, 0, 300_000),
+)
 some = st.sampled_from(range(len(DATA)))
 
 
@@ -59,7 +64,9 @@ class StoreMachine(RuleBasedStateMachine):
             patch.start()
         self.world = World(Path(self.folder) / "chunks", self.digest)
         self.opened = [self.world.store.open(content) for content in CONTENTS]
-        self.kept: list[list[tuple[int, int]]] = [[(0, len(data))] for data in DATA]  # what was missing at the last look
+        self.kept: list[list[tuple[int, int]]] = [
+            [(0, len(data))] for data in DATA
+        ]  # what was missing at the last look
         self.removed = False
 
     def teardown(self) -> None:
