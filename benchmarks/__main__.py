@@ -27,6 +27,7 @@ MODULES: dict[str, tuple[tuple[int, ...], bool]] = {
     "startup": ((8,), True),
     "memory": ((9, 10), True),
     "interference": ((11,), True),
+    "hanging": ((11,), True),
     "scans": ((12, 13), True),
     "bulk_build": ((15,), True),
     "remote_scans": ((14,), True),

@@ -226,7 +226,8 @@ def _rclone_cat(
 
 def _rclone_variables(**options: str) -> dict[str, str]:
     """rclone's configuration of a remote, by environment: what it logs in with appears in no list of processes."""
-    return {f"RCLONE_CONFIG_{_FAR.upper()}_{name.upper()}": value for name, value in options.items()}
+    variables = {f"RCLONE_CONFIG_{_FAR.upper()}_{name.upper()}": value for name, value in options.items()}
+    return {**variables, "AWS_CA_BUNDLE": ""}  # where it is set, rclone's S3 refuses to start, HTTPS or not
 
 
 def _obscured(password: str) -> str:
