@@ -8,7 +8,7 @@ again. rclone reads its own cache of whole files, warm, as whoever mounts a remo
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -34,7 +34,9 @@ def measure(bench: Bench) -> Iterator[Result]:
         originals = make_wav_files(source, count, size_bytes)
         total_gb = count * size_bytes / 1e9
         kept = OriginSettings(id="music", path=str(source), cache="on")
-        ours, anew = (MusicFS(source, room / name.replace(" ", "-"), name=name, origin=kept) for name in ("musicfs", ANEW))
+        ours, anew = (
+            MusicFS(source, room / name.replace(" ", "-"), name=name, origin=kept) for name in ("musicfs", ANEW)
+        )
         servers: list[Server] = [
             ours,
             anew,
@@ -61,11 +63,11 @@ def measure(bench: Bench) -> Iterator[Result]:
                 for path in served[server.name]:
                     pagecache.drop_proven(path)
 
-            def contenders(work: object, names: Sequence[str]) -> list[Contender]:
+            def contenders(work: Callable[[Sequence[Path]], object], names: Sequence[str]) -> list[Contender]:
                 return [
                     Contender(
                         server.name,
-                        work=partial(work, served[server.name]),  # type: ignore[arg-type]  # one of the two readers
+                        work=partial(work, served[server.name]),
                         prepare=partial(make_cold, server),
                         pids=server.pids,
                     )
@@ -143,7 +145,8 @@ def _next_track(bench: Bench) -> Result:
                 wait_cached([tracks[number]])
                 time.sleep(0.5)  # what else the mount does with it is done
                 pagecache.warm(source / beside[number].name)
-                for name, path, pids in (("musicfs", tracks[number], server.pids()), ("bindfs", beside[number], peers[0].pids())):
+                for one, path in ((server, tracks[number]), (peers[0], beside[number])):
+                    name, pids = one.name, one.pids()
                     cpu_before, calls_before = cpu_seconds(pids), reads_of(server.mount_pid)
                     began = time.perf_counter()
                     read_all([path])

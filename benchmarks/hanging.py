@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -86,9 +87,5 @@ def _hang(server: Remote, musicfs: MusicFS, paths: Sequence[Path]) -> list[threa
 
 
 def _read(path: Path) -> None:
-    try:
+    with contextlib.suppress(OSError):  # an origin that was away for too long
         path.read_bytes()
-    except OSError:
-        pass  # an origin that was away for too long
-
-

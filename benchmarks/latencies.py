@@ -37,7 +37,9 @@ def measure(bench: Bench) -> Iterator[Result]:
             missed = [path for path in wav if path.stat().st_size == _MISSED_BYTES]
             for path in (room / "music" / "missed").iterdir():
                 _forget_on_disk(path)
-            yield _row("a miss, local disk", [_timed(partial(_read_first, path)) for path in missed], LOCAL_MISS_GOAL_MS)
+            yield _row(
+                "a miss, local disk", [_timed(partial(_read_first, path)) for path in missed], LOCAL_MISS_GOAL_MS
+            )
         try:
             with remote("sftp", room, Line(ROUND_TRIP_S)) as far:
                 far.add_folder(room / "music")

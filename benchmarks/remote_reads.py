@@ -162,7 +162,9 @@ def _judge(server: Remote, rates: dict[str, list[float]], cpu_s_per_gb: float) -
     enough = ours >= CLIENT_GOAL * bar and all(
         ours >= MOUNT_GOAL * median[name] for name in ("rclone mount", "sshfs") if name in median
     )
-    beside = ", ".join(f"{name} {rate:.0f} MB/s ({ours / rate:.2f}x)" for name, rate in median.items() if name != "musicfs")
+    beside = ", ".join(
+        f"{name} {rate:.0f} MB/s ({ours / rate:.2f}x)" for name, rate in median.items() if name != "musicfs"
+    )
     return Result(
         "18", f"sequential read, {server.kind}, 50 ms, 1 Gbit/s", _SEQUENTIAL_GOAL,
         f"{ours:.0f} MB/s, {cpu_s_per_gb:.1f} s CPU per GB", beside or "no peer installed", met(enough),

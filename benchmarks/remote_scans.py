@@ -65,7 +65,9 @@ def _first_scans(bench: Bench, server: Remote, room: Path, tracks: int) -> Resul
                 rates.setdefault(f"the same, {PEER_THREADS} threads", []).append(_read_tags(many, PEER_THREADS))
     median = {name: statistics.median(values) for name, values in rates.items()}
     ours, trip, size = median["musicfs"], statistics.median(trips), statistics.median(sizes)
-    beside = ", ".join(f"{name} {rate:.1f}/s ({ours / rate:.0f}x)" for name, rate in median.items() if name != "musicfs")
+    beside = ", ".join(
+        f"{name} {rate:.1f}/s ({ours / rate:.0f}x)" for name, rate in median.items() if name != "musicfs"
+    )
     return Result(
         "14", f"first scan of {tracks:,} files, {server.kind}, 50 ms", GOAL,
         f"{trip:.1f} round trips, {size / 1e3:.0f} KB, {ours:.0f} files/s, {statistics.fmean(cpu) * 1e3:.1f} ms CPU",
@@ -97,9 +99,6 @@ def _read_tags(paths: Sequence[Path], threads: int) -> float:
 
     began = time.perf_counter()
     with ThreadPoolExecutor(threads) as pool:
-        if not all(found and found.tags for found in pool.map(mutagen.File, paths)):  # type: ignore[attr-defined]
+        if not all(found and found.tags for found in pool.map(mutagen.File, paths)):
             raise RuntimeError("mutagen found a file without tags")
     return len(paths) / (time.perf_counter() - began)
-
-
-

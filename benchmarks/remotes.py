@@ -79,8 +79,7 @@ class Remote:
             command = ("rclone", "mount", "--config", "/dev/null", "--vfs-cache-mode", "off", "--read-only")
             found.append(Peer("rclone mount", command, place, folder / f"rclone-{self.kind}", environment))
         if self.sshfs is not None and shutil.which("sshfs"):
-            command, place = self.sshfs
-            found.append(Peer("sshfs", command, place, folder / f"sshfs-{self.kind}"))
+            found.append(Peer("sshfs", *self.sshfs, folder / f"sshfs-{self.kind}"))
         return found
 
     def fetch_file(self, path: str) -> None:
