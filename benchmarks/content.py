@@ -48,9 +48,9 @@ def wait_recut(server: MusicFS, timeout_s: float = TIMEOUT_S) -> None:
 
 def fill(server: MusicFS, paths: Sequence[Path]) -> None:
     """Have the files of the mount in the store, as chunks."""
-    for path in paths:
+    for path in paths:  # one by one: what is read faster than the disk writes is not all kept
         pagecache.warm(path)
-    wait_cached(paths)
+        wait_cached([path])
     wait_recut(server)
 
 

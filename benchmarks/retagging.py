@@ -84,7 +84,7 @@ def _edit(bench: Bench, server: Remote, original: Path, room: Path) -> Iterator[
             yield Result(
                 f"21{letter}", f"tag edit on a remote file, {server.kind}, {what}: bytes moved",
                 "<= 10 % of it" if letter == "b" else "<= 10 KB + listing", _amount(moved, size_bytes),
-                f"full fetch {size_bytes / 1e6:.1f} MB; by the rescan {scanned / 1e3:.0f} KB, without changes {unchanged / 1e3:.0f} KB",
+                f"full fetch {size_bytes / 1e6:.1f} MB; rescan {scanned / 1e3:.0f} KB, idle {unchanged / 1e3:.0f} KB",
                 met(good) if not bench.quick else Verdict.INFORMATION,  # quick: the file is too small for its share to count
                 {"moved_bytes": moved, "rescan_bytes": scanned, "unchanged_bytes": unchanged, "size_bytes": size_bytes},
             )  # fmt: skip
