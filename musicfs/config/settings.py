@@ -167,6 +167,10 @@ class CacheSettings(_Section, frozen=True, kw_only=True):
         2.0  # of that, for first and last parts of files
     )
     read_timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 30.0  # a read that waits longer fails
+    # What changed files may take over from their stored old versions: FLAC whose STREAMINFO is as it was, every file whose
+    # probes agree, or nothing.
+    delta: Literal["auto", "probe", "off"] = "auto"
+    delta_verify: bool = True  # compare what was taken over with the origin, when nothing else is fetched
 
 
 class HealthThresholds(_Section, frozen=True, kw_only=True):

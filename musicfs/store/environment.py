@@ -86,7 +86,7 @@ def store_error(path: str, error: lmdb.Error) -> StoreError:
     code = getattr(error, "code", 0)
     full = isinstance(error, lmdb.DiskError | lmdb.MapFullError) or code == errno.ENOSPC
     if full or (code == errno.EIO and _is_full(path)):  # liblmdb 0.9 mdb_page_flush: a short write is EIO
-        return DiskFullError(f"{path}: {error}", remedy="free some space on this disk")
+        return DiskFullError(f"{path}: the disk is full ({error})", remedy="free some space on this disk")
     return StoreError(f"{path}: {error}", remedy="stop MusicFS and delete this folder; it is rebuilt")
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from musicfs.config.settings import OriginSettings
 from musicfs.testing.audio import make_audio, run_ffmpeg
 from tests.faults.living import track
-from tests.mounting import Mounted, Place
+from tests.mounting import Mounted, Place, musicfs_command
 
 MountLibrary = Callable[..., Mounted]
 SETTINGS = "[health]\ncheck_interval_secs = 1\n[prefetch]\nnext_track = false\n"
@@ -63,7 +65,22 @@ def test_the_other_one_serves_while_the_preferred_is_away(
     mounted.allow_log("cannot be read|open:|read:")
     path = min(mounted.point.rglob("*.flac"))
     content = path.read_bytes()
+    listening = subprocess.Popen(
+        [*musicfs_command(), "--config", str(mounted.folder / "config.toml"), "--json", "events", "--origin", "first"],
+        env=mounted.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert listening.stdout is not None
+    mounted.command("origin", "rescan", "first")
+    assert json.loads(listening.stdout.readline())["type"] == "sync_started"
     first.rename(first.with_name("away"))
+    while (event := json.loads(listening.stdout.readline()))["type"] != "origin_disconnected":
+        pass
+    assert event["origin_id"] == "first"
+    listening.terminate()
+    listening.wait(10)
+    listening.stdout.close()
     _wait_for(lambda: _origin_of(path) == "second")
     assert path.read_bytes() == content
     assert len(list(mounted.point.rglob("*.flac"))) == 3
