@@ -88,6 +88,7 @@ def _track(
         },
         technical,
         Layout("flac", 8_412, size),
+        audio_id=xxhash.xxh3_64_intdigest(b"%d/%d" % (album_number, number)),
     )
     entry = Entry(f"{folder}/{name}", size, 1_600_000_000_000_000_000 + unique, str(unique), unique, unique)
     return Learned(name.encode(), entry, 0, ReadResult(pack_facts(facts)), identity=identity(entry))

@@ -63,6 +63,7 @@ translate() {
         dnf:dbus) echo dbus-daemon ;;
         dnf:procps) echo procps-ng ;;
         dnf:openssh-client) echo openssh-clients ;;
+        dnf:apache2-bin) echo httpd ;;
         dnf:wesnoth-*) ;;
         dnf:*) echo "$2" ;;
         pacman:python3-venv | pacman:python3-dev) echo python ;;
@@ -73,6 +74,7 @@ translate() {
         pacman:xvfb) echo xorg-server-xvfb ;;
         pacman:procps) echo procps-ng ;;
         pacman:openssh-*) echo openssh ;;
+        pacman:apache2-bin) echo apache ;;
         pacman:wesnoth-*) ;;
         pacman:*) echo "$2" ;;
     esac
@@ -86,9 +88,53 @@ is_installed() {
     esac
 }
 
-# install_packages DEBIAN_NAME...: installs those that are missing.
+# Debian starts a service when its package is installed, unless policy-rc.d forbids it (invoke-rc.d(8)).
+# bash -c "$WITHOUT_SERVICES" bash POLICY_FILE COMMAND...: forbids it while the command runs. A policy that is there already
+# is somebody's decision: it stays, and decides.
+# shellcheck disable=SC2016  # expanded by the shell that runs it
+readonly WITHOUT_SERVICES='
+    policy=$1
+    shift
+    if (set -o noclobber; printf "%s\n" "#!/bin/sh" "# Here while dist/test installs packages; delete it if not." "exit 101" >"$policy") 2>/dev/null; then
+        trap "rm -f -- \"\$policy\"" EXIT
+        trap "exit 129" HUP
+        trap "exit 130" INT
+        trap "exit 143" TERM
+        chmod 755 "$policy"
+    fi
+    "$@"
+'
+
+# units_of MANAGER PACKAGE: the services and sockets that an installed package has.
+units_of() {
+    case "$1" in
+        apt) dpkg-query -L "$2" ;;
+        dnf) rpm -ql "$2" ;;
+        pacman) pacman -Qlq "$2" ;;
+    esac | sed -nE 's:^(/usr)?/lib/systemd/system/([^/@]+\.(service|socket))$:\2:p'
+}
+
+# keep_off MANAGER PACKAGE...: what has just been installed is not started at the next boot either.
+keep_off() {
+    local manager=$1 package units=()
+    shift
+    if ! have systemctl; then return; fi
+    for package in "$@"; do
+        mapfile -t -O "${#units[@]}" units < <(units_of "$manager" "$package")
+    done
+    if [[ ${#units[@]} -eq 0 ]]; then return; fi
+    quietly as_root systemctl disable --quiet "${units[@]}" || fail "these could not be disabled: ${units[*]}"
+    say "installed, but neither started nor enabled: ${units[*]}"
+}
+
+# install_packages [--off] DEBIAN_NAME...: installs those that are missing. With --off, no service that comes with them is
+# started, now or at the next boot; one that was there before stays as it is.
 install_packages() {
-    local manager name translated missing=()
+    local manager name translated missing=() off=no wrapper=()
+    if [[ ${1:-} == --off ]]; then
+        off=yes wrapper=(bash -c "$WITHOUT_SERVICES" bash /usr/sbin/policy-rc.d)
+        shift
+    fi
     manager=$(package_manager)
     for name in "$@"; do
         for translated in $(translate "$manager" "$name"); do
@@ -101,7 +147,7 @@ install_packages() {
         apt)
             quietly as_root apt-get update || say "apt-get update failed: going on with the package lists at hand"
             # --no-remove: fuse and fuse3 replace each other, and either serves; what is there stays.
-            quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-remove --no-install-recommends \
+            quietly as_root "${wrapper[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-remove --no-install-recommends \
                 "${missing[@]}" || fail "apt-get could not install: ${missing[*]}" "its messages are above"
             ;;
         dnf)
@@ -117,6 +163,7 @@ install_packages() {
                 "install them the way of your system (these are Debian's names), then run this again"
             ;;
     esac
+    if [[ $off == yes ]]; then keep_off "$manager" "${missing[@]}"; fi
 }
 
 # quietly COMMAND...: shows what it said only if it fails. A question (of sudo for a password) still reaches the terminal.

@@ -73,6 +73,7 @@ class Facts(msgspec.Struct, frozen=True):
     technical: Technical
     layout: Layout
     pictures: tuple[Picture, ...] = ()
+    audio_id: int = 0  # of the audio alone, whatever the tags; equal ones are probably equal bytes. 0: unknown
 
 
 class Health(StrEnum):

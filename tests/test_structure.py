@@ -23,6 +23,7 @@ FLOORS = {
     "model": 0,
     "events": 0,
     "clock": 0,
+    "interpreter": 0,
     "config": 1,
     "origins": 2,
     "store": 2,

@@ -2,7 +2,7 @@
 
 The keeper implements :class:`Backend`; ``server`` translates between it and the wire, and ``client`` gives the same values
 back to the command line. Paths are text as the origin has it, with surrogate escapes for bytes that are not UTF-8; on
-the wire such bytes become ``\\xNN``, so a client sees them that way.
+the wire such bytes become ``\\xNN``, so a client sees them that way, and may name virtual paths that way.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Protocol
 
 import msgspec
 
+from musicfs.events import Event
 from musicfs.model import Health
 
 ANSWER_TIMEOUT_S = 5.0
@@ -57,6 +58,33 @@ class OriginStatus(msgspec.Struct, frozen=True):
     files_count: int = 0
 
 
+class CacheStats(msgspec.Struct, frozen=True, kw_only=True):
+    """What the content store holds. Hits and misses are reads of the kernel since the start."""
+
+    limit_bytes: int = 0
+    used_bytes: int = 0
+    chunk_count: int = 0  # as files name them
+    chunks_unique: int = 0
+    dedup_ratio: float = 1.0
+    hits: int = 0
+    misses: int = 0
+    edge_bytes: int = 0  # first and last parts of files
+    contents: int = 0
+    contents_complete: int = 0
+    fetched_bytes: int = 0
+    saved_bytes: int = 0  # not fetched again after files had changed
+    pins: int = 0
+    damaged: int = 0
+    metadata_entries: int = 0
+    metadata_bytes: int = 0
+
+    @property
+    def hit_ratio(self) -> float:
+        """The share of reads that needed no origin; 0 before the first."""
+        reads = self.hits + self.misses
+        return self.hits / reads if reads else 0.0
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The whole state at a glance.
 
@@ -78,6 +106,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     tracks: int = 0
     problems: int = 0
     cache_size_bytes: int = 0
+    cache: CacheStats = CacheStats()
     detail: str = ""
     origins: tuple[OriginStatus, ...] = ()
     work: tuple[Work, ...] = ()
@@ -144,27 +173,6 @@ class ProblemPage(msgspec.Struct, frozen=True):
 
     problems: tuple[ProblemFile, ...]
     total: int
-
-
-class CacheStats(msgspec.Struct, frozen=True, kw_only=True):
-    """What the content store holds. Hits and misses are reads of the kernel since the start."""
-
-    limit_bytes: int = 0
-    used_bytes: int = 0
-    chunk_count: int = 0  # as files name them
-    chunks_unique: int = 0
-    dedup_ratio: float = 1.0
-    hits: int = 0
-    misses: int = 0
-    edge_bytes: int = 0  # first and last parts of files
-    contents: int = 0
-    contents_complete: int = 0
-    fetched_bytes: int = 0
-    saved_bytes: int = 0  # not fetched again after files had changed
-    pins: int = 0
-    damaged: int = 0
-    metadata_entries: int = 0
-    metadata_bytes: int = 0
 
 
 class Tier(StrEnum):
@@ -258,6 +266,13 @@ class Backend(Protocol):
 
     def problems(self, origin_id: str, start: int, stop: int) -> ProblemPage:
         """Problem files ``[start, stop)`` in a stable order, of one origin or (empty id) of all."""
+        ...
+
+    def events(self, types: Sequence[str], origin_id: str) -> Iterator[Event | None]:
+        """What happens from now on, of these types (none: all) and origin (empty: all); None at least once a second.
+
+        ConfigError for a type that there is not, at the first item at the latest.
+        """
         ...
 
     def cache_stats(self) -> CacheStats:

@@ -12,13 +12,12 @@ from musicfs.api.backend import (
     VerifyProgress,
 )
 from musicfs.api.generated import musicfs_pb2 as pb
-from musicfs.api.messages import u32, u64, wire_text
+from musicfs.api.wire import u32, u64, wire_text
 
 _TIER_OF = {tier.value: tier for tier in Tier}
 
 
 def stats_message(stats: CacheStats) -> pb.CacheStats:
-    reads = stats.hits + stats.misses
     return pb.CacheStats(
         total_size_bytes=u64(stats.limit_bytes),
         used_size_bytes=u64(stats.used_bytes),
@@ -28,7 +27,7 @@ def stats_message(stats: CacheStats) -> pb.CacheStats:
         dedup_ratio=stats.dedup_ratio,
         hit_count=u64(stats.hits),
         miss_count=u64(stats.misses),
-        hit_ratio=stats.hits / reads if reads else 0.0,
+        hit_ratio=stats.hit_ratio,
         metadata_entries=u64(stats.metadata_entries),
         metadata_bytes=u64(stats.metadata_bytes),
         l1_metadata=pb.TierStats(entries=u64(stats.metadata_entries), size_bytes=u64(stats.metadata_bytes)),

@@ -27,6 +27,7 @@ from musicfs.api.backend import (
 )
 from musicfs.api.generated import musicfs_pb2 as pb
 from musicfs.api.unix_socket import peer_pid, target
+from musicfs.api.wire import REMEDY_KEY, wire_text
 from musicfs.errors import (
     ChangedError,
     ConfigError,
@@ -37,6 +38,7 @@ from musicfs.errors import (
     NotFoundError,
     UnreachableError,
 )
+from musicfs.events import Event
 
 # The server answers within its own deadline; the rest is for a machine under load.
 _TIMEOUT_S = 2 * ANSWER_TIMEOUT_S
@@ -139,6 +141,14 @@ class Client:
         request = pb.ListProblemsRequest(origin_id=origin_id or None, offset=start, limit=stop - start)
         return messages.problems_value(self._call("ListProblems", request, pb.ListProblemsResponse))
 
+    def events(self, types: Sequence[str] = (), origin_id: str = "") -> Iterator[Event]:
+        """See ``Backend.events``; without a deadline, and without the pulses."""
+        request = pb.EventFilter(event_types=list(types), origin_id=origin_id or None)
+        for message in self._stream("SubscribeEvents", request, pb.Event):
+            event = messages.event_value(message)
+            if event is not None:
+                yield event
+
     def cache_stats(self) -> CacheStats:
         """See ``Backend.cache_stats``."""
         return cache_messages.stats_value(self._call("GetCacheStats", pb.Empty(), pb.CacheStats))
@@ -150,17 +160,17 @@ class Client:
 
     def prefetch(self, paths: Sequence[str], origin_id: str = "") -> Iterator[PrefetchProgress]:
         """See ``Backend.prefetch``; without a deadline."""
-        request = pb.PrefetchRequest(paths=list(paths), origin_id=origin_id or None)
+        request = pb.PrefetchRequest(paths=_wire_paths(paths), origin_id=origin_id or None)
         for message in self._stream("Prefetch", request, pb.PrefetchProgress):
             yield cache_messages.prefetch_value(message)
 
     def pin(self, paths: Sequence[str]) -> PinChange:
         """See ``Backend.pin``."""
-        return cache_messages.pin_value(self._call("Pin", pb.PinRequest(paths=list(paths)), pb.PinResponse))
+        return cache_messages.pin_value(self._call("Pin", pb.PinRequest(paths=_wire_paths(paths)), pb.PinResponse))
 
     def unpin(self, paths: Sequence[str]) -> PinChange:
         """See ``Backend.unpin``."""
-        return cache_messages.pin_value(self._call("Unpin", pb.PinRequest(paths=list(paths)), pb.PinResponse))
+        return cache_messages.pin_value(self._call("Unpin", pb.PinRequest(paths=_wire_paths(paths)), pb.PinResponse))
 
     def pins(self) -> tuple[PinnedPath, ...]:
         """See ``Backend.pins``."""
@@ -203,7 +213,7 @@ class Client:
         assert isinstance(error, grpc.Call)
         code, details = error.code(), error.details() or ""
         metadata = dict(error.trailing_metadata() or ())
-        found = metadata.get(messages.REMEDY_KEY, b"")
+        found = metadata.get(REMEDY_KEY, b"")
         remedy = found.decode("utf-8", "replace") if isinstance(found, bytes) else found
         if code is grpc.StatusCode.UNAVAILABLE and self._is_gone():
             return NoDaemonError(f"the daemon on {self._path} went away", remedy=_START)
@@ -220,3 +230,7 @@ class Client:
 
 def _path(method: str) -> str:
     return f"/{pb.DESCRIPTOR.services_by_name['MusicFS'].full_name}/{method}"
+
+
+def _wire_paths(paths: Sequence[str]) -> list[str]:
+    return [wire_text(path) for path in paths]

@@ -1,8 +1,4 @@
-"""Values of ``backend`` to protobuf messages and back; nothing else knows both.
-
-Text on the wire must be UTF-8, so bytes of a name that are not are shown as ``\\xNN``; numbers are held within their field's
-range, as a counter that does not fit must not make a status unanswerable.
-"""
+"""Values of ``backend`` to protobuf messages and back; with ``cache_messages``, nothing else knows both."""
 
 from __future__ import annotations
 
@@ -19,7 +15,10 @@ from musicfs.api.backend import (
     SyncProgress,
     Work,
 )
+from musicfs.api.cache_messages import stats_message, stats_value
 from musicfs.api.generated import musicfs_pb2 as pb
+from musicfs.api.wire import u32, u64, wire_text
+from musicfs.events import Event, EventType
 from musicfs.model import Health
 
 _STATES: dict[MountState, pb.MountState] = {
@@ -36,23 +35,9 @@ _HEALTH: dict[Health, pb.HealthStatus] = {
     Health.DEGRADED: pb.HEALTH_DEGRADED,
     Health.UNHEALTHY: pb.HEALTH_UNHEALTHY,
 }
+_EVENT_TYPE_OF = {kind.value: kind for kind in EventType}
 _STATE_OF = {number: state for state, number in _STATES.items()}
 _HEALTH_OF = {number: health for health, number in _HEALTH.items()}
-
-
-REMEDY_KEY = "musicfs-remedy-bin"  # trailing metadata of an error: what a user can do about it
-
-
-def wire_text(text: str) -> str:
-    """``text`` as valid UTF-8; surrogate escapes become ``\\xNN``."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        data = (
-            text.encode("utf-8", "surrogateescape") if _is_escaped(text) else text.encode("utf-8", "backslashreplace")
-        )
-        return data.decode("utf-8", "backslashreplace")
-    return text
 
 
 def status_message(status: Status) -> pb.StatusResponse:
@@ -91,6 +76,7 @@ def status_message(status: Status) -> pb.StatusResponse:
         tracks=u64(status.tracks),
         instance=wire_text(status.instance),
         detail=wire_text(status.detail),
+        cache=stats_message(status.cache),
     )
 
 
@@ -110,6 +96,7 @@ def status_value(message: pb.StatusResponse) -> Status:
         tracks=message.tracks,
         problems=message.problems,
         cache_size_bytes=message.cache_size_bytes,
+        cache=stats_value(message.cache),
         detail=message.detail,
         origins=tuple(
             OriginStatus(origin.id, origin.origin_type, _health(origin.health), origin.files_count)
@@ -230,20 +217,29 @@ def problems_value(message: pb.ListProblemsResponse) -> ProblemPage:
     )
 
 
+def event_message(event: Event) -> pb.Event:
+    return pb.Event(
+        event_type=event.type.value,
+        timestamp_ms=event.time_ms,
+        origin_id=wire_text(event.origin_id) or None,
+        path=wire_text(event.path) or None,
+        metadata={wire_text(name): wire_text(value) for name, value in event.details.items()},
+    )
+
+
+def event_value(message: pb.Event) -> Event | None:
+    """None for a type of a newer daemon."""
+    kind = _EVENT_TYPE_OF.get(message.event_type)
+    if kind is None:
+        return None
+    return Event(
+        type=kind,
+        time_ms=message.timestamp_ms,
+        origin_id=message.origin_id,
+        path=message.path,
+        details=dict(message.metadata),
+    )
+
+
 def _health(number: pb.HealthStatus) -> Health:
     return _HEALTH_OF.get(number, Health.UNKNOWN)  # a newer daemon may know more
-
-
-def _is_escaped(text: str) -> bool:
-    """Whether every surrogate stands for a byte; a tag may contain any."""
-    return all("\udc80" <= character <= "\udcff" for character in text if "\ud800" <= character <= "\udfff")
-
-
-def u32(number: int) -> int:
-    """``number`` within the range of a uint32."""
-    return min(max(number, 0), 0xFFFF_FFFF)
-
-
-def u64(number: int) -> int:
-    """``number`` within the range of a uint64."""
-    return min(max(number, 0), 0xFFFF_FFFF_FFFF_FFFF)

@@ -19,6 +19,7 @@ from musicfs.api import cache_messages, messages
 from musicfs.api.backend import ANSWER_TIMEOUT_S, Backend
 from musicfs.api.generated import musicfs_pb2 as pb
 from musicfs.api.unix_socket import SocketPlace, target
+from musicfs.api.wire import REMEDY_KEY, wire_text
 from musicfs.errors import (
     AlreadyRunningError,
     ChangedError,
@@ -55,6 +56,13 @@ _STATUS_CODES: tuple[tuple[type[MusicFSError], grpc.StatusCode], ...] = (
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 _Context = grpc.ServicerContext
+
+
+class _End:
+    """What follows the last item of a stream."""
+
+
+_END = _End()
 
 
 class ControlServer:
@@ -149,6 +157,12 @@ class _Service:
         page = self._answer(context, lambda: self._backend.problems(request.origin_id, start, stop))
         return messages.problems_message(page)
 
+    def SubscribeEvents(self, request: pb.EventFilter, context: _Context) -> Iterator[pb.Event]:
+        types = list(request.event_types)
+        for event in self._stream(context, lambda: self._backend.events(types, request.origin_id)):
+            if event is not None:
+                yield messages.event_message(event)
+
     def GetCacheStats(self, _request: pb.Empty, context: _Context) -> pb.CacheStats:
         return cache_messages.stats_message(self._answer(context, self._backend.cache_stats))
 
@@ -207,15 +221,15 @@ class _Service:
     def _stream(self, context: _Context, call: Callable[[], Iterator[T]]) -> Iterator[T]:
         try:
             items = iter(call())
-            item = next(items, None)
+            item: T | _End = next(items, _END)
         except Exception as error:  # the boundary to gRPC: everything becomes a status
             _abort(context, error)
-        while item is not None and context.is_active():
+        while not isinstance(item, _End) and context.is_active():
             if self._closing.is_set():
                 context.abort(grpc.StatusCode.UNAVAILABLE, "the daemon is shutting down")
             yield item
             try:
-                item = next(items, None)
+                item = next(items, _END)
             except Exception as error:  # as above
                 _abort(context, error)
 
@@ -264,8 +278,8 @@ def _abort(context: _Context, error: BaseException) -> NoReturn:
     if isinstance(error, MusicFSError):
         code = next(code for kind, code in _STATUS_CODES if isinstance(error, kind))
         if error.remedy:
-            context.set_trailing_metadata(((messages.REMEDY_KEY, messages.wire_text(error.remedy).encode()),))
-        context.abort(code, messages.wire_text(str(error)))
+            context.set_trailing_metadata(((REMEDY_KEY, wire_text(error.remedy).encode()),))
+        context.abort(code, wire_text(str(error)))
     # What went wrong inside is for the log: it may name paths or more that a caller need not see.
     _log.error("a control call failed", exc_info=error)
     context.abort(grpc.StatusCode.INTERNAL, "internal error; the daemon's log says more")

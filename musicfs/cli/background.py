@@ -11,15 +11,13 @@ import contextlib
 import os
 import select
 import subprocess
-import sys
-import sysconfig
 import time
 
 import msgspec
 
-import musicfs
 from musicfs.config.settings import Settings
 from musicfs.errors import MountError, MusicFSError
+from musicfs.interpreter import child_environment, module_command
 
 _READY_TIMEOUT_S = 60.0
 _TERMINATE_TIMEOUT_S = 10.0
@@ -86,24 +84,14 @@ def _spawn(arguments: list[str], ready_fd: int, log_fd: int) -> subprocess.Popen
     at = arguments.index("mount") + 1
     command = [*arguments[:at], "--foreground", "--ready-fd", str(ready_fd), *arguments[at:]]
     return subprocess.Popen(
-        # -P: a folder full of music is no place to import modules from.
-        [sys.executable, "-P", "-m", "musicfs.cli.main", *command],
+        module_command("musicfs.cli.main", *command),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=log_fd,
         pass_fds=(ready_fd,),
         start_new_session=True,
-        env=_environment(),
+        env=child_environment(os.environ),
     )
-
-
-def _environment() -> dict[str, str]:
-    """Ours; where the package is not installed but run from a checkout, the child has to find it too."""
-    environment = dict(os.environ)
-    root = os.path.dirname(os.path.dirname(os.path.abspath(musicfs.__file__)))
-    if root not in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (environment.get("PYTHONPATH"), root)))
-    return environment
 
 
 def _open_log(path: str) -> int:

@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import click
 
+from musicfs.cli.candidates import complete_origin
 from musicfs.cli.command import Group
 from musicfs.cli.invocation import Invocation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
     from musicfs.api.backend import OriginHealth
-
-
-def _complete_id(context: click.Context, _parameter: click.Parameter, start: str) -> list[CompletionItem]:
-    """The configured ids. What is wrong with the configuration is of no interest here."""
-    from click.shell_completion import CompletionItem
-
-    settings = context.ensure_object(Invocation).glance().settings
-    return [
-        CompletionItem(origin.id, help=origin.address) for origin in settings.origins if origin.id.startswith(start)
-    ]
 
 
 @click.group(cls=Group)
@@ -75,7 +64,7 @@ def list_(invocation: Invocation) -> int:
 
 
 @origin.command()
-@click.argument("origin_id", metavar="ID", shell_complete=_complete_id)
+@click.argument("origin_id", metavar="ID", shell_complete=complete_origin)
 @click.pass_obj
 def health(invocation: Invocation, origin_id: str) -> int:
     """Probe an origin now; exit code 1 when it is unhealthy.
@@ -100,7 +89,7 @@ def health(invocation: Invocation, origin_id: str) -> int:
 
 
 @origin.command()
-@click.argument("origin_id", metavar="ID", shell_complete=_complete_id)
+@click.argument("origin_id", metavar="ID", shell_complete=complete_origin)
 @click.option("--subdir", default="", metavar="PATH", help="Only this folder of the origin.")
 @click.option("--wait", is_flag=True, help="Show progress until the scan is complete.")
 @click.pass_obj
@@ -127,7 +116,7 @@ def rescan(invocation: Invocation, origin_id: str, subdir: str, wait: bool) -> i
 
 
 @origin.command()
-@click.argument("origin_id", metavar="ID", shell_complete=_complete_id)
+@click.argument("origin_id", metavar="ID", shell_complete=complete_origin)
 @click.pass_obj
 def confirm(invocation: Invocation, origin_id: str) -> int:
     """Confirm that files are really gone.
@@ -151,7 +140,7 @@ def confirm(invocation: Invocation, origin_id: str) -> int:
 
 
 @origin.command()
-@click.argument("origin_id", metavar="ID", shell_complete=_complete_id)
+@click.argument("origin_id", metavar="ID", shell_complete=complete_origin)
 @click.pass_obj
 def test(invocation: Invocation, origin_id: str) -> int:
     """Try an origin out: reach it, list it, read a file. Needs no mount; exit code 1 when something does not work.

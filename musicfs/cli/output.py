@@ -16,6 +16,8 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from musicfs.api.backend import CacheStats
+
 STYLES = {
     "ready": "green", "healthy": "green", "ok": "green", "syncing": "cyan", "mounting": "cyan", "warn": "yellow",
     "degraded": "yellow", "unknown": "yellow", "unmounting": "yellow", "unhealthy": "red", "fail": "red",
@@ -112,6 +114,24 @@ def size(count: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} TiB"
+
+
+def share(part: int, whole: int) -> str:
+    """Bytes of bytes for people: ``1.5 GiB of 10.0 GiB``."""
+    return f"{size(part)} of {size(whole)}"
+
+
+def percent(ratio: float) -> str:
+    """A share for people: ``93 %``; 100 only for all of it, and 0 for nothing."""
+    rounded = min(max(round(100 * ratio), 1), 99) if 0 < ratio < 1 else round(100 * ratio)
+    return f"{rounded} %"
+
+
+def cache_document(stats: CacheStats) -> dict[str, Any]:
+    """The figures of the content cache as JSON has them."""
+    document: dict[str, Any] = plain(stats)
+    document["hit_ratio"] = round(stats.hit_ratio, 4)
+    return document
 
 
 def span(seconds: int) -> str:

@@ -14,12 +14,14 @@ DEFAULT_TEMPLATE = "$albumartist/$album< ($year)> [$format_upper]/<$disc->$track
 
 Percent = Annotated[int, msgspec.Meta(ge=1, le=100)]
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=31_536_000)]  # at most a year: waits must not overflow
 NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 NamePolicy = Literal["posix", "windows"]
 LogLevel = Literal["trace", "debug", "info", "warning", "error"]
 OriginType = Literal["local", "nfs", "smb", "s3", "sftp", "webdav"]
 Switch = Literal["auto", "on", "off"]
+Preference = Literal["priority", "quality"]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 # A secret is never written down here, only where it is kept.
 SecretReference = Annotated[
@@ -123,6 +125,8 @@ class TreeSettings(_Section, frozen=True, kw_only=True):
     sidecars: bool = True
     covers: bool = True
     m3u8: bool = False
+    versions: bool = False  # what other origins have of a track, in .versions beside it
+    prefer: Preference = "priority"  # which of several origins' files of one track is served
     show_hidden: bool = False  # list the hidden folders at the root, such as .prefetch
 
 
@@ -163,17 +167,21 @@ class CacheSettings(_Section, frozen=True, kw_only=True):
         2.0  # of that, for first and last parts of files
     )
     read_timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 30.0  # a read that waits longer fails
+    # What changed files may take over from their stored old versions: FLAC whose STREAMINFO is as it was, every file whose
+    # probes agree, or nothing.
+    delta: Literal["auto", "probe", "off"] = "auto"
+    delta_verify: bool = True  # compare what was taken over with the origin, when nothing else is fetched
 
 
 class HealthThresholds(_Section, frozen=True, kw_only=True):
-    """``[health.per_origin_thresholds]``: failed probes in a row until an origin of that type is unhealthy."""
+    """``[health.per_origin_thresholds]``: ``unhealthy_threshold`` for origins of one type; 0: no other than for all."""
 
-    local: PositiveInt = 1
-    nfs: PositiveInt = 3
-    smb: PositiveInt = 3
-    s3: PositiveInt = 3
-    sftp: PositiveInt = 3
-    webdav: PositiveInt = 3
+    local: Count = 1  # a disk that fails does not fail by chance
+    nfs: Count = 0
+    smb: Count = 0
+    s3: Count = 0
+    sftp: Count = 0
+    webdav: Count = 0
 
 
 class HealthSettings(_Section, frozen=True, kw_only=True):
@@ -181,7 +189,7 @@ class HealthSettings(_Section, frozen=True, kw_only=True):
 
     check_interval_secs: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 30.0
     timeout_ms: Annotated[int, msgspec.Meta(ge=10, le=600_000)] = 5000
-    unhealthy_threshold: PositiveInt = 3  # failed probes in a row
+    unhealthy_threshold: PositiveInt = 3  # failed probes in a row, where the type has no number of its own
     # Who may replace a source that fails in the middle of a read: one that agrees in size, ends and probes, or only one whose
     # checksums say so.
     failover: Literal["probable", "proven"] = "probable"

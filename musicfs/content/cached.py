@@ -6,9 +6,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
 
-from musicfs.content.fetch import Fetcher, Wanted
+from musicfs.content.fetch import Fetcher, Gaps, Stored, Wanted
+from musicfs.content.patience import LostBlocks, Places
 from musicfs.content.proof import Proofs
 from musicfs.content.readahead import ReadAhead
 from musicfs.errors import UnreachableError
@@ -20,20 +20,7 @@ _TAIL_BYTES = 64 * 1024  # ID3v1, APEv2, the index of an MP4 whose tags come las
 # Who reads further than this plays, and shall not notice when an origin goes; who only looks at tags costs no comparison.
 PROOF_AFTER_BYTES = 384 * 1024
 
-Gaps = Sequence[tuple[int, int]]
 Waiting = Callable[[], AbstractContextManager[object]]
-
-
-class Stored(Protocol):
-    """What the content store has of one content."""
-
-    def read_into(self, view: memoryview, start: int) -> Gaps:
-        """Fill ``view`` with the bytes from ``start`` on; the ranges that are not there."""
-        ...
-
-    def missing(self, start: int, stop: int) -> Gaps:
-        """The ranges of ``[start, stop)`` that are not there, without looking at the bytes."""
-        ...
 
 
 class NothingStored:
@@ -48,20 +35,6 @@ class NothingStored:
         return ((start, stop),)
 
 
-class Places:
-    """How many handlers may wait for origins at once: the others must go on answering."""
-
-    def __init__(self, count: int) -> None:
-        self._free = threading.BoundedSemaphore(max(count, 1))
-
-    def __enter__(self) -> None:
-        if not self._free.acquire(blocking=False):
-            raise UnreachableError("too many reads wait for origins that do not answer")
-
-    def __exit__(self, *_: object) -> None:
-        self._free.release()
-
-
 class Circumstances:
     """What all cached readers share: what fetches, what knows equal sources, how to wait and how long, a buffer a thread."""
 
@@ -70,6 +43,7 @@ class Circumstances:
         self.proofs = proofs
         self.waiting = waiting
         self.places = places
+        self.lost = LostBlocks()
         self.timeout_s = timeout_s
         self.hits = 0
         self.misses = 0
@@ -82,7 +56,7 @@ class Circumstances:
         active = self._reading_ahead
         active[reader] = now
         if len(active) > 1:
-            self._reading_ahead = active = {one: at for one, at in active.items() if now - at < _ACTIVE_S}
+            self._reading_ahead = active = {one: at for one, at in tuple(active.items()) if now - at < _ACTIVE_S}
         return max(self.fetcher.recent.limit_bytes // 2 // len(active), BLOCK_BYTES)
 
     def buffer(self, size: int) -> memoryview:
@@ -132,15 +106,21 @@ class CachedReader:
             self._fetch(view, begin, gaps, absent)
 
     def _fetch(self, view: memoryview, begin: int, gaps: Gaps, absent: Sequence[int]) -> None:
-        fetcher = self._with.fetcher
+        keys = [(self._wanted.content.key, number) for number in absent]
+        self._with.lost.check(keys)
+        fetcher, begun = self._with.fetcher, time.monotonic()
         flights = [
             flight for first, last in _runs(absent) for flight in fetcher.begin(self._wanted, first, last, urgent=True)
         ]
         if absent[0] == 0:
             self._ask_for_tail()
-        deadline = time.monotonic() + self._with.timeout_s
-        with self._with.places, self._with.waiting():
-            landed = [(flight.start, flight.wait(deadline - time.monotonic())) for flight in flights]
+        deadline = begun + self._with.timeout_s
+        try:
+            with self._with.places.one(self._wanted.source.origin_id), self._with.waiting():
+                landed = [(flight.start, flight.wait(deadline - time.monotonic())) for flight in flights]
+        except UnreachableError as error:
+            self._with.lost.note(keys, begun, error)
+            raise
         for position, data in landed:
             for start, stop in gaps:
                 _copy(data, position, view, begin, start, stop)

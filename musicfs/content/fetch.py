@@ -1,22 +1,23 @@
 """Fetching: every byte that is not here comes through one :class:`Fetcher`, once, however many wait for it.
 
 A *flight* is one range of blocks on its way. Who wants a block that is in the air waits for that flight and shares its end,
-good or bad; nobody asks an origin twice at the same time. Flights are carried by a bounded pool of threads: what somebody
-waits for goes first, what is fetched ahead goes when there is nothing more urgent.
+good or bad; nobody asks an origin twice at the same time. Every origin's flights are carried by a bounded crew of their own:
+what somebody waits for goes first, what is fetched ahead goes when there is nothing more urgent.
 
-Threads: the pool's; callers block in :meth:`Flight.wait` only. No lock is held across a call to an origin.
+Threads: the crews'; callers block in :meth:`Flight.wait` only. No lock is held across a call to an origin.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 import msgspec
 
 from musicfs.clock import Clock
+from musicfs.content.crew import Crew
 from musicfs.content.keys import Source
 from musicfs.content.origins import ReadableOrigins
 from musicfs.content.ranking import Ranking
@@ -26,8 +27,23 @@ from musicfs.store.chunks_schema import BLOCK_BYTES, Content
 
 log = logging.getLogger(__name__)
 
+Gaps = Sequence[tuple[int, int]]
+
 _FLIGHT_BLOCKS = 8  # 1 MiB: large enough for any protocol, small enough that several share a line
-_AHEAD_WAITING = 256  # flights nobody waits for; more are not begun
+_GAPS_MAX = 4  # of a flight, each a request
+_AHEAD_WAITING = 256  # flights of one origin that nobody waits for; more are not begun
+
+
+class Stored(Protocol):
+    """What the content store has of one content."""
+
+    def read_into(self, view: memoryview, start: int) -> Gaps:
+        """Fill ``view`` with the bytes from ``start`` on; the ranges that are not there."""
+        ...
+
+    def missing(self, start: int, stop: int) -> Gaps:
+        """The ranges of ``[start, stop)`` that are not there, without looking at the bytes."""
+        ...
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -41,7 +57,7 @@ class Wanted(msgspec.Struct, frozen=True):
 class Flight:
     """Blocks ``[first, last)`` of one content on their way."""
 
-    __slots__ = ("_done", "data", "error", "first", "last", "urgent", "wanted")
+    __slots__ = ("_done", "data", "error", "first", "is_patched", "last", "urgent", "wanted")
 
     def __init__(self, wanted: Wanted, first: int, last: int, *, urgent: bool) -> None:
         self.wanted = wanted
@@ -50,6 +66,7 @@ class Flight:
         self.urgent = urgent
         self.data: bytes = b""
         self.error: MusicFSError | None = None
+        self.is_patched = False  # put together with what was stored, which may turn out to be wrong and go
         self._done = threading.Event()
 
     @classmethod
@@ -97,24 +114,24 @@ class Fetcher:
         memory_bytes: int = 48 << 20,
         equal: Callable[[Wanted], Sequence[Source]],
         ranking: Ranking,
+        stored: Callable[[Content], Stored | None] = lambda _: None,
     ) -> None:
         """``keep`` takes blocks that have arrived and must not block; ``equal`` names the sources of a content's bytes, and
-        ``ranking`` says which to ask first, and learns how quick they are. At most ``threads`` carry flights; they start
-        when they are needed.
+        ``ranking`` says which to ask first, and learns how quick they are. ``stored`` is what there is of a content already:
+        where it has most of a flight's bytes, only the others are fetched. At most ``threads`` carry the flights of one
+        origin; they start when they are needed.
         """
+        self._stored = stored
         self._origins = origins
         self._keep = keep
         self._clock = clock
         self._limit = threads
         self._equal = equal
         self._ranking = ranking
-        self.recent = RecentBlocks(memory_bytes)
-        self._lock = threading.Condition()
-        self._urgent: deque[Flight] = deque()
-        self._ahead: deque[Flight] = deque()
+        self.recent = RecentBlocks(memory_bytes, clock)
+        self._lock = threading.Lock()
+        self._crews: dict[str, Crew[Flight]] = {}
         self._in_air: dict[tuple[bytes, int], Flight] = {}
-        self._threads: list[threading.Thread] = []
-        self._idle = 0
         self._closed = False
         self.fetched_bytes = 0
 
@@ -128,6 +145,7 @@ class Fetcher:
         with self._lock:
             if self._closed:
                 raise UnreachableError("the mount is ending")
+            crew = self._crew(wanted.source.origin_id)
             number = first
             while number < last:
                 flight = self._in_air.get((key, number))
@@ -144,63 +162,66 @@ class Fetcher:
                 end = number + 1
                 while end < min(last, number + _FLIGHT_BLOCKS) and not self._is_here(key, end):
                     end += 1
-                if not urgent and len(self._ahead) >= _AHEAD_WAITING:
+                if not urgent and crew.waiting_ahead >= _AHEAD_WAITING:
                     break
-                flights.append(self._launch(Flight(wanted, number, end, urgent=urgent)))
+                flights.append(self._launch(crew, Flight(wanted, number, end, urgent=urgent)))
                 number = end
         return flights
 
     def _is_here(self, key: bytes, number: int) -> bool:
         return (key, number) in self._in_air or (key, number) in self.recent
 
-    def _launch(self, flight: Flight) -> Flight:
+    def _crew(self, origin_id: str) -> Crew[Flight]:
+        crew = self._crews.get(origin_id)
+        if crew is None:
+            crew = self._crews[origin_id] = Crew(origin_id, self._limit, self._fly)
+        return crew
+
+    def _launch(self, crew: Crew[Flight], flight: Flight) -> Flight:
         for number in range(flight.first, flight.last):
             self._in_air[flight.wanted.content.key, number] = flight
-        (self._urgent if flight.urgent else self._ahead).append(flight)
-        if self._idle:
-            self._lock.notify()
-        elif len(self._threads) < self._limit:
-            thread = threading.Thread(target=self._work, name=f"fetch-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        crew.add(flight, urgent=flight.urgent)
         return flight
 
     def _hasten(self, flight: Flight, *, urgent: bool) -> None:
         """Somebody waits now for what was fetched ahead."""
         if urgent and not flight.urgent:
             flight.urgent = True
-            try:
-                self._ahead.remove(flight)
-            except ValueError:
-                return  # it is being carried already
-            self._urgent.append(flight)
+            self._crew(flight.wanted.source.origin_id).hasten(flight)
 
-    def _work(self) -> None:
-        while True:
-            with self._lock:
-                while not (self._urgent or self._ahead or self._closed):
-                    self._idle += 1
-                    self._lock.wait(60.0)
-                    self._idle -= 1
-                if self._closed:
-                    return
-                flight = (self._urgent or self._ahead).popleft()
-            try:
-                data = self._carry(flight)
-            except MusicFSError as error:
-                self._finish(flight, b"", error)
-            except Exception as error:  # the flight's passengers must learn of it, and the thread has others to carry
-                log.exception("fetching %r failed", flight.wanted.source.path)
-                self._finish(flight, b"", OriginError(f"fetching failed: {type(error).__name__}"))
-            else:
-                self._finish(flight, data, None)
+    def _fly(self, flight: Flight) -> None:
+        try:
+            data = self._carry(flight)
+        except MusicFSError as error:
+            self._finish(flight, b"", error)
+        except Exception as error:  # the flight's passengers must learn of it, and the thread has others to carry
+            log.exception("fetching %r failed", flight.wanted.source.path)
+            self._finish(flight, b"", OriginError(f"fetching failed: {type(error).__name__}"))
+        else:
+            self._finish(flight, data, None)
 
     def _carry(self, flight: Flight) -> bytes:
-        """The bytes of the flight from the first source that delivers them; raises what the best source raised."""
+        """The flight's bytes: from origins, but where only gaps between what is stored lack, those gaps."""
+        stored = self._stored(flight.wanted.content)
+        if stored is None or not _are_small(stored.missing(flight.start, flight.stop), flight):
+            return self._ask(flight.wanted, flight.start, flight.stop)
+        data = bytearray(flight.stop - flight.start)
+        with memoryview(data) as view:
+            gaps = stored.read_into(view, flight.start)  # again, for some may be damaged
+        for start, stop in gaps:
+            data[start - flight.start : stop - flight.start] = self._ask(flight.wanted, start, stop)
+        flight.is_patched = True
+        return bytes(data)
+
+    def _ask(self, wanted: Wanted, start: int, stop: int) -> bytes:
+        """The bytes from the first source that delivers them; raises what the best source raised."""
         first_error: MusicFSError | None = None
-        for source in self._ranking.rank(self._equal(flight.wanted)):
+        for source in self._ranking.rank(self._equal(wanted)):
             try:
-                return self._read(source, flight.start, flight.stop)
+                data = self._read(source, start, stop)
+                with self._lock:
+                    self.fetched_bytes += len(data)
+                return data
             except OriginError as error:
                 first_error = first_error or error
         assert first_error is not None, "a content without sources"
@@ -226,12 +247,12 @@ class Fetcher:
             (flight.first + index, data[start : start + BLOCK_BYTES])
             for index, start in enumerate(range(0, len(data), BLOCK_BYTES))
         ]
+        put = self.recent.put_briefly if flight.is_patched else self.recent.put
         for number, block in blocks:
-            self.recent.put((key, number), block)
+            put((key, number), block)
         with self._lock:
             for number in range(flight.first, flight.last):
                 self._in_air.pop((key, number), None)
-            self.fetched_bytes += len(data)
         flight.land(data, error)
         if blocks:
             self._keep(flight.wanted.content, blocks)
@@ -245,11 +266,15 @@ class Fetcher:
         """Let no more flights begin, and end those that nobody carries yet; threads end with the call they are in."""
         with self._lock:
             self._closed = True
-            waiting = [*self._urgent, *self._ahead]
-            self._urgent.clear()
-            self._ahead.clear()
+            crews = list(self._crews.values())
             flights = set(self._in_air.values())
             self._in_air.clear()
-            self._lock.notify_all()
-        for flight in {*waiting, *flights}:
+        for crew in crews:
+            crew.close()
+        for flight in flights:
             flight.land(b"", UnreachableError("the mount is ending"))
+
+
+def _are_small(gaps: Gaps, flight: Flight) -> bool:
+    """True if fetching the gaps alone spares at least half of a flight."""
+    return len(gaps) <= _GAPS_MAX and 2 * sum(stop - start for start, stop in gaps) <= flight.stop - flight.start

@@ -62,6 +62,7 @@ class Keeping:
         self._closed = False
         self._writing = False
         self._paused_until = 0.0
+        self._failing = False
         self._touch_at = 0.0
         self.dropped_bytes = 0
 
@@ -103,9 +104,9 @@ class Keeping:
                 self._write_touched(now=ending)
                 self._store.discard_bad()
             except DiskFullError as error:
-                self._pause(batch, f"content is not kept for a while: {error}")
+                self._pause(batch, f"content is not kept for a while: {error}; {error.remedy}")
             except StoreError as error:
-                self._pause(batch, f"the content store cannot be written: {error}")
+                self._pause(batch, f"the content store cannot be written: {error}; {error.remedy}")
             with self._wake:
                 self._writing = False
                 self._wake.notify_all()
@@ -128,6 +129,9 @@ class Keeping:
         if not batch:
             return
         self._store.put_batch(batch.items())
+        if self._failing:
+            self._failing = False
+            log.info("content is kept again")
         for content in batch:
             if self._store.coverage(content).complete:
                 self._on_complete(content)
@@ -141,7 +145,9 @@ class Keeping:
         self._store.touch(sorted(touched))
 
     def _pause(self, lost: Batch, reason: str) -> None:
-        log.warning("%s", reason)
+        if not self._failing:  # once, until it goes well again: a disk may stay full for days
+            log.warning("%s", reason)
+        self._failing = True
         with self._wake:
             self._paused_until = self._clock.monotonic() + _PAUSE_S
             self.dropped_bytes += self._queued_bytes + sum(len(data) for blocks in lost.values() for _, data in blocks)

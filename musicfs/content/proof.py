@@ -10,7 +10,7 @@ Threads: one, ``proof``, started by the first pair.
 from __future__ import annotations
 
 import logging
-import random
+import os
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Sequence
@@ -115,7 +115,6 @@ def parts_to_compare(size: int) -> list[tuple[int, int]]:
     """Ranges whose equality makes two files of this size the same: beginning, end, and random places between."""
     if size <= 2 * _EDGE_BYTES + _PROBES * _PROBE_BYTES:
         return [(0, size)]
-    places = sorted(
-        random.SystemRandom().randrange(_EDGE_BYTES, size - _EDGE_BYTES - _PROBE_BYTES) for _ in range(_PROBES)
-    )
+    between = size - 2 * _EDGE_BYTES - _PROBE_BYTES
+    places = sorted(_EDGE_BYTES + int.from_bytes(os.urandom(8)) % between for _ in range(_PROBES))
     return [(0, _EDGE_BYTES), (size - _EDGE_BYTES, size), *((place, place + _PROBE_BYTES) for place in places)]

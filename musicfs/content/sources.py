@@ -9,18 +9,19 @@ from typing import Protocol
 import msgspec
 
 from musicfs.clock import Clock, SystemClock
-from musicfs.content.cached import PROOF_AFTER_BYTES, CachedReader, Circumstances, NothingStored, Places, Stored
+from musicfs.content.cached import PROOF_AFTER_BYTES, CachedReader, Circumstances, NothingStored
 from musicfs.content.failover import FailoverReader
-from musicfs.content.fetch import Fetcher, Wanted
+from musicfs.content.fetch import Fetcher, Stored, Wanted
 from musicfs.content.keeping import Blocks, Keeping
 from musicfs.content.keys import Source, content_of
 from musicfs.content.origins import Access, ReadableOrigins
+from musicfs.content.patience import Places
 from musicfs.content.proof import Proofs
 from musicfs.content.ranking import Ranking
 from musicfs.content.readers import LocalReader, Reader, Waiting
 from musicfs.errors import NotFoundError, UnreachableError
 from musicfs.origins.contract import LocalPaths
-from musicfs.store.chunks_schema import Content, Coverage
+from musicfs.store.chunks_schema import Content, Coverage, block_count
 
 
 class ContentStore(Protocol):
@@ -49,6 +50,7 @@ class Manners(msgspec.Struct, frozen=True):
     threads: int = 32  # that fetch
     memory_bytes: int = 48 << 20  # for what was just fetched
     places: int = 80  # handlers that may wait for origins at once
+    origins: int = 1  # that these are shared by
     timeout_s: float = 30.0  # for one read
     probable: bool = True  # sources that agree in size and probes may replace each other in the middle of a read
 
@@ -84,10 +86,11 @@ class Sources:
             memory_bytes=manners.memory_bytes,
             equal=self._equal,
             ranking=ranking or Ranking({}),
+            stored=store.open if store is not None else lambda _: None,
         )
         self.proofs = Proofs(origins, probable=manners.probable)
         self._circumstances = Circumstances(
-            self.fetcher, self.proofs, waiting, Places(manners.places), manners.timeout_s
+            self.fetcher, self.proofs, waiting, Places(manners.places, manners.origins), manners.timeout_s
         )
 
     def open(self, source: Source, start: int, size: int, others: tuple[Source, ...] = ()) -> Reader:
@@ -129,6 +132,10 @@ class Sources:
         if access is None or access.direct or self._store is None:
             return 0
         return self._store.coverage(content_of(source, stable_version=access.stable_version)).cached_bytes
+
+    def forget_recent(self, content: Content) -> None:
+        """Drop what is in memory of a content: what is read from there is not handed to the store again."""
+        self.fetcher.recent.forget(content.key, block_count(content.size))
 
     def _keep(self, content: Content, blocks: Blocks) -> None:
         if self._keeping is not None:

@@ -33,8 +33,10 @@ from musicfs.config.settings import Settings
 from musicfs.daemon.cache_control import CacheControl
 from musicfs.daemon.health import HealthMonitor
 from musicfs.daemon.link import Counters, Start, Stop
+from musicfs.daemon.reading import content_path
 from musicfs.daemon.scanning import Job, OriginState, Request, ScanService
-from musicfs.errors import NotFoundError
+from musicfs.errors import ConfigError, NotFoundError, StoreError
+from musicfs.events import Event, EventBus, EventType, stream
 from musicfs.model import Health
 from musicfs.store.catalog import Catalog
 
@@ -52,6 +54,7 @@ class KeeperBackend:
         service: ScanService,
         monitor: HealthMonitor,
         cache: CacheControl,
+        events: EventBus,
         catalog: Catalog,
         clock: Clock,
         ask_to_stop: Callable[[Stop], object],
@@ -62,6 +65,7 @@ class KeeperBackend:
         self._service = service
         self._monitor = monitor
         self._cache = cache
+        self._events = events
         self._catalog = catalog
         self._clock = clock
         self._ask_to_stop = ask_to_stop
@@ -92,7 +96,8 @@ class KeeperBackend:
             files_indexed=totals.files,
             tracks=totals.tracks,
             problems=self._catalog.count_problems(),
-            cache_size_bytes=_size_of(self._catalog.path),
+            cache_size_bytes=sum(map(_size_of, (self._catalog.path, content_path(self._settings)))),
+            cache=self._cache_at_a_glance(),
             detail=detail,
             origins=tuple(
                 OriginStatus(
@@ -105,6 +110,13 @@ class KeeperBackend:
             ),
             work=work,
         )
+
+    def _cache_at_a_glance(self) -> CacheStats:
+        """A content store that cannot be read must not make the status unanswerable; ``cache stats`` says what it is."""
+        try:
+            return self.cache_stats()
+        except StoreError:
+            return CacheStats()
 
     def _state(self, working: bool, degraded: bool) -> MountState:
         if self._stopping:
@@ -212,6 +224,18 @@ class KeeperBackend:
                 found.append(ProblemFile(ids.get(located[0], ""), os.fsdecode(located[1]), reason))
         return ProblemPage(tuple(found[start:stop]), len(found))
 
+    def events(self, types: Sequence[str], origin_id: str) -> Iterator[Event | None]:
+        unknown = [name for name in types if name not in set(EventType)]
+        if unknown:
+            raise ConfigError(f"there are no events {unknown[0]!r}", remedy=f"the types are: {', '.join(EventType)}")
+        if origin_id:
+            self._lookup(origin_id)
+        wanted = frozenset(types or EventType)
+        return stream(
+            self._events.subscribe(lambda event: event.type in wanted and origin_id in ("", event.origin_id)),
+            _PROGRESS_S,
+        )
+
     # The content cache.
 
     def cache_stats(self) -> CacheStats:
@@ -253,5 +277,7 @@ class KeeperBackend:
 
 
 def _size_of(folder: str) -> int:
+    if not os.path.isdir(folder):
+        return 0
     with os.scandir(folder) as entries:
         return sum(entry.stat().st_blocks * 512 for entry in entries if entry.is_file())

@@ -2,7 +2,7 @@
 
 One failure makes an origin degraded, ``threshold`` failures in a row make it unhealthy, one success makes it healthy again.
 
-Threads: one for each origin, named ``health-ID``: a probe that hangs holds up nobody else.
+Threads: one for each origin, named ``health-ID``, and one for each probe: one that hangs holds up nobody else.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from musicfs.model import Health
 from musicfs.origins.contract import Origin
 
 log = logging.getLogger(__name__)
+
+_ANSWER_S = 4.0  # who asks for a probe must have an answer after five seconds
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -47,13 +49,29 @@ class Watched(Protocol):
 
 
 def threshold_of(settings: HealthSettings, origin_type: OriginType) -> int:
-    """How many failures in a row make an origin of this type unhealthy: the type's own number, if it was changed, else
-    the general one."""
+    """How many failures in a row make an origin of this type unhealthy: the type's own number, or else the general one."""
     own: int = getattr(settings.per_origin_thresholds, origin_type)
-    return own if origin_type == "local" or own != _USUAL else settings.unhealthy_threshold
+    return own or settings.unhealthy_threshold
 
 
-_USUAL = 3
+class _Probe:
+    """One question to an origin, on a thread of its own: it may hang. ``error`` is the answer once it is ``done``."""
+
+    def __init__(self, origin_id: str, origin: Origin) -> None:
+        self.done = threading.Event()
+        self.error: OriginError | None = None
+        threading.Thread(target=self._ask, args=(origin,), name=f"probe-{origin_id}", daemon=True).start()
+
+    def _ask(self, origin: Origin) -> None:
+        try:
+            origin.check()
+        except OriginError as error:
+            self.error = error
+        except Exception as error:  # what an origin raises against its contract must not end the watch over it
+            log.exception("probing origin %s failed", origin.id)
+            self.error = OriginError(f"origin {origin.id!r}: {type(error).__name__}")
+        finally:
+            self.done.set()
 
 
 class HealthMonitor:
@@ -102,16 +120,20 @@ class HealthMonitor:
         health = Health.UNHEALTHY if failures >= threshold else Health.DEGRADED
         return Verdict(health, failures, str(error), now)
 
-    def probe(self, origin_id: str, origin: Origin) -> Verdict:
-        """Ask an origin now, on the calling thread, and take its answer into account."""
-        try:
-            origin.check()
-        except OriginError as error:
-            return self.note(origin_id, error)
-        return self.note(origin_id, None)
+    def probe(self, origin_id: str, origin: Origin, timeout_s: float = _ANSWER_S) -> Verdict:
+        """Ask an origin now, and take its answer into account; none within ``timeout_s`` is a failure. Blocks."""
+        return self._conclude(origin_id, _Probe(origin_id, origin), timeout_s)
+
+    def _conclude(self, origin_id: str, probe: _Probe, timeout_s: float) -> Verdict:
+        if self._clock.wait(probe.done, timeout_s):
+            return self.note(origin_id, probe.error)
+        return self.note(origin_id, UnreachableError(f"origin {origin_id!r}: no answer within {timeout_s:g} s"))
 
     def watch_over(self, watched: Watched, interval_s: float, timeout_s: float) -> None:
-        """Probe an origin every ``interval_s`` from now on; no answer within ``timeout_s`` is a failure."""
+        """Probe an origin every ``interval_s`` from now on; no answer within ``timeout_s`` is a failure.
+
+        A probe that hangs is one more failure every time, until it ends: no other is begun meanwhile.
+        """
         thread = threading.Thread(
             target=self._watch, args=(watched, interval_s, timeout_s), name=f"health-{watched.id}", daemon=True
         )
@@ -119,26 +141,11 @@ class HealthMonitor:
         thread.start()
 
     def _watch(self, watched: Watched, interval_s: float, timeout_s: float) -> None:
+        probe: _Probe | None = None
         while not self._clock.wait(self._ended, interval_s):
-            answered = threading.Event()
-            overdue = threading.Timer(timeout_s, self._note_overdue, (watched.id, answered, timeout_s))
-            overdue.daemon = True
-            overdue.start()
-            error: OriginError | None = None
-            try:
-                watched.origin.check()
-            except OriginError as failed:
-                error = failed
-            was_overdue = answered.is_set()
-            answered.set()
-            overdue.cancel()
-            if not (was_overdue and error is not None):  # that failure was counted when the time was up
-                self.note(watched.id, error)
-
-    def _note_overdue(self, origin_id: str, answered: threading.Event, timeout_s: float) -> None:
-        if not answered.is_set():
-            answered.set()
-            self.note(origin_id, UnreachableError(f"origin {origin_id!r}: no answer within {timeout_s:g} s"))
+            if probe is None or probe.done.is_set():
+                probe = _Probe(watched.id, watched.origin)
+            self._conclude(watched.id, probe, timeout_s)
 
     def close(self) -> None:
         """No more probes; a probe in flight ends by itself."""

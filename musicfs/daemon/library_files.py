@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
@@ -15,13 +16,16 @@ from musicfs.store.chunks_schema import Content
 from musicfs.store.records import Node
 from musicfs.vfs.paths import files_at, find
 
+_ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")  # as musicfs.api.wire shows bytes that are not UTF-8
+
 
 class LibraryFile(msgspec.Struct, frozen=True):
-    """A file of the tree: its virtual path, where it lies, how it is read."""
+    """A file of the tree: its virtual path, where it lies, how it is read, and the same track at other places."""
 
     path: bytes
     source: Source
     access: Access
+    others: tuple[LibraryFile, ...] = ()
 
     @property
     def content(self) -> Content:
@@ -33,28 +37,48 @@ class LibraryFiles:
     """Looks files up in the catalog, at the time of asking. Safe from any thread."""
 
     def __init__(self, catalog: Catalog, access: Callable[[str], Access | None]) -> None:
+        """``access`` says how the files of an origin are read; None for an origin that is not in use."""
         self._catalog = catalog
         self._access = access
 
-    def below(self, paths: Sequence[str], origin_id: str = "") -> Iterator[LibraryFile]:
-        """The files at and below virtual paths, of one origin or (empty id) of all. NotFoundError for a path that is none."""
+    @property
+    def sequence(self) -> int:
+        """Grows with every change of the tree."""
+        return self._catalog.last_change()
+
+    def resolve(self, path: str) -> bytes:
+        """A virtual path as the tree has it, with one slash before each name. NotFoundError if there is no such thing.
+
+        Bytes that are not UTF-8 may be given as ``\\xNN``.
+        """
+        raw = os.fsencode(path)
+        for candidate in dict.fromkeys((raw, _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()), raw))):
+            if find(self._catalog, candidate) is not None:
+                return normal(candidate)
+        raise NotFoundError(f"there is no {path!r} in the mount", remedy="give a path from the root of the mount")
+
+    def below(self, paths: Sequence[bytes], origin_id: str = "") -> Iterator[LibraryFile]:
+        """The files at and below virtual paths, each once, of one origin or (empty id) of all. NotFoundError for no path."""
         roots = []
         for path in paths:
-            node = find(self._catalog, os.fsencode(path))
+            node = find(self._catalog, path)
             if node is None:
-                raise NotFoundError(
-                    f"there is no {path!r} in the mount", remedy="give a path from the root of the mount"
-                )
+                raise NotFoundError(f"there is no {os.fsdecode(path)!r} in the mount")
             roots.append(node)
         return self._iterate(roots, origin_id)
 
     def _iterate(self, roots: Sequence[Node], origin_id: str) -> Iterator[LibraryFile]:
         ids = {record.number: found for found, record in self._catalog.origins().items()}
+        seen: set[int] = set()  # paths may overlap, and views show a file again
         for root in roots:
             for node in files_at(self._catalog, root):
-                file = self._file(ids, node.ref)
+                file = self._file(ids, node.ref) if node.ref not in seen else None
+                seen.add(node.ref)
                 if file is not None and origin_id in ("", file.source.origin_id):
-                    yield msgspec.structs.replace(file, path=self._catalog.path_of(node.inode) or b"")
+                    refs = self._catalog.sources_of(node.inode, node.ref)[1:]
+                    others = tuple(other for ref in refs if (other := self._file(ids, ref)) is not None)
+                    path = self._catalog.path_of(node.inode) or b""
+                    yield msgspec.structs.replace(file, path=path, others=others)
 
     def of_origin(self, origin_id: str) -> Iterator[LibraryFile]:
         """Every file of an origin, whether it is in the tree or not."""
@@ -87,3 +111,8 @@ class LibraryFiles:
         if access is None:
             return None
         return LibraryFile(b"", Source(ids[number], os.fsdecode(path), record.version.decode(), record.size), access)
+
+
+def normal(path: bytes) -> bytes:
+    """A virtual path with one slash before each name and none at the end."""
+    return b"/" + b"/".join(part for part in path.split(b"/") if part not in {b"", b"."})

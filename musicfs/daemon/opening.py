@@ -59,9 +59,9 @@ class CatalogedOrigins:
         return self._access.get(origin_id)
 
     @property
-    def all_direct(self) -> bool:
-        """Whether every origin is read in place."""
-        return all(access.direct for access in self._access.values())
+    def remote(self) -> int:
+        """How many origins are not read in place."""
+        return sum(not access.direct for access in self._access.values())
 
     def get(self, origin_id: str) -> Origin | None:
         """The origin, or None if the configuration has none of this id."""
@@ -82,6 +82,11 @@ class CatalogedOrigins:
         if found is not None:
             found[1].close()
         return opened
+
+    def opened(self, origin_id: str) -> Origin | None:
+        """The origin if it is open."""
+        found = self._open.get(origin_id)
+        return None if found is None else found[1]
 
     def forget(self, origin_id: str) -> None:
         """Open it anew next time if what it stands on may be another by then: a confirmed change is in the catalog."""

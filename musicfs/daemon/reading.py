@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ from musicfs.content.ranking import Ranking
 from musicfs.content.readers import Waiting
 from musicfs.content.sources import Manners, Sources
 from musicfs.daemon.opening import CatalogedOrigins, access_of, enabled_origins
+from musicfs.errors import OriginError
 from musicfs.model import Health
 from musicfs.store.catalog import Catalog
 from musicfs.store.chunks_schema import Content
@@ -67,8 +70,9 @@ class Reading:
         """``on_complete`` is told of every content that is whole now, on a thread that may wait."""
         self._origins = CatalogedOrigins(settings, catalog)
         self._ranking = Ranking({one.id: one.priority for one in settings.origins})
+        self._ill: set[str] = set()
         self.keeping = Keeping(store, clock, on_complete) if store is not None else None
-        self.workers = settings.mount.workers or (WORKERS if self._origins.all_direct else REMOTE_WORKERS)
+        self.workers = settings.mount.workers or (REMOTE_WORKERS if self._origins.remote else WORKERS)
         self.sources = Sources(
             self._origins,
             waiting,
@@ -78,6 +82,7 @@ class Reading:
             manners=Manners(
                 # With few workers of the user's choice: one reader alone makes several requests at a time.
                 places=max(self.workers - WORKERS, self.workers * 3 // 4, 1),
+                origins=self._origins.remote,
                 timeout_s=settings.cache.read_timeout_s,
                 probable=settings.health.failover == "probable",
             ),
@@ -85,8 +90,19 @@ class Reading:
         )
 
     def set_health(self, health: Mapping[str, Health]) -> None:
-        """What the keeper's probes say."""
+        """What the keeper's probes say. Does not block: an origin that is back is asked on a thread of its own."""
         self._ranking.set_health(health)
+        back = [one for one in self._ill if health.get(one) is Health.HEALTHY]
+        self._ill = {one for one, found in health.items() if found in {Health.DEGRADED, Health.UNHEALTHY}}
+        for origin_id in back:
+            threading.Thread(target=self._try_again, args=(origin_id,), name=f"back-{origin_id}", daemon=True).start()
+
+    def _try_again(self, origin_id: str) -> None:
+        """A good answer to us too ends the time for which our side leaves the origin alone after its failures."""
+        origin = self._origins.opened(origin_id)
+        if origin is not None:
+            with contextlib.suppress(OriginError):  # then the next read will find out when it is back for us
+                origin.check()
 
     def close(self) -> None:
         """End what is on its way and write what waits; blocks some seconds at most. The store stays open."""

@@ -16,6 +16,7 @@ from musicfs.clock import Clock
 from musicfs.config.settings import OriginSettings
 from musicfs.daemon.health import HealthMonitor, Verdict
 from musicfs.errors import DiskFullError, MusicFSError, OriginError, StoreError
+from musicfs.events import EventBus, EventType
 from musicfs.library.publish import Publisher
 from musicfs.library.scan import Outcome, Progress, Scanner
 from musicfs.origins.contract import Change, Origin, Watch, Watchable
@@ -76,13 +77,20 @@ class ScanService:
         scanner: Scanner,
         publisher: Publisher,
         monitor: HealthMonitor,
+        rerank: Callable[[], object],
+        events: EventBus,
         clock: Clock,
     ) -> None:
+        """``rerank`` serves every track from its best source anew; it is run on the thread that writes."""
         self._states: Mapping[str, OriginState] = {state.settings.id: state for state in states}
         self._scanner = scanner
         self._publisher = publisher
         self._catalog = publisher.catalog
         self._monitor = monitor
+        self._rerank = rerank
+        self._events = events
+        self._rerank_asked = threading.Event()
+        self._rerank_failed = False
         self._clock = clock
         self._wake = threading.Condition()
         self._queue: dict[tuple[str, str], Job] = {}
@@ -105,6 +113,12 @@ class ScanService:
     def busy(self) -> bool:
         """True while a scan runs or waits."""
         return self.progress is not None or bool(self._queue)
+
+    def request_rerank(self) -> None:
+        """The health of an origin has changed: have tracks served from their best source, soon, also in mid-scan."""
+        self._rerank_asked.set()
+        with self._wake:
+            self._wake.notify()
 
     def is_scanning(self, origin_id: str) -> bool:
         """True while the whole of this origin is being listed, or is about to be."""
@@ -166,6 +180,7 @@ class ScanService:
                 self._begin(state)
             while not self._stopping.is_set():
                 self._tidy()
+                self._rerank_if_asked()
                 job = self._next()
                 if job is not None:
                     self._serve(job)
@@ -200,6 +215,8 @@ class ScanService:
                 self._schedule(state, now)
             if not self._queue:
                 self._running = None
+                if self._rerank_asked.is_set():
+                    return None
                 soonest = min((self._due(state) for state in self._states.values()), default=now + 60)
                 self._wake.wait(min(max(soonest - now, 0.01), 60.0))
                 return None
@@ -240,6 +257,8 @@ class ScanService:
         try:
             job.outcome = self._scan(state, request)
             self._monitor.note(request.origin_id, None)
+            if self._rerank_failed:
+                self._rerank_asked.set()  # the catalog can be written again
             if job.outcome.unread:
                 state.next_scan_at = min(state.next_scan_at, self._clock.monotonic() + _UNREAD_RETRY_S)
         except OriginError as error:
@@ -259,22 +278,49 @@ class ScanService:
         if request.confirmed:
             self._begin_anew(state)
         record = self._catalog.origins()[state.settings.id]
+        self._events.publish(EventType.SYNC_STARTED, origin_id=request.origin_id, path=request.folder)
         outcome = self._scanner.scan(
             state.origin,
             record,
             request.folder,
             recursive=request.recursive,
             confirmed=request.confirmed,
-            stopping=self._stopping.is_set,
+            stopping=self._between_batches,
         )
         if request.folder and record.held and not outcome.held:
             self.request(Request(request.origin_id))  # what is held may have come back: only a whole listing can tell
+        self._events.publish(
+            EventType.SYNC_COMPLETED,
+            origin_id=request.origin_id,
+            path=request.folder,
+            listed=outcome.listed,
+            read=outcome.read,
+            new=outcome.new,
+            removed=outcome.removed,
+            held=outcome.held,
+        )
         log.info(
             "origin %s: %s: %d listed, %d read, %d new, %d removed, %d held, in %.2f s",
             request.origin_id, request.folder or "all", outcome.listed, outcome.read, outcome.new, outcome.removed,
             outcome.held, outcome.seconds,
         )  # fmt: skip
         return outcome
+
+    def _between_batches(self) -> bool:
+        """What a running scan asks now and then: whether to stop. What an origin's end means for tracks cannot wait."""
+        self._rerank_if_asked()
+        return self._stopping.is_set()
+
+    def _rerank_if_asked(self) -> None:
+        if not self._rerank_asked.is_set():
+            return
+        self._rerank_asked.clear()
+        self._rerank_failed = False
+        try:
+            self._rerank()
+        except DiskFullError as error:
+            log.error("the catalog cannot be written: %s", error)
+            self._rerank_failed = True
 
     def probe(self, origin_id: str) -> Verdict:
         """Check an origin now, on the calling thread. KeyError for an unknown id."""

@@ -7,20 +7,21 @@ anybody notices; one that dies at birth again and again is given more and more t
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 
 from musicfs.clock import Clock
 from musicfs.config.settings import Settings
 from musicfs.daemon.link import Link, Look, Message, Start
+from musicfs.interpreter import child_environment, module_command
 
 log = logging.getLogger(__name__)
 
-KEEPER_COMMAND = (sys.executable, "-m", "musicfs.daemon.keeper")
+KEEPER_COMMAND = module_command("musicfs.daemon.keeper")
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 30.0
 _HEALTHY_AFTER_S = 20.0
@@ -96,7 +97,10 @@ class Supervisor:
         try:
             with theirs:
                 process = subprocess.Popen(
-                    [*self._command, str(theirs.fileno())], pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL
+                    [*self._command, str(theirs.fileno())],
+                    pass_fds=(theirs.fileno(),),
+                    stdin=subprocess.DEVNULL,
+                    env=child_environment(os.environ),  # all of it: origins find their secrets there
                 )
         except OSError as error:  # no memory or no process to spare: there may be some later
             ours.close()

@@ -14,9 +14,10 @@ from typing import Any, Generic, TypeVar
 
 from musicfs.clock import Clock
 from musicfs.content.chunker import Chunker
-from musicfs.errors import DiskFullError, MusicFSError, StoreError
+from musicfs.errors import DiskFullError, StoreError, UnreachableError
+from musicfs.events import EventBus, EventType
 from musicfs.store.chunks import ChunkStore
-from musicfs.store.chunks_schema import Content, StoreStats
+from musicfs.store.chunks_schema import Adopted, Content, StoreStats, Tier
 from musicfs.store.chunks_tables import confirm_chunks
 from musicfs.store.chunks_upkeep import ChunkUpkeep
 
@@ -28,6 +29,7 @@ _ROUND_S = 5.0
 _RECUT_SECONDS = 0.5  # then eviction has its turn
 _CONFIRM_AFTER_S = 60.0
 _PAUSE_S = 30.0  # after a full disk
+_LEAST_EDGE_BYTES = 64 << 20
 
 
 class Task(Generic[T]):
@@ -37,16 +39,21 @@ class Task(Generic[T]):
         self._action = action
         self._done = threading.Event()
         self._results: list[T] = []
-        self._error: MusicFSError | None = None
+        self._error: Exception | None = None
 
     def run(self, upkeep: ChunkUpkeep) -> None:
         """Do it, and let who waits know."""
         try:
             self._results.append(self._action(upkeep))
-        except MusicFSError as error:
+        except Exception as error:  # carried over to who waits for it, whatever it is
             self._error = error
         finally:
             self._done.set()
+
+    def abandon(self) -> None:
+        """It will not be done any more."""
+        self._error = UnreachableError("the daemon is ending")
+        self._done.set()
 
     def wait(self, timeout_s: float) -> bool:
         """Block until it is done; False after ``timeout_s``."""
@@ -69,11 +76,18 @@ class Upkeep:
         edge_limit_bytes: int,
         pinned: Callable[[], Collection[bytes]],
         clock: Clock,
+        events: EventBus | None = None,
     ) -> None:
-        """``pinned`` gives the keys of contents that are never evicted. The edges' limit is a part of the whole one."""
+        """``pinned`` gives the keys of contents that are never evicted.
+
+        The edges' limit is a part of the whole one, half of it at most: a small store must hold more than edges. It is not
+        too small either: the edges of what is just being fetched count there until all of it is here and cut.
+        """
         self._store = store
+        self._events = events or EventBus(clock.time_ns)
         self._upkeep = ChunkUpkeep(store)
-        self._limits = max(limit_bytes - edge_limit_bytes, 0), min(edge_limit_bytes, limit_bytes)
+        edges = min(max(edge_limit_bytes, _LEAST_EDGE_BYTES), limit_bytes // 2)
+        self._limits = limit_bytes - edges, edges
         self._pinned = pinned
         self._clock = clock
         self._cut = Chunker()
@@ -85,6 +99,7 @@ class Upkeep:
         self._confirm_at = clock.monotonic() + _CONFIRM_AFTER_S
         self._confirmed = False
         self._resume_at = 0.0
+        self._evict_at = 0.0
 
     def start(self) -> None:
         """Begin, with what was complete when the last keeper ended."""
@@ -104,26 +119,46 @@ class Upkeep:
         """Every content of which something is stored, on the calling thread. Raises StoreError."""
         return self._upkeep.contents()
 
+    def adopted(self) -> list[Adopted]:
+        """Contents that are to be compared with their origins, on the calling thread. Raises StoreError."""
+        return self._upkeep.adopted()
+
+    def removable_bytes(self, content: Content, tier: Tier | None) -> int:
+        """How much of a content clearing it would remove, on the calling thread. Raises StoreError."""
+        return self._upkeep.removable_bytes(content, tier)
+
     def begin(self, task: Callable[[ChunkUpkeep], T]) -> Task[T]:
         """Have ``task`` run on the thread, before everything else that waits. Does not block."""
         begun = Task(task)
         with self._wake:
+            if self._ended.is_set():
+                begun.abandon()
+                return begun
             self._tasks.append(begun)
             self._wake.notify()
         return begun
 
-    def close(self, timeout_s: float = 5.0) -> None:
-        """End the thread after the transaction it is at."""
-        self._ended.set()
+    def close(self, timeout_s: float = 5.0) -> bool:
+        """End the thread after the transaction it is at; False if it is still at it after ``timeout_s``."""
         with self._wake:
+            self._ended.set()
             self._wake.notify()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
+        while self._tasks:
+            self._tasks.popleft().abandon()
+        return not self._thread.is_alive()
 
     @property
     def stopping(self) -> bool:
         """True once :meth:`close` was called: long tasks end at their next step."""
         return self._ended.is_set()
+
+    def breathe(self) -> bool:
+        """For long tasks, between their steps: the limits are kept meanwhile; True once the task should end."""
+        if not self.stopping and self._clock.monotonic() >= self._evict_at:
+            self._evict()
+        return self.stopping
 
     def _run(self) -> None:
         self._guard(self._find_complete)
@@ -134,18 +169,24 @@ class Upkeep:
             self._guard(self._round)
 
     def _guard(self, action: Callable[[], object]) -> None:
-        """The store may fail, and the thread goes on: the store's errors cost content that can be fetched again."""
+        """Whatever fails, the thread goes on after a while: without it the store would grow without end."""
         if self._clock.monotonic() < self._resume_at and not self._tasks:
             self._clock.wait(self._ended, 1.0)
             return
         try:
             action()
         except DiskFullError as error:
-            self._resume_at = self._clock.monotonic() + _PAUSE_S
+            self._pause()
             log.warning("content store: %s; %s", error, error.remedy)
         except StoreError as error:
-            self._resume_at = self._clock.monotonic() + _PAUSE_S
+            self._pause()
             log.error("content store: %s; %s", error, error.remedy)
+        except Exception:  # what is pinned is looked up in the catalog, which has its own ways to fail
+            self._pause()
+            log.exception("the upkeep of the content store failed")
+
+    def _pause(self) -> None:
+        self._resume_at = self._clock.monotonic() + _PAUSE_S
 
     def _find_complete(self) -> None:
         """What was complete when the last keeper ended."""
@@ -155,24 +196,36 @@ class Upkeep:
             self._complete.extend(found)
 
     def _round(self) -> None:
-        while self._tasks:
+        while self._tasks and not self.stopping:
             self._tasks.popleft().run(self._upkeep)
-        until = self._clock.monotonic() + _RECUT_SECONDS
-        while self._complete and self._clock.monotonic() < until and not self._tasks:
-            self._upkeep.recut(self._complete.popleft(), self._cut)
+        self._evict()  # before anything that needs room: a full disk must not keep it from being made
         self._store.discard_bad()
         if self._upkeep.tidy():
-            self._upkeep.verify(lambda _: None, self._ended.is_set)
-        self._evict()
+            self._upkeep.verify(lambda _: None, self.breathe)
+        self._recut()
         self._upkeep.reader_check()
         if not self._confirmed and self._clock.monotonic() >= self._confirm_at:
             self._confirmed = True
             confirm_chunks(self._store.path)
 
+    def _recut(self) -> None:
+        until = self._clock.monotonic() + _RECUT_SECONDS
+        while self._complete and self._clock.monotonic() < until and not (self._tasks or self.stopping):
+            content = self._complete.popleft()
+            try:
+                self._upkeep.recut(content, self._cut)
+            except DiskFullError:
+                self._complete.appendleft(content)  # its blocks are there: there may be room later
+                raise
+
     def _evict(self) -> None:
+        self._evict_at = self._clock.monotonic() + _ROUND_S
         stats = self._upkeep.stats()
         main, edges = self._limits
         if stats.used_bytes - stats.edge_bytes > main or stats.edge_bytes > edges:
             eviction = self._upkeep.evict(main, edges, self._pinned())
             if eviction.freed_bytes:
                 log.info("content store: %d MB were evicted", eviction.freed_bytes >> 20)
+                self._events.publish(
+                    EventType.CACHE_EVICTION, size_bytes=eviction.freed_bytes, contents=len(eviction.contents)
+                )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from musicfs.errors import FormatError
 from musicfs.formats.id3v1 import ID3V1_BYTES, parse_id3v1
+from musicfs.formats.identity import EDGE_BYTES, Edges, id_by_edges, read_head, read_tail
 from musicfs.formats.mp3 import read_id3_run
 from musicfs.formats.mp4track import CHANNELS, SAMPLE_RATES
 from musicfs.formats.source import View
@@ -56,17 +57,21 @@ def read_adts(view: View, start: int) -> Facts:
     """The facts of an ADTS stream; ``start`` is where its ID3v2 tags begin. The first frames give an estimated duration."""
     tag = read_id3_run(view, start)
     audio_start, audio_stop = tag.stop, view.size
+    view.read_some(view.size - ID3V1_BYTES - EDGE_BYTES, view.size)  # one request for this and the end of the audio
     tail = view.read_some(view.size - ID3V1_BYTES, view.size)
     if len(tail) == ID3V1_BYTES and tail[:3] == b"TAG" and view.size - ID3V1_BYTES >= audio_start:
         audio_stop -= ID3V1_BYTES
         tag.tags.fill_from(parse_id3v1(tail))
+    audio_tail = read_tail(view, audio_start, audio_stop)
     frames, first = _find_frames(view, audio_start, audio_stop)
+    edges = Edges(read_head(view, audio_start, audio_stop), audio_tail)
     rate = SAMPLE_RATES[frames.first >> 34 & 15]
     frame_bytes = frames.stop - first
     duration_ms = round(frames.samples * (audio_stop - audio_start - first) * 1000 / (frame_bytes * rate))
     bitrate = frames.payload_bytes * 8 * rate // frames.samples
     technical = Technical(duration_ms, bitrate, rate, CHANNELS[frames.first >> 30 & 7], 0, "aac")
-    return Facts("aac", tag.tags.finish(), technical, Layout("adts", audio_start, audio_stop), tuple(tag.pictures))
+    layout = Layout("adts", audio_start, audio_stop)
+    return Facts("aac", tag.tags.finish(), technical, layout, tuple(tag.pictures), id_by_edges(layout, "aac", edges))
 
 
 def _find_frames(view: View, start: int, stop: int) -> tuple[_Frames, int]:

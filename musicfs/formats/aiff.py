@@ -8,6 +8,7 @@ import struct
 from musicfs.errors import FormatError
 from musicfs.formats.fields import AIFF_TEXT
 from musicfs.formats.id3 import read_id3
+from musicfs.formats.identity import Edges, id_by_edges, read_edges
 from musicfs.formats.source import MALFORMED, View
 from musicfs.formats.tagset import MAX_ITEMS, MAX_VALUE_BYTES, TagSet
 from musicfs.model import Facts, Layout, Picture, Technical
@@ -23,6 +24,7 @@ class _Aiff:
     def __init__(self) -> None:
         self.common = b""
         self.sound: tuple[int, int] | None = None
+        self.edges = Edges(b"", b"")
         self.text = TagSet()
         self.tags = TagSet()
         self.pictures: list[Picture] = []
@@ -44,6 +46,7 @@ class _Aiff:
             # Offset and block size, both usually 0, then the offset's bytes of filling.
             offset = int.from_bytes(view.read_some(start, min(stop, start + 4)))
             self.sound = min(start + 8 + offset, stop), stop
+            self.edges = read_edges(view, *self.sound)
         elif name in AIFF_TEXT and stop - start <= MAX_VALUE_BYTES:
             self.text.add(AIFF_TEXT[name], _text(view.read(start, stop)))
         elif name in (b"ID3 ", b"id3 "):
@@ -64,7 +67,9 @@ def read_aiff(view: View, start: int) -> Facts:
     aiff.tags.fill_from(aiff.text)
     sound = aiff.sound or (view.size, view.size)
     technical = _technical(aiff.common, sound[1] - sound[0])
-    return Facts("aiff", aiff.tags.finish(), technical, Layout("aiff", *sound), tuple(aiff.pictures))
+    layout = Layout("aiff", *sound)
+    audio_id = id_by_edges(layout, technical.codec, aiff.edges)
+    return Facts("aiff", aiff.tags.finish(), technical, layout, tuple(aiff.pictures), audio_id)
 
 
 def _technical(common: bytes, sound_bytes: int) -> Technical:

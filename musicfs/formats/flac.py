@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 from musicfs.errors import FormatError
+from musicfs.formats.identity import MD5_BYTES, id_by_edges, id_by_md5, read_edges
 from musicfs.formats.source import MALFORMED, View
 from musicfs.formats.tagset import MAX_ITEMS, TagSet
 from musicfs.formats.vorbis import PictureHeader, base64_picture, read_comments
@@ -12,14 +13,15 @@ from musicfs.model import Facts, Layout, Picture, Technical
 
 STREAMINFO_BYTES = 34
 _STREAMINFO, _COMMENT, _PICTURE, _INVALID = 0, 4, 6, 127
-_PICTURE_HEADER_BYTES = 4096
+_PICTURE_HEADER_BYTES = (256, 4096)  # a long description is rare, and every byte of the first look may cost something
+_MAGIC_BYTES = 12  # of the image, which say what it is
 _ID3V1_BYTES = 128
 
 
 class StreamInfo:
     """RFC 9639, 8.2."""
 
-    __slots__ = ("bits_per_sample", "channels", "sample_rate", "total_samples")
+    __slots__ = ("bits_per_sample", "channels", "md5", "sample_rate", "total_samples")
 
     def __init__(self, block: bytes) -> None:
         # After the block and frame sizes: 20 bits rate, 3 channels - 1, 5 bits - 1, 36 samples.
@@ -28,6 +30,7 @@ class StreamInfo:
         self.channels = (packed >> 41 & 7) + 1
         self.bits_per_sample = (packed >> 36 & 31) + 1
         self.total_samples = packed & 0xFFFFFFFFF
+        self.md5 = block[18 : 18 + MD5_BYTES]  # of the samples; zeros if the encoder did not say
         if not self.sample_rate:
             raise FormatError("the FLAC stream has a sample rate of zero")
 
@@ -50,12 +53,15 @@ def read_flac(view: View, start: int) -> Facts:
     audio_stop = view.size
     if view.read_some(view.size - _ID3V1_BYTES, view.size - _ID3V1_BYTES + 3) == b"TAG":
         audio_stop = max(audio_start, view.size - _ID3V1_BYTES)
+    layout = Layout("flac", audio_start, audio_stop)
+    own_id = id_by_md5(layout, "flac", info.md5)
     return Facts(
         "flac",
         tags.finish(),
         info.technical(audio_stop - audio_start),
-        Layout("flac", audio_start, audio_stop),
+        layout,
         tuple(pictures),
+        own_id or id_by_edges(layout, "flac", read_edges(view, audio_start, audio_stop)),
     )
 
 
@@ -69,7 +75,7 @@ def _walk_blocks(view: View, position: int, tags: TagSet, pictures: list[Picture
             raise FormatError(f"no metadata block can be of the kind found at byte {position}")
         end = 0
         if kind == _COMMENT:
-            end = read_block_comments(view, start, tags, pictures)
+            end = read_block_comments(view, start, tags, pictures, stop - start)
         elif kind == _PICTURE:
             end = _note_picture(view, start, pictures)
         # Some programs write a length too small for the comments (their reader does not look at it), and no length fits a
@@ -94,7 +100,9 @@ def _continues(view: View, position: int, *, last: bool) -> bool:
     return _STREAMINFO < head[0] & 0x7F <= _PICTURE and position + 4 + int.from_bytes(head[1:]) <= view.size
 
 
-def read_block_comments(view: View, start: int, tags: TagSet, pictures: list[Picture]) -> int:
+def read_block_comments(
+    view: View, start: int, tags: TagSet, pictures: list[Picture], expected_bytes: int = 1 << 24
+) -> int:
     """Read the comments at ``start`` as far as they can be read; return their end, 0 when they are damaged."""
 
     def on_picture(picture_start: int, picture_stop: int, prefix: bytes) -> None:
@@ -103,7 +111,7 @@ def read_block_comments(view: View, start: int, tags: TagSet, pictures: list[Pic
             pictures.append(picture)
 
     try:
-        end = read_comments(view, start, tags, on_picture)
+        end = read_comments(view, start, tags, on_picture, expected_bytes)
     except MALFORMED:
         return 0
     return end if end <= view.size else 0
@@ -111,9 +119,15 @@ def read_block_comments(view: View, start: int, tags: TagSet, pictures: list[Pic
 
 def _note_picture(view: View, start: int, pictures: list[Picture]) -> int:
     """Note where the picture of the block at ``start`` lies; return its end, 0 when it makes no sense."""
-    try:
-        header = PictureHeader(view.read_some(start, start + _PICTURE_HEADER_BYTES))
-    except MALFORMED:
+    header = None
+    for size in _PICTURE_HEADER_BYTES:
+        try:
+            header = PictureHeader(view.read_some(start, start + size))
+        except MALFORMED:
+            continue
+        if header.data_start + _MAGIC_BYTES <= size:
+            break
+    if header is None:
         return 0
     image_start = start + header.data_start
     image_stop = image_start + header.data_bytes

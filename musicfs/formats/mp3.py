@@ -6,6 +6,7 @@ from musicfs.errors import FormatError
 from musicfs.formats.apev2 import FOOTER_BYTES, ape_header_stop, ape_start, read_ape
 from musicfs.formats.id3 import HEADER_BYTES, Id3, read_id3, synchsafe
 from musicfs.formats.id3v1 import ID3V1_BYTES, parse_id3v1
+from musicfs.formats.identity import Edges, id_by_edges, read_head, read_tail
 from musicfs.formats.mpeg import Stream, find_stream
 from musicfs.formats.source import MALFORMED, View
 from musicfs.formats.tagset import TagSet
@@ -14,7 +15,7 @@ from musicfs.model import Facts, Layout, Picture, Technical
 # Three frames of the largest kind, then as far as garbage before the first frame is followed.
 _FIRST_LOOK_BYTES = 8 * 1024
 _LAST_LOOK_BYTES = 128 * 1024
-_TAIL_BYTES = 512
+_TAIL_BYTES = 2048  # the end of the audio before a usual tag as well
 _MAX_TAGS = 16
 _LYRICS1_MAX_BYTES = 5100 + 20
 
@@ -40,14 +41,11 @@ def read_mp3(view: View, start: int) -> Facts:
     if audio_start >= view.size:
         raise FormatError("the file ends before any MPEG audio")
     audio_stop = _read_trailers(view, audio_start, tag.tags, tag.pictures)
+    tail = read_tail(view, audio_start, audio_stop)
     stream = _find_stream(view, audio_start, audio_stop)
-    return Facts(
-        "mp3",
-        tag.tags.finish(),
-        _technical(stream, audio_stop),
-        Layout("mp3", audio_start, audio_stop),
-        tuple(tag.pictures),
-    )
+    technical, layout = _technical(stream, audio_stop), Layout("mp3", audio_start, audio_stop)
+    audio_id = id_by_edges(layout, technical.codec, Edges(read_head(view, audio_start, audio_stop), tail))
+    return Facts("mp3", tag.tags.finish(), technical, layout, tuple(tag.pictures), audio_id)
 
 
 def _find_stream(view: View, start: int, stop: int) -> Stream:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from musicfs.errors import FormatError
+from musicfs.formats.identity import Edges, id_by_edges, read_head, read_tail
 from musicfs.formats.mp4boxes import Box, boxes
 from musicfs.formats.mp4tags import ItemList
 from musicfs.formats.mp4track import Track
@@ -21,6 +22,7 @@ class _File:
         self.brand = b""
         self.movie: tuple[int, int] | None = None
         self.media: tuple[int, int] | None = None
+        self.audio_head = b""
         try:
             self._walk(view)
         except FormatError:
@@ -36,9 +38,11 @@ class _File:
                 self.movie = start, stop
             elif name == b"mdat" and (self.media is None or stop - start > self.media[1] - self.media[0]):
                 self.media = start, stop
+                self.audio_head = read_head(view, start, stop)
             elif name == b"moof" and self.movie is not None:
                 # A fragmented file: from here on it is audio with small headers in between.
                 self.media = start - 8, view.size
+                self.audio_head = read_head(view, *self.media)
                 return
 
 
@@ -72,13 +76,11 @@ def read_mp4(view: View, name: str) -> Facts:
         raise FormatError("the MP4 file has no audio track")
     audio_start, audio_stop = file.media or (view.size, view.size)
     is_book = file.brand == b"M4B " or items.media_kind == _AUDIOBOOK or name.lower().endswith(".m4b")
-    return Facts(
-        "m4b" if is_book else "m4a",
-        items.tags.finish(),
-        _technical(track, audio_stop - audio_start),
-        Layout("mp4", audio_start, audio_stop),
-        tuple(items.pictures),
-    )
+    technical, layout = _technical(track, audio_stop - audio_start), Layout("mp4", audio_start, audio_stop)
+    # The sizes of the frames lie where the tags do; the end of the audio would often be a request of its own.
+    tail = track.frame_sizes or read_tail(view, audio_start, audio_stop)
+    audio_id = id_by_edges(layout, technical.codec, Edges(file.audio_head, tail))
+    return Facts("m4b" if is_book else "m4a", items.tags.finish(), technical, layout, tuple(items.pictures), audio_id)
 
 
 def _read_user_data(view: View, start: int, stop: int, items: ItemList) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from musicfs.formats.identity import EDGE_BYTES
 from musicfs.formats.mp4boxes import boxes
 from musicfs.formats.source import MALFORMED, View
 
@@ -37,6 +38,7 @@ class Track:
     channels: int = 0
     bits_per_sample: int = 0
     codec: str = ""
+    frame_sizes: bytes = b""  # how many frames there are, and the sizes of the last ones; empty if all have one size
 
     @classmethod
     def find(cls, view: View, start: int, stop: int) -> Track | None:
@@ -63,7 +65,7 @@ class Track:
             self.duration = 0  # all ones: unknown
 
     def _read_table(self, view: View, start: int, stop: int) -> None:
-        """``minf.stbl.stsd``: the first sample description."""
+        """``minf.stbl``: the first sample description, and of the sample sizes as much as tells recordings apart."""
         for name, table_start, table_stop in boxes(view, start, stop):
             if name != b"stbl":
                 continue
@@ -71,7 +73,15 @@ class Track:
                 if inner == b"stsd":
                     entry = view.read(body + 8, min(end, body + 8 + _MAX_DESCRIPTION_BYTES))
                     self._read_description(entry[: int.from_bytes(entry[:4])])
+                elif inner == b"stsz":
+                    self._read_sizes(view, body, end)
                     return
+
+    def _read_sizes(self, view: View, start: int, stop: int) -> None:
+        """``stsz`` (ISO/IEC 14496-12, 8.7.3.2): a size that all samples have or 0, their number, and then their sizes."""
+        head = view.read_some(start + 4, min(stop, start + 12))
+        if len(head) == 8 and not any(head[:4]) and any(head[4:]):
+            self.frame_sizes = head[4:] + view.read_some(max(start + 12, stop - EDGE_BYTES), stop)
 
     def _read_description(self, entry: bytes) -> None:
         """An AudioSampleEntry: name at 4, channels at 24, sample size at 26, 16.16 fixed point rate at 32."""

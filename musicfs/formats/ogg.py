@@ -9,7 +9,8 @@ import struct
 
 from musicfs.errors import FormatError
 from musicfs.formats.flac import StreamInfo
-from musicfs.formats.oggpages import FIRST, Packets, Page, last_granule
+from musicfs.formats.identity import EDGE_BYTES, Edges, id_by_edges, id_by_md5
+from musicfs.formats.oggpages import FIRST, Packets, Page, last_page
 from musicfs.formats.source import MALFORMED, View
 from musicfs.formats.tagset import MAX_ITEMS, TagSet
 from musicfs.formats.vorbis import PictureHeader, base64_picture, read_comments
@@ -56,9 +57,26 @@ class _Stream:
         except MALFORMED:
             return
 
-    def audio_start(self) -> int:
-        """Where the page after the headers begins; if a header ends in the middle of a page, where that page begins."""
-        return self.packets.end if self.packets.at_page_end else self.packets.page_start
+    def layout(self) -> Layout:
+        """The audio begins with the page after the headers; if a header ends in the middle of a page, with that page."""
+        start = self.packets.end if self.packets.at_page_end else self.packets.page_start
+        return Layout("ogg", start, self.view.size)
+
+    def finish(self, serial: int) -> tuple[int, Edges]:
+        """Walk to the end of the headers; returns the last granule position, and the audio's edges.
+
+        Numbers and checksums of all pages change when the headers grow by a page. What identifies the audio is therefore
+        the payload of its first page, and the granule position and payload of its last.
+        """
+        self.packets.finish()
+        start = self.layout().audio_start
+        try:
+            first = Page(self.view, start)
+            head = self.view.read(first.payload, min(first.stop, first.payload + EDGE_BYTES))
+        except FormatError:  # cut short
+            head = b""
+        last = last_page(self.view, serial, start)
+        return last.granule, Edges(head, b"%d\0%s" % (last.granule, last.payload[-EDGE_BYTES:]))
 
 
 def read_ogg(view: View, start: int) -> Facts:
@@ -94,9 +112,9 @@ def _read_vorbis(view: View, page: Page, head: bytes) -> Facts:
     stream.packets.next()
     if stream.packets.read_some(0, 7) != b"\x05vorbis":
         raise FormatError("the third packet of a Vorbis stream must be its setup")
-    stream.packets.finish()
-    samples = last_granule(view, page.serial, stream.audio_start())
-    return _facts("ogg", stream, samples, Technical(sample_rate=rate, channels=channels, codec="vorbis"))
+    granule, edges = stream.finish(page.serial)
+    layout, known = stream.layout(), Technical(sample_rate=rate, channels=channels, codec="vorbis")
+    return _facts("ogg", stream, granule, known, id_by_edges(layout, "vorbis", edges))
 
 
 def _read_opus(view: View, page: Page, head: bytes) -> Facts:
@@ -107,9 +125,9 @@ def _read_opus(view: View, page: Page, head: bytes) -> Facts:
     if stream.packets.read_some(0, 8) != b"OpusTags":
         raise FormatError("the second packet of an Opus stream must be its comments")
     stream.read_comments(8)
-    stream.packets.finish()
-    samples = max(0, last_granule(view, page.serial, stream.audio_start()) - pre_skip)
-    return _facts("opus", stream, samples, Technical(sample_rate=OPUS_RATE, channels=channels, codec="opus"))
+    granule, edges = stream.finish(page.serial)
+    layout, known = stream.layout(), Technical(sample_rate=OPUS_RATE, channels=channels, codec="opus")
+    return _facts("opus", stream, max(0, granule - pre_skip), known, id_by_edges(layout, "opus", edges))
 
 
 def _read_flac(view: View, page: Page, head: bytes) -> Facts:
@@ -130,25 +148,28 @@ def _read_flac(view: View, page: Page, head: bytes) -> Facts:
             break
         stream.packets.next()
     stream.packets.finish()
-    samples = info.total_samples or last_granule(view, page.serial, stream.audio_start())
+    samples, audio_id = info.total_samples, id_by_md5(stream.layout(), "flac", info.md5)
+    if not samples or not audio_id:
+        granule, edges = stream.finish(page.serial)
+        samples, audio_id = samples or granule, audio_id or id_by_edges(stream.layout(), "flac", edges)
     known = Technical(
         sample_rate=info.sample_rate, channels=info.channels, bits_per_sample=info.bits_per_sample, codec="flac"
     )
-    return _facts("oga", stream, samples, known)
+    return _facts("oga", stream, samples, known, audio_id)
 
 
 _CODECS = {b"\x01vorbis": _read_vorbis, b"OpusHead": _read_opus, b"\x7fFLAC": _read_flac}
 
 
-def _facts(suffix: str, stream: _Stream, samples: int, known: Technical) -> Facts:
-    audio_start, audio_stop = stream.audio_start(), stream.view.size
+def _facts(suffix: str, stream: _Stream, samples: int, known: Technical, audio_id: int) -> Facts:
+    layout = stream.layout()
+    audio_bytes = layout.audio_stop - layout.audio_start
     technical = Technical(
         round(samples * 1000 / known.sample_rate),
-        round((audio_stop - audio_start) * 8 * known.sample_rate / samples) if samples else 0,
+        round(audio_bytes * 8 * known.sample_rate / samples) if samples else 0,
         known.sample_rate,
         known.channels,
         known.bits_per_sample,
         known.codec,
     )
-    layout = Layout("ogg", audio_start, audio_stop)
-    return Facts(suffix, stream.tags.finish(), technical, layout, tuple(stream.pictures))
+    return Facts(suffix, stream.tags.finish(), technical, layout, tuple(stream.pictures), audio_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from bisect import bisect_right
 from operator import itemgetter
+from typing import NamedTuple
 
 from musicfs.errors import FormatError
 from musicfs.formats.source import View
@@ -190,8 +191,15 @@ class Packets:
         return page
 
 
-def last_granule(view: View, serial: int, audio_start: int) -> int:
-    """The granule position of the last whole page of ``serial`` on which a packet ends; 0 when the tail has none.
+class LastPage(NamedTuple):
+    """The last whole page of a stream on which a packet ends: its granule position, and all of its packets' bytes."""
+
+    granule: int
+    payload: bytes
+
+
+def last_page(view: View, serial: int, audio_start: int) -> LastPage:
+    """The last such page of ``serial``; granule position 0 and no bytes when the tail has none.
 
     Looks at the last 64 KiB, which hold the last page of a stream that is not multiplexed or chained.
     """
@@ -203,9 +211,15 @@ def last_granule(view: View, serial: int, audio_start: int) -> int:
             if len(tail) >= at + PAGE_HEADER_BYTES:
                 _, version, _, granule, own_serial, _, _, _ = _HEADER.unpack_from(tail, at)
                 if not version and own_serial == serial and granule >= 0 and _is_whole(tail, at):
-                    return int(granule)
+                    return LastPage(granule, _payload(tail, at))
             at = tail.rfind(CAPTURE, 0, at)
-    return 0
+    return LastPage(0, b"")
+
+
+def _payload(tail: bytes, at: int) -> bytes:
+    lacing_start = at + PAGE_HEADER_BYTES
+    start = lacing_start + tail[lacing_start - 1]
+    return tail[start : start + sum(tail[lacing_start:start])]
 
 
 def _is_whole(tail: bytes, at: int) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from musicfs.errors import FormatError
 from musicfs.formats.fields import RIFF_INFO
 from musicfs.formats.id3 import read_id3
+from musicfs.formats.identity import Edges, id_by_edges, read_edges
 from musicfs.formats.source import MALFORMED, View
 from musicfs.formats.tagset import MAX_ITEMS, MAX_VALUE_BYTES, TagSet
 from musicfs.model import Facts, Layout, Picture, Technical
@@ -28,6 +29,7 @@ class _Wave:
     def __init__(self) -> None:
         self.format = b""
         self.data: tuple[int, int] | None = None
+        self.edges = Edges(b"", b"")
         self.long_data_bytes = 0
         self.info = TagSet()
         self.tags = TagSet()
@@ -40,6 +42,7 @@ class _Wave:
                 self.format = view.read(body, min(stop, body + 40))
             elif name == b"data" and self.data is None:
                 self.data = body, stop
+                self.edges = read_edges(view, body, stop)
             elif name == b"ds64":
                 self.long_data_bytes = int.from_bytes(view.read(body + 8, body + 16), "little")
             elif name == b"LIST" and view.read_some(body, min(stop, body + 4)) == b"INFO":
@@ -78,13 +81,9 @@ def read_wav(view: View, start: int) -> Facts:
     if wave.data is None or len(wave.format) < 16:
         raise FormatError("the WAV file has no format or no data chunk")
     wave.tags.fill_from(wave.info)
-    return Facts(
-        "wav",
-        wave.tags.finish(),
-        _technical(wave.format, wave.data[1] - wave.data[0]),
-        Layout("wav", *wave.data),
-        tuple(wave.pictures),
-    )
+    technical, layout = _technical(wave.format, wave.data[1] - wave.data[0]), Layout("wav", *wave.data)
+    audio_id = id_by_edges(layout, technical.codec, wave.edges)
+    return Facts("wav", wave.tags.finish(), technical, layout, tuple(wave.pictures), audio_id)
 
 
 def _technical(fmt: bytes, data_bytes: int) -> Technical:

@@ -12,17 +12,18 @@ import logging
 import os
 import selectors
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable
 
 import msgspec
 
 from musicfs.clock import Clock
+from musicfs.interpreter import module_command, plain_environment
 from musicfs.library.protocol import LENGTH, CoverJob, ReadJob, ReadResult, Reply, frame, results_decoder
 
 log = logging.getLogger(__name__)
 
+WORKER_COMMAND = module_command("musicfs.library.worker")
 FILES_PER_JOB = 32
 _JOBS_PER_WORKER = 3
 _DEADLINE_S = 60.0
@@ -49,7 +50,10 @@ class _Worker:
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "musicfs.library.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            WORKER_COMMAND,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=plain_environment(os.environ),  # it reads files that anybody may have made
         )
         assert self.process.stdin is not None and self.process.stdout is not None
         self.stdin = self.process.stdin

@@ -12,8 +12,9 @@ from musicfs.library.classify import is_audio_name
 from musicfs.library.plan import fingerprint
 from musicfs.library.protocol import ReadResult
 from musicfs.model import Entry
-from musicfs.store.catalog import Catalog, Tables
+from musicfs.store.catalog import Catalog
 from musicfs.store.records import ObjectKind, ObjectRecord
+from musicfs.store.tables import Tables
 from musicfs.store.transaction import WriteTransaction
 
 T = TypeVar("T")

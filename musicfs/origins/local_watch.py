@@ -18,10 +18,10 @@ import threading
 from collections.abc import Callable
 
 from musicfs.clock import Clock, SystemClock
+from musicfs.config.mounts import Mount, is_network_filesystem, read_mounts
 from musicfs.origins import inotify
 from musicfs.origins.contract import Change
 from musicfs.origins.debounce import Debouncer
-from musicfs.origins.filesystems import Mount, is_network_filesystem, read_mounts
 from musicfs.origins.inotify import EventSource, InotifyEvent
 from musicfs.origins.oserrors import is_absent, is_denied
 from musicfs.origins.watch_tree import WatchedFolder, WatchTree

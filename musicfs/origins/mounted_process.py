@@ -11,12 +11,12 @@ import os
 import queue
 import socket
 import subprocess
-import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
+from musicfs.interpreter import module_command, plain_environment
 from musicfs.origins.mounted_link import (
     Anchored,
     Answer,
@@ -33,12 +33,9 @@ from musicfs.origins.mounted_link import (
 
 log = logging.getLogger(__name__)
 
-# -P: no module comes from the folder that MusicFS happens to be started in.
-CHILD_COMMAND = (sys.executable, "-P", "-m", "musicfs.origins.mounted_child")
+CHILD_COMMAND = module_command("musicfs.origins.mounted_child")
 REAP_TIMEOUT_S = 0.25  # a process that is not stuck in the kernel is gone within milliseconds of SIGKILL
 _START_TIMEOUT_S = 20.0  # of an interpreter on a machine that is busy: the share has no part in it
-_INHERITED = ("PYTHON", "LD_", "LC_")
-_INHERITED_NAMES = frozenset({"PATH", "HOME", "LANG", "TZ", "TMPDIR"})
 
 
 class LostError(Exception):
@@ -172,7 +169,7 @@ class ChildProcess:
                     pass_fds=(theirs.fileno(),),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
-                    env=_plain_environment(os.environ),
+                    env=plain_environment(os.environ),
                 )
             self._link.send(self._start)
             self._receive()
@@ -214,10 +211,3 @@ class ChildProcess:
                 self._name,
                 self._process.pid,
             )
-
-
-def _plain_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """What an interpreter needs to find its modules; nothing that may hold a secret."""
-    return {
-        name: value for name, value in environment.items() if name in _INHERITED_NAMES or name.startswith(_INHERITED)
-    }

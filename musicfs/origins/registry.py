@@ -8,11 +8,11 @@ from typing import Protocol, cast
 
 import msgspec
 
+from musicfs.config.mounts import is_network_filesystem
 from musicfs.config.settings import OriginSettings
 from musicfs.errors import ConfigError
 from musicfs.origins.compose import LOCAL_MANNERS, MOUNTED_MANNERS, REMOTE_MANNERS, Manners, compose
 from musicfs.origins.contract import Origin
-from musicfs.origins.filesystems import is_network_filesystem
 from musicfs.origins.wrappers.trace import Tally
 
 

@@ -31,41 +31,21 @@ from musicfs.store.records import (
     decode_origin,
     unpack_node,
 )
-from musicfs.store.schema import FACT_TABLES, ROOT_INODE, SCHEMA, TREE_SLOTS, TREE_TABLES
+from musicfs.store.schema import ROOT_INODE, SCHEMA
+from musicfs.store.tables import Tables, create
+from musicfs.store.tree_tables import read_sources
 
 _MAX_PLAIN_PATH = 500  # LMDB keys are at most 511 bytes
 _decode = msgspec.msgpack.decode
-_encode = msgspec.msgpack.encode
 _change_decoder = msgspec.msgpack.Decoder(list[tuple[int, int, bytes, int]])
 
 
 class Totals(msgspec.Struct, frozen=True, array_like=True):
-    """What the served tree adds up to."""
+    """What the origins' files add up to: a track with two sources counts as two files, and as two tracks."""
 
     files: int = 0
     size_bytes: int = 0
     tracks: int = 0
-
-
-class Tables:
-    """Handles of the fact tables, and of the tree tables of one generation."""
-
-    def __init__(self, env: lmdb.Environment, generation: int, *, create: bool) -> None:
-        def table(name: str) -> lmdb._Database:
-            return env.open_db(name.encode(), create=create)
-
-        self.generation = generation
-        self.meta, self.origins, self.folder_ids, self.folders = map(table, FACT_TABLES[:4])
-        self.object_ids, self.objects, self.identities, self.problems = map(table, FACT_TABLES[4:8])
-        self.blobs, self.changes = map(table, FACT_TABLES[8:])
-        self.nodes, self.entries, self.places, self.anchors, self.albums, self.art = (
-            table(f"{name}.{generation % TREE_SLOTS}") for name in TREE_TABLES
-        )
-
-    def clear_tree(self, txn: lmdb.Transaction[bytes]) -> None:
-        """Empty the tables of this generation."""
-        for table in (self.nodes, self.entries, self.places, self.anchors, self.albums, self.art):
-            txn.drop(table, delete=False)
 
 
 def prepare(path: str) -> str | None:
@@ -95,16 +75,6 @@ def check_schema(path: str) -> None:
             raise SchemaError(f"{path}: not a catalog of MusicFS") from None
         except (lmdb.Error, msgspec.MsgspecError) as error:
             raise StoreError(f"{path}: {error}") from error
-
-
-def create(env: lmdb.Environment) -> None:
-    """Write the empty catalog: all tables, generation 1, a root without entries."""
-    tables = Tables(env, 1, create=True)
-    with env.begin(write=True) as txn:
-        for name, value in (("schema", SCHEMA), ("generation", 1), ("tree", b""), ("next_object", 1)):
-            txn.put(name.encode(), _encode(value), db=tables.meta)
-        for name in ("next_folder", "next_origin"):
-            txn.put(name.encode(), _encode(1), db=tables.meta)
 
 
 def _get(txn: lmdb.Transaction[bytes], meta: lmdb._Database, name: str, default: int) -> int:
@@ -220,6 +190,14 @@ class Catalog:
                 parts.append(node.name)
                 inode = node.parent
         return b"/" + b"/".join(reversed(parts))
+
+    def sources_of(self, inode: int, ref: int) -> list[int]:
+        """Ids of the objects that are one track under ``inode``, whose node refers to ``ref``: the served one first.
+
+        The others come in no order of preference. An inode with one source, and any made file, has ``ref`` alone.
+        """
+        with self.env.begin() as txn:
+            return [ref, *(found for found in read_sources(txn, self.tables, inode) if found != ref)]
 
     # The facts.
 

@@ -9,17 +9,33 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from musicfs.clock import Clock
-from musicfs.store import chunks_evict, chunks_recut, chunks_verify
+from musicfs.store import chunks_adopted, chunks_evict, chunks_recut, chunks_verify
 from musicfs.store.chunks import ChunkStore
 from musicfs.store.chunks_edit import clear_contents
+from musicfs.store.chunks_manifest import Manifest
 from musicfs.store.chunks_recut import Cut
-from musicfs.store.chunks_schema import Content, Eviction, Piece, Reuse, StoreStats, Tier, decode_record
+from musicfs.store.chunks_schema import (
+    Adopted,
+    Content,
+    Eviction,
+    Piece,
+    Reuse,
+    StoreStats,
+    Tier,
+    block_bytes,
+    decode_record,
+    edge_mask,
+)
 
 _KEYS_AT_ONCE = 1024
 
 
 def _never() -> bool:
     return False
+
+
+def _unheard(_count: int) -> None:
+    pass
 
 
 class ChunkUpkeep:
@@ -40,6 +56,22 @@ class ChunkUpkeep:
     def adopt(self, content: Content, pieces: Sequence[Reuse]) -> int:
         """Give a new content what is known of it; see :func:`~musicfs.store.chunks_recut.adopt`."""
         return chunks_recut.adopt(self._tables, content, pieces, self._clock.time_ns())
+
+    def put_parts(self, content: Content, parts: Iterable[tuple[int, bytes]]) -> int:
+        """Add bytes at any place; see :func:`~musicfs.store.chunks_adopted.put_parts`."""
+        return chunks_adopted.put_parts(self._tables, content, parts, self._clock.time_ns())
+
+    def note_adopted(self, adopted: Adopted) -> None:
+        """Have an adopted content compared with its origin some time."""
+        chunks_adopted.note_adopted(self._tables, adopted)
+
+    def forget_adopted(self, content_key: bytes) -> None:
+        """It need not be compared any more."""
+        chunks_adopted.forget_adopted(self._tables, content_key)
+
+    def adopted(self, count: int = _KEYS_AT_ONCE) -> list[Adopted]:
+        """Up to ``count`` contents that are to be compared, in key order; may be called on any thread."""
+        return chunks_adopted.list_adopted(self._tables, count)
 
     def complete_blocks(self, after: bytes = b"", count: int = _KEYS_AT_ONCE) -> list[Content]:
         """Up to ``count`` contents after a key, in key order, that are complete and wait to be re-cut.
@@ -66,6 +98,18 @@ class ChunkUpkeep:
         found = (content.key for content in self.contents()) if keys is None else keys
         return clear_contents(self._tables, found, tier)
 
+    def removable_bytes(self, content: Content, tier: Tier | None = None) -> int:
+        """How many bytes of a content :meth:`clear` would remove."""
+        with self._tables.reading() as txn:
+            record = self._tables.record(txn, content.key)
+            if record is None:
+                return 0
+            edges = record.blocks & edge_mask(record.size)
+            if tier is not Tier.EDGES:
+                return record.cached - (block_bytes(edges, 0, record.size) if tier is Tier.MAIN else 0)
+            manifest = chunks_recut.read_manifest(self._tables, txn, content.key) or Manifest()
+            return sum(block_bytes(edges, start, stop) for start, stop in manifest.gaps(0, record.size))
+
     def contents(self) -> Iterator[Content]:
         """Every content of which something is stored, in key order; what comes or goes meanwhile may be left out."""
         after = b""
@@ -91,9 +135,14 @@ class ChunkUpkeep:
         with self._tables.reading() as txn:
             return self._tables.totals(txn).leaked > 0
 
-    def verify(self, on_bad: Callable[[Piece], None], stop: Callable[[], bool] = _never) -> bool:
+    def verify(
+        self,
+        on_bad: Callable[[Piece], None],
+        stop: Callable[[], bool] = _never,
+        on_checked: Callable[[int], object] = _unheard,
+    ) -> bool:
         """Read everything and put it right; see :func:`~musicfs.store.chunks_verify.verify`."""
-        return chunks_verify.verify(self._tables, on_bad, stop)
+        return chunks_verify.verify(self._tables, on_bad, stop, on_checked)
 
     def stats(self) -> StoreStats:
         """What is stored now; costs a few page reads."""

@@ -36,12 +36,14 @@ _RANGE_CHUNKS = 50_000  # whose references are counted at once: some 10 MB of me
 
 OnBad = Callable[[Piece], None]
 Stop = Callable[[], bool]
+OnChecked = Callable[[int], object]
 
 
-def verify(tables: ChunkTables, on_bad: OnBad, stop: Stop) -> bool:
+def verify(tables: ChunkTables, on_bad: OnBad, stop: Stop, on_checked: OnChecked) -> bool:
     """Read everything, remove what is damaged, and put records, references and counters right; False if it was stopped.
 
-    ``on_bad`` is called for every damaged piece, ``stop`` is asked between slices. Blocks for as long as the disk takes.
+    ``on_bad`` is called for every damaged piece, ``on_checked`` with how many blocks and chunks a slice held, ``stop`` is
+    asked between slices, when no transaction is open. Blocks for as long as the disk takes.
     """
     for _, bad in _slices(tables, PieceKind.MANIFEST):
         _discard(tables, bad, on_bad)
@@ -49,7 +51,7 @@ def verify(tables: ChunkTables, on_bad: OnBad, stop: Stop) -> bool:
             return False
     with tables.reading() as txn:
         leaked = tables.totals(txn).leaked
-    if not _verify_blocks(tables, on_bad, stop) or not _verify_chunks(tables, on_bad, stop):
+    if not _verify_blocks(tables, on_bad, stop, on_checked) or not _verify_chunks(tables, on_bad, stop, on_checked):
         return False
     _drop_idle_uses(tables)
     drop_lost(tables)
@@ -60,7 +62,7 @@ def verify(tables: ChunkTables, on_bad: OnBad, stop: Stop) -> bool:
     return True
 
 
-def _verify_blocks(tables: ChunkTables, on_bad: OnBad, stop: Stop) -> bool:
+def _verify_blocks(tables: ChunkTables, on_bad: OnBad, stop: Stop, on_checked: OnChecked) -> bool:
     """Both tables are ordered by content, so that one walk shows which blocks each record should name."""
     low, content_key, mask = b"", b"", 0
     for keys, bad in _slices(tables, PieceKind.BLOCK):
@@ -71,6 +73,7 @@ def _verify_blocks(tables: ChunkTables, on_bad: OnBad, stop: Stop) -> bool:
                     _check_records(tables, low, content_key, mask)
                 low, content_key, mask = content_key, key[:HASH_BYTES], 0
             mask |= 1 << int.from_bytes(key[HASH_BYTES:], "big")
+        on_checked(len(keys))
         if stop():
             return False
     if content_key:
@@ -79,7 +82,7 @@ def _verify_blocks(tables: ChunkTables, on_bad: OnBad, stop: Stop) -> bool:
     return True
 
 
-def _verify_chunks(tables: ChunkTables, on_bad: OnBad, stop: Stop) -> bool:
+def _verify_chunks(tables: ChunkTables, on_bad: OnBad, stop: Stop, on_checked: OnChecked) -> bool:
     seen: list[bytes] = []
     low = b""
     for keys, bad in _slices(tables, PieceKind.CHUNK):
@@ -88,6 +91,7 @@ def _verify_chunks(tables: ChunkTables, on_bad: OnBad, stop: Stop) -> bool:
         if len(seen) >= _RANGE_CHUNKS:
             _check_references(tables, low, seen[-1], frozenset(seen))
             low, seen = seen[-1], []
+        on_checked(len(keys))
         if stop():
             return False
     _check_references(tables, low, b"\xff" * HASH_BYTES, frozenset(seen))

@@ -15,7 +15,6 @@ import logging
 import os
 import struct
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 
@@ -24,6 +23,7 @@ import msgspec
 import xxhash
 
 from musicfs.errors import DiskFullError, StoreError
+from musicfs.interpreter import module_command, plain_environment
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ def store_error(path: str, error: lmdb.Error) -> StoreError:
     code = getattr(error, "code", 0)
     full = isinstance(error, lmdb.DiskError | lmdb.MapFullError) or code == errno.ENOSPC
     if full or (code == errno.EIO and _is_full(path)):  # liblmdb 0.9 mdb_page_flush: a short write is EIO
-        return DiskFullError(f"{path}: {error}", remedy="free some space on this disk")
+        return DiskFullError(f"{path}: the disk is full ({error})", remedy="free some space on this disk")
     return StoreError(f"{path}: {error}", remedy="stop MusicFS and delete this folder; it is rebuilt")
 
 
@@ -241,9 +241,16 @@ def check_damage(path: str) -> None:
 
 def survives_probe(path: str) -> bool:
     """Read through the environment in a child process; False if that fails or crashes. Blocks up to a minute."""
-    command = [sys.executable, "-m", "musicfs.store.probe", path]
+    command = module_command("musicfs.store.probe", path)
     try:
-        return subprocess.run(command, timeout=_PROBE_TIMEOUT_S, check=False, stdin=subprocess.DEVNULL).returncode == 0
+        done = subprocess.run(
+            command,
+            timeout=_PROBE_TIMEOUT_S,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env=plain_environment(os.environ),
+        )
+        return done.returncode == 0
     except subprocess.TimeoutExpired:
         return False
 

@@ -75,6 +75,7 @@ class StoredFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     technical: Technical
     layout: Layout
     pictures: tuple[Picture, ...] = ()
+    audio_id: int = 0
 
 
 class ObjectRecord(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -125,7 +126,7 @@ def stored_facts(facts: Facts) -> StoredFacts:
     tags: dict[int | str, str | list[str]] = {}
     for field, values in facts.tags.items():
         tags[FIELDS.get(field, field)] = values[0] if len(values) == 1 else list(values)
-    return StoredFacts(facts.format, tags, facts.technical, facts.layout, facts.pictures)
+    return StoredFacts(facts.format, tags, facts.technical, facts.layout, facts.pictures, facts.audio_id)
 
 
 def pack_facts(facts: Facts) -> bytes:
@@ -154,4 +155,4 @@ def unpack_facts(raw: bytes | msgspec.Raw) -> Facts | None:
         (FIELD_NAMES[key] if isinstance(key, int) else key): ((value,) if isinstance(value, str) else tuple(value))
         for key, value in stored.tags.items()
     }
-    return Facts(stored.format, tags, stored.technical, stored.layout, stored.pictures)
+    return Facts(stored.format, tags, stored.technical, stored.layout, stored.pictures, stored.audio_id)

@@ -26,10 +26,13 @@ Tree (derived from the facts; rebuilt beside the served one, then swapped):
 =============  ========================================  ==================================================================
 nodes.G        inode u64                                 :data:`~musicfs.store.records.NODE` struct, then the name
 entries.G      parent inode u64, name (at most 255)      inode u64, kind u8
-places.G       object id u64, view u8                    inode u64: where the object appears in that view
+places.G       object id u64, view u8                    inode u64: where the object appears in that view; objects that
+                                                         are one track have one
 anchors.G      folder id u32, view u8, dir inode u64     u32: how many of the folder's tracks lie in that directory
 albums.G       album key u64, object id u64              disc u16, disc total u16
 art.G          dir inode u64, rank u8, name              object id u64: candidates for cover.jpg, best first
+sources.G      inode u64, object id u64                  empty: the objects that are one track, if there are several, also
+                                                         the one its node refers to
 =============  ========================================  ==================================================================
 
 Between the processes:
@@ -48,12 +51,12 @@ from __future__ import annotations
 from enum import IntEnum
 
 # Raised whenever a key or value changes its form. A catalog of another schema is put aside and rebuilt.
-SCHEMA = 1
+SCHEMA = 2
 
 FACT_TABLES = (
     "meta", "origins", "folder_ids", "folders", "object_ids", "objects", "identities", "problems", "blobs", "changes",
 )  # fmt: skip
-TREE_TABLES = ("nodes", "entries", "places", "anchors", "albums", "art")
+TREE_TABLES = ("nodes", "entries", "places", "anchors", "albums", "art", "sources")
 
 TREE_SLOTS = 2  # the served tree, and the one that is built or was served before
 

@@ -85,6 +85,11 @@ class State:
         with self._env.begin() as txn, txn.cursor(self._pins) as cursor:
             return sorted((_decode_pin(value) for _, value in cursor), key=lambda pin: pin.path)
 
+    def count_pins(self) -> int:
+        """How many there are, without reading them."""
+        with self._env.begin() as txn:
+            return int(txn.stat(self._pins)["entries"])
+
     def put_pin(self, pin: Pin) -> None:
         """Pin, or pin again. Raises DiskFullError."""
         self._write(_pin_key(pin.path), _encode(pin))

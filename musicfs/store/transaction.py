@@ -1,7 +1,8 @@
 """One write to the catalog: facts and tree together, or nothing.
 
 A :class:`WriteTransaction` is opened by the keeper's one writer thread and lasts for one batch. It offers the tables as
-typed operations, keeps the counters, and appends what the kernel must forget to the change log in the same commit.
+typed operations (those of the tree come from :class:`~musicfs.store.tree_tables.TreeTables`), keeps the counters, and
+appends what the kernel must forget to the change log in the same commit.
 """
 
 from __future__ import annotations
@@ -14,15 +15,12 @@ import lmdb
 import msgspec
 
 from musicfs.errors import DiskFullError, StoreError
-from musicfs.store.catalog import Catalog, Tables, Totals, folder_key, iterate_folders, read_files
+from musicfs.store.catalog import Catalog, Totals, folder_key, iterate_folders, read_files
 from musicfs.store.records import (
-    DISCS,
-    ENTRY,
     U32,
     U64,
     U64_U64,
     FolderRecord,
-    Node,
     NodeKind,
     ObjectKind,
     ObjectRecord,
@@ -31,16 +29,16 @@ from musicfs.store.records import (
     decode_object,
     decode_origin,
     encode_record,
-    pack_node,
-    unpack_node,
 )
 from musicfs.store.schema import ChangeOp
+from musicfs.store.tables import Tables
+from musicfs.store.tree_tables import TreeTables, put_last
 
 _decode = msgspec.msgpack.decode
 _encode = msgspec.msgpack.encode
 
 
-class WriteTransaction:
+class WriteTransaction(TreeTables):
     """A batch in the making. Use as a context manager: commits at the end, aborts on an exception."""
 
     def __init__(self, catalog: Catalog, tables: Tables | None = None) -> None:
@@ -101,6 +99,19 @@ class WriteTransaction:
         if not self._quiet:
             self._changes.append((op, parent, name, inode))
 
+    def note_content(self, object_id: int) -> None:
+        """Have the kernel forget the bytes of an object, wherever it or a part of it (its cover) appears."""
+        for place in [self.place(object_id, view) for view in range(256)]:
+            node = self.node(place) if place else None
+            if node is None:
+                continue
+            beside = (self.node(inode) for _, inode, _ in self.entries_of(node.parent))
+            parts = {
+                one.inode for one in beside if one is not None and one.kind == NodeKind.OBJECT and one.ref == object_id
+            }
+            for inode in sorted(parts | {place}):
+                self.note(ChangeOp.CONTENT, 0, b"", inode)
+
     def serve(self, tables: Tables, fingerprint: bytes) -> None:
         """Swap the tree: from this commit on the generation of ``tables`` is the served one."""
         self.txn.put(b"generation", _encode(tables.generation), db=self.tables.meta)
@@ -137,6 +148,11 @@ class WriteTransaction:
         raw = self.txn.get(origin_id.encode(), db=self.tables.origins)
         return None if raw is None else decode_origin(raw)
 
+    def origin_numbers(self) -> dict[str, int]:
+        """The number of each origin by its id."""
+        with self.txn.cursor(self.tables.origins) as cursor:
+            return {key.decode(): decode_origin(raw).number for key, raw in cursor}
+
     def put_origin(self, origin_id: str, record: OriginRecord) -> None:
         """Write an origin's record."""
         self.txn.put(origin_id.encode(), encode_record(record), db=self.tables.origins)
@@ -150,6 +166,11 @@ class WriteTransaction:
                     totals = {"files": record.files + files, "size_bytes": record.size_bytes + size_bytes}
                     cursor.put(key, encode_record(msgspec.structs.replace(record, **totals)))
                     return
+
+    @property
+    def several_origins(self) -> bool:
+        """True if the catalog has, or once had, files of more than one origin."""
+        return self._counters.get(b"next_origin", self.meta_int(b"next_origin", 1)) > 2
 
     def new_origin_number(self) -> int:
         """A number no other origin of this catalog has; at most 65,535 of them."""
@@ -167,7 +188,7 @@ class WriteTransaction:
     def add_folder(self, origin: int, path: bytes) -> int:
         """Give a new folder its id."""
         folder = self._next(b"next_folder")
-        self._put_last(self.tables.folder_ids, folder_key(origin, path), U32.pack(folder))
+        put_last(self.txn, self.tables.folder_ids, folder_key(origin, path), U32.pack(folder))
         self.set_digest(folder, FolderRecord(origin, path), b"")
         return folder
 
@@ -215,7 +236,7 @@ class WriteTransaction:
         txn, tables = self.txn, self.tables
         name_key = U32.pack(record.folder) + record.name
         txn.put(key, encode_record(record), append=append, db=tables.objects)
-        self._put_last(tables.object_ids, name_key, U64_U64.pack(object_id, fingerprint))
+        put_last(self.txn, tables.object_ids, name_key, U64_U64.pack(object_id, fingerprint))
         if record.identity:
             txn.put(U64_U64.pack(record.identity, object_id), b"", db=tables.identities)
         if problem:
@@ -224,11 +245,6 @@ class WriteTransaction:
         self._bytes += record.size
         self._tracks += record.kind != ObjectKind.SIDECAR
         return object_id
-
-    def _put_last(self, table: lmdb._Database, key: bytes, value: bytes) -> None:
-        """Put a key that most likely is the table's last: appending fills pages whole, inserting leaves them half empty."""
-        if not self.txn.put(key, value, append=True, db=table):
-            self.txn.put(key, value, db=table)
 
     def remove_object(self, object_id: int) -> None:
         """Forget an object; its places in the tree are removed by the caller first."""
@@ -250,122 +266,7 @@ class WriteTransaction:
         self._bytes -= old.size
         self._tracks -= old.kind != ObjectKind.SIDECAR
 
-    # Tree.
-
-    def node(self, inode: int) -> Node | None:
-        """An inode, or None."""
-        raw = self.txn.get(U64.pack(inode), db=self.tables.nodes)
-        return None if raw is None else unpack_node(inode, raw)
-
-    def entry(self, parent: int, name: bytes) -> tuple[int, int] | None:
-        """(inode, kind) of a directory entry, or None."""
-        raw = self.txn.get(U64.pack(parent) + name, db=self.tables.entries)
-        return None if raw is None else ENTRY.unpack(raw)
-
-    def put_node(self, node: Node) -> None:
-        """Write an inode and the entry that leads to it."""
-        self.txn.put(U64.pack(node.inode), pack_node(node), db=self.tables.nodes)
-        self.txn.put(U64.pack(node.parent) + node.name, ENTRY.pack(node.inode, node.kind), db=self.tables.entries)
-
-    def update_node(self, node: Node) -> None:
-        """Write an inode whose entry stays as it is."""
-        self.txn.put(U64.pack(node.inode), pack_node(node), db=self.tables.nodes)
-        self.note(ChangeOp.INODE, 0, b"", node.inode)
-
-    def remove_node(self, node: Node) -> None:
-        """Remove an inode and its entry, and have the kernel forget both."""
-        self.txn.delete(U64.pack(node.inode), db=self.tables.nodes)
-        self.txn.delete(U64.pack(node.parent) + node.name, db=self.tables.entries)
-        self.note(ChangeOp.ENTRY, node.parent, node.name, node.inode)
-        if node.kind != NodeKind.FOLDER:
-            self.note(ChangeOp.CONTENT, 0, b"", node.inode)
-
-    def entries_of(self, inode: int) -> Iterator[tuple[bytes, int, int]]:
-        """(name, inode, kind) of a folder's entries in byte order. Do not write to the folder while iterating."""
-        prefix = U64.pack(inode)
-        with self.txn.cursor(self.tables.entries) as cursor:
-            if cursor.set_range(prefix):
-                for key, value in cursor:
-                    if key[:8] != prefix:
-                        return
-                    yield (key[8:], *ENTRY.unpack(value))
-
-    def is_empty(self, inode: int) -> bool:
-        """True if the folder has no entries."""
-        return next(self.entries_of(inode), None) is None
-
-    def place(self, object_id: int, view: int) -> int:
-        """The inode under which an object appears in a view, 0 if it does not."""
-        raw = self.txn.get(U64.pack(object_id) + bytes((view,)), db=self.tables.places)
-        return 0 if raw is None else U64.unpack(raw)[0]
-
-    def set_place(self, object_id: int, view: int, inode: int) -> None:
-        """Note where an object appears; 0 forgets it."""
-        key = U64.pack(object_id) + bytes((view,))
-        if inode:
-            self._put_last(self.tables.places, key, U64.pack(inode))
-        else:
-            self.txn.delete(key, db=self.tables.places)
-
-    def add_anchor(self, folder_id: int, view: int, directory: int, count: int) -> None:
-        """Add ``count`` (may be negative) to the tracks of an origin folder that lie in a directory of the tree."""
-        key = U32.pack(folder_id) + bytes((view,)) + U64.pack(directory)
-        raw = self.txn.get(key, db=self.tables.anchors)
-        total = count + (0 if raw is None else U32.unpack(raw)[0])
-        if total > 0:
-            self.txn.put(key, U32.pack(total), db=self.tables.anchors)
-        elif raw is not None:
-            self.txn.delete(key, db=self.tables.anchors)
-
-    def anchors(self, folder_id: int, view: int) -> list[tuple[int, int]]:
-        """(directory inode, tracks) for an origin folder."""
-        prefix = U32.pack(folder_id) + bytes((view,))
-        found = []
-        with self.txn.cursor(self.tables.anchors) as cursor:
-            if cursor.set_range(prefix):
-                for key, value in cursor:
-                    if not key.startswith(prefix):
-                        break
-                    found.append((U64.unpack(key[5:])[0], U32.unpack(value)[0]))
-        return found
-
-    def album_members(self, album: int) -> list[tuple[int, int, int]]:
-        """(object id, disc, disc total) of an album's tracks."""
-        prefix = U64.pack(album)
-        found = []
-        with self.txn.cursor(self.tables.albums) as cursor:
-            if cursor.set_range(prefix):
-                for key, value in cursor:
-                    if key[:8] != prefix:
-                        break
-                    found.append((U64.unpack(key[8:])[0], *DISCS.unpack(value)))
-        return found
-
-    def set_album_member(self, album: int, object_id: int, disc: int, disc_total: int) -> None:
-        """Count an object among an album's tracks."""
-        self.txn.put(U64_U64.pack(album, object_id), DISCS.pack(disc, disc_total), db=self.tables.albums)
-
-    def remove_album_member(self, album: int, object_id: int) -> None:
-        """Count it no longer."""
-        self.txn.delete(U64_U64.pack(album, object_id), db=self.tables.albums)
-
-    def put_art(self, directory: int, rank: int, name: bytes, object_id: int) -> None:
-        """Note a candidate for a directory's cover."""
-        self.txn.put(U64.pack(directory) + bytes((rank,)) + name, U64.pack(object_id), db=self.tables.art)
-
-    def remove_art(self, directory: int, rank: int, name: bytes) -> None:
-        """Withdraw a candidate."""
-        self.txn.delete(U64.pack(directory) + bytes((rank,)) + name, db=self.tables.art)
-
-    def art_candidates(self, directory: int) -> Iterator[int]:
-        """Object ids of a directory's candidates, best first. Do not write candidates while iterating."""
-        prefix = U64.pack(directory)
-        with self.txn.cursor(self.tables.art) as cursor:
-            if cursor.set_range(prefix):
-                for key, value in cursor:
-                    if key[:8] != prefix:
-                        return
-                    yield U64.unpack(value)[0]
+    # Facts: what was made once.
 
     def blob(self, blob_id: int) -> bytes | None:
         """Bytes that were made once, or None."""

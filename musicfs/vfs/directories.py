@@ -8,7 +8,7 @@ from musicfs.store.records import Node, NodeKind
 from musicfs.store.schema import ROOT_INODE, ChangeOp
 from musicfs.store.transaction import WriteTransaction
 from musicfs.vfs.inodes import entry_inode, folder_key
-from musicfs.vfs.names import fit, fold, numbered
+from musicfs.vfs.names import fit, fold, numbered, numbered_prefix, variant_number
 
 Path = tuple[bytes, ...]
 _FOLDER_VERSION = b"/"
@@ -88,6 +88,18 @@ class Directories:
             name = numbered(stem, suffix, number)
         return name
 
+    def variants(self, directory: int, stem: str, suffix: str) -> list[int]:
+        """Inodes of the files that have the name ``stem.suffix`` or a number of it, in the order of numbers."""
+        found = []
+        plain = self._tx.entry(directory, fit(stem, suffix))
+        if plain is not None and plain[1] != NodeKind.FOLDER:
+            found.append((1, plain[0]))
+        for name, inode, kind in self._tx.entries_of(directory, numbered_prefix(stem, suffix)):
+            number = variant_number(name, stem, suffix)
+            if number > 1 and kind != NodeKind.FOLDER:
+                found.append((number, inode))
+        return [inode for _, inode in sorted(found)]
+
     def taken(self, directory: int, name: bytes) -> bool:
         """True if an entry of the folder has this name."""
         if self._ignore_case:
@@ -114,11 +126,11 @@ class Directories:
         if self._ignore_case and node.parent in self._folded:
             self._folded[node.parent][fold(node.name)] = node.name
 
-    def refresh(self, node: Node, mtime_ns: int) -> None:
-        """Have the kernel forget what it holds of a file whose version is the same, but perhaps not its bytes."""
-        self._tx.update_node(msgspec.structs.replace(node, mtime_ns=mtime_ns))
+    def refresh(self, node: Node) -> None:
+        """Write a file whose version is the same, but perhaps not its bytes: the kernel forgets what it holds of it."""
+        self._tx.update_node(node)
         self._tx.note(ChangeOp.CONTENT, 0, b"", node.inode)
-        self._newest[node.parent] = max(self._newest.get(node.parent, 0), mtime_ns)
+        self._newest[node.parent] = max(self._newest.get(node.parent, 0), node.mtime_ns)
 
     def remove(self, node: Node) -> None:
         """Take an entry out of its folder."""

@@ -1,17 +1,20 @@
-"""Deriving the whole tree anew from the facts, beside the one that is served, and swapping them.
+"""Deriving the tree anew from the facts: all of it, or which of several sources serves a track.
 
-Needed when templates, views or rules change; costs no origin a byte but for covers that must be converted. Killed in the
-middle it leaves the old tree served; the next start begins again.
+:func:`rebuild` is needed when templates, views or rules change; it builds a tree beside the served one and swaps them, and
+costs no origin a byte but for covers that must be converted. Killed in the middle it leaves the old tree served; the next
+start begins again. :func:`rerank` follows origins that fail or come back.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from musicfs.library.publish import Change, Pictures, write_batch
-from musicfs.store.catalog import Catalog, Tables
+from musicfs.store.catalog import Catalog
+from musicfs.store.tables import Tables
 from musicfs.store.transaction import WriteTransaction
+from musicfs.vfs.items import naming_priority
 from musicfs.vfs.tree import TreeBuilder
 
 log = logging.getLogger(__name__)
@@ -30,9 +33,10 @@ def rebuild(
     """Build a generation with ``builder`` (a fresh one), then serve it. Blocks; about 30 microseconds a file."""
     tables = catalog.generation_beside()
     batch: list[int] = []
-    origins = sorted(catalog.origins().values(), key=lambda origin: (priorities.get(origin.number, 0), origin.number))
+    numbers = [origin.number for origin in catalog.origins().values()]
+    origins = sorted(numbers, key=lambda number: (naming_priority(priorities.get(number, 0)), number))
     for origin in origins:
-        for folder_id, _ in catalog.folders_under(origin.number, b""):
+        for folder_id, _ in catalog.folders_under(origin, b""):
             batch += (object_id for object_id, _ in catalog.files_of(folder_id).values())
             if len(batch) >= _BATCH_FILES:
                 _build(catalog, builder, tables, batch, priorities, pictures)
@@ -41,6 +45,28 @@ def rebuild(
     with WriteTransaction(catalog) as tx:
         tx.serve(tables, builder.fingerprint())
     catalog.reopen_tree()
+
+
+def rerank(
+    catalog: Catalog,
+    builder: TreeBuilder,
+    priorities: Mapping[int, int],
+    on_commit: Callable[[], object],
+    pictures: Pictures | None = None,
+) -> None:
+    """Serve every track from its best source by ``priorities`` (:meth:`TreeBuilder.rerank`), a transaction a batch.
+
+    Killed in the middle, or with priorities that are outdated by its end, it leaves a good tree: call it again. Blocks;
+    about 40 microseconds for each track whose source changes, 15 for any other with several, and nothing for the rest.
+    """
+    after = -1
+
+    def write(tx: WriteTransaction) -> int:
+        return builder.rerank(tx, priorities, max(after, 0))
+
+    while after:
+        after = write_batch(catalog, pictures, write)
+        on_commit()
 
 
 def _build(

@@ -19,6 +19,7 @@ _WINDOWS_DEVICES = frozenset(
     ["con", "prn", "aux", "nul", "conin$", "conout$"]
     + [f"{port}{digit}" for port in ("com", "lpt") for digit in "0123456789¹²³"]
 )
+_MAX_NUMBER_BYTES = 10
 _NUMBERED = re.compile(r" \((\d+)\)$")
 
 
@@ -73,15 +74,30 @@ def numbered(stem: str, suffix: str, number: int) -> bytes:
     return fit(stem, suffix) if number == 1 else fit(stem, f" ({number}){suffix}")
 
 
-def is_variant(name: bytes, stem: str, suffix: str) -> bool:
-    """True if ``name`` is what :func:`numbered` makes of this stem and suffix for some number."""
+def variant_number(name: bytes, stem: str, suffix: str) -> int:
+    """The number for which :func:`numbered` makes ``name`` of this stem and suffix; 0 if it does for none."""
     if name == fit(stem, suffix):
-        return True
+        return 1
     tail = encode(suffix)
     if not name.endswith(tail):
-        return False
+        return 0
     found = _NUMBERED.search(name[: len(name) - len(tail)].decode("utf-8", "surrogateescape"))
-    return found is not None and int(found[1]) > 1 and name == numbered(stem, suffix, int(found[1]))
+    if found is None or int(found[1]) < 2 or name != numbered(stem, suffix, int(found[1])):
+        return 0
+    return int(found[1])
+
+
+def is_variant(name: bytes, stem: str, suffix: str) -> bool:
+    """True if ``name`` is what :func:`numbered` makes of this stem and suffix for some number."""
+    return variant_number(name, stem, suffix) > 0
+
+
+def numbered_prefix(stem: str, suffix: str) -> bytes:
+    """How every numbered name of this stem and suffix begins, whatever the number cuts off a long stem."""
+    raw = encode(stem) + b" ("
+    room = MAX_NAME_BYTES - len(encode(suffix)) - _MAX_NUMBER_BYTES
+    # A cut takes up to three bytes more, so as not to part a character, and then blanks and dots.
+    return raw if len(raw) <= room else raw[: max(0, room - 3)].rstrip(b" .")
 
 
 def fold(name: bytes) -> bytes:

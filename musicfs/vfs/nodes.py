@@ -15,7 +15,7 @@ from musicfs.content.readers import BlobReader, Reader
 from musicfs.content.sources import Sources
 from musicfs.errors import ChangedError, GoneError, StoreError
 from musicfs.store.catalog import Catalog
-from musicfs.store.records import Node, NodeKind
+from musicfs.store.records import Node, NodeKind, ObjectKind, unpack_stored
 from musicfs.store.schema import ROOT_INODE
 from musicfs.vfs.mirror import MIRROR_NAME, MIRROR_ROOT, is_mirrored, mirror, mirrored, original
 from musicfs.vfs.successions import Successions
@@ -114,7 +114,7 @@ class Nodes:
             return BlobReader(data)
         source = self._source_of(node)
         try:
-            reader = self._sources.open(source, node.start, node.size)
+            reader = self._sources.open(source, node.start, node.size, self._others(node))
         except (ChangedError, GoneError):
             self._on_stale(node.ref)
             raise
@@ -124,12 +124,40 @@ class Nodes:
 
     def _source_of(self, node: Node) -> Source:
         """Where the bytes of a file are; ChangedError if the tree no longer has it."""
-        located = self._catalog.locate(node.ref)
-        if located is None:
+        source = self._locate(node.ref)
+        if source is None:
             raise ChangedError(f"inode {node.inode} is outdated")
-        origin, path, record = located
-        if node.start + node.size > record.size or (not node.start and node.size != record.size):
+        if node.start + node.size > source.size or (not node.start and node.size != source.size):
             raise ChangedError(f"inode {node.inode} is outdated")  # between two looks, or a bit has flipped on disk
+        return source
+
+    def _others(self, node: Node) -> tuple[Source, ...]:
+        """Where else the same audio lies; whether the bytes are the same is found out while both can be read.
+
+        Where quality is preferred a track's sources may be different recordings: these are not handed out to be compared.
+        """
+        others = self._catalog.sources_of(original(node.inode), node.ref)[1:]
+        if not others:
+            return ()
+        audio = self._audio(node.ref)
+        if audio is None:
+            return ()
+        found = (self._locate(object_id) for object_id in others if self._audio(object_id) == audio)
+        return tuple(source for source in found if source is not None)
+
+    def _audio(self, object_id: int) -> int | None:
+        """What the audio of an origin's file is known by: 0 for a file that is not audio, None if nothing is known."""
+        record = self._catalog.object(object_id)
+        if record is None or record.kind == ObjectKind.SIDECAR:
+            return None if record is None else 0
+        facts = unpack_stored(record.facts)
+        return (facts.audio_id or None) if facts is not None else None
+
+    def _locate(self, object_id: int) -> Source | None:
+        located = self._catalog.locate(object_id)
+        if located is None:
+            return None
+        origin, path, record = located
         return Source(self._origin_id(origin), os.fsdecode(path), record.version.decode(), record.size)
 
     def prefetch_after(self, node: Node) -> None:
@@ -158,17 +186,18 @@ class Nodes:
         """The extended attributes of a file; a folder has none."""
         if node.kind != NodeKind.OBJECT:
             return {}
-        located = self._catalog.locate(node.ref)
-        if located is None:
+        source = self._locate(node.ref)
+        if source is None:
             return {}
-        origin, path, record = located
-        origin_id = self._origin_id(origin)
-        cached = self._sources.cached_bytes(Source(origin_id, os.fsdecode(path), record.version.decode(), record.size))
+        cached = self._sources.cached_bytes(source)
+        others = self._others(node)
+        mirrors = [other.origin_id for other in self._sources.proofs.equal(source, others)]
         return {
-            b"user.musicfs.origin": origin_id.encode(),
-            b"user.musicfs.origin_path": path,
+            **({b"user.musicfs.mirrors": ",".join(sorted(mirrors)).encode()} if others else {}),
+            b"user.musicfs.origin": source.origin_id.encode(),
+            b"user.musicfs.origin_path": os.fsencode(source.path),
             b"user.musicfs.track_id": b"%d" % node.ref,
-            b"user.musicfs.cached_percent": b"%d" % (cached * 100 // max(record.size, 1)),
+            b"user.musicfs.cached_percent": b"%d" % (cached * 100 // max(source.size, 1)),
             b"user.musicfs.overlay": b"",
         }
 

@@ -9,25 +9,27 @@ the track's folder and name.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Set
+from collections.abc import Iterable, Mapping, Set
 
 from musicfs.library.classify import is_audio_name, is_disc_folder, parent_of
-from musicfs.store.records import ObjectKind
+from musicfs.store.records import ObjectKind, ObjectRecord
 from musicfs.store.transaction import WriteTransaction
 from musicfs.vfs.directories import Directories, Path
+from musicfs.vfs.items import Item
 from musicfs.vfs.names import split_suffix
-from musicfs.vfs.placing import Item, Placer
+from musicfs.vfs.placing import Placer
 from musicfs.vfs.views import View, Wish
 
 
 class Sidecars:
-    """Places the sidecars of origin folders in one view."""
+    """Where the sidecars of origin folders belong in one view."""
 
-    def __init__(self, tx: WriteTransaction, view: View, directories: Directories, placer: Placer) -> None:
+    def __init__(self, tx: WriteTransaction, view: View, directories: Directories) -> None:
         self._tx = tx
         self._view = view
         self._directories = directories
-        self._placer = placer
+        self._gone: Set[int] = frozenset()
+        self._homes: dict[int, Path | None] = {}
 
     def own_home(self, folder_id: int) -> int:
         """The directory with most of the folder's own tracks (ties: the first by path), 0 without tracks."""
@@ -79,37 +81,75 @@ class Sidecars:
             if not self._tx.anchors(found, self._view.number)
         }
 
-    def settle(self, folder_id: int, gone: Set[int]) -> None:
-        """Put every sidecar of the folder where it belongs now. ``gone`` are leaving, though the catalog has them yet."""
-        record = self._tx.folder(folder_id)
-        files = {name: found for name, found in self._tx.files_of(folder_id).items() if found[0] not in gone}
-        sidecars = [(name, found[0]) for name, found in files.items() if not is_audio_name(name)]
-        if not sidecars:
-            return
-        home = self.home(record.origin, record.path)
-        tracks: dict[str, int] = {}
-        for name, (object_id, _) in files.items():
-            if is_audio_name(name):
-                tracks.setdefault(split_suffix(name.decode("utf-8", "surrogateescape"))[0], object_id)
-        for name, object_id in sidecars:
-            self._settle_one(object_id, self._wish(name, home, tracks))
+    def settle(self, folders: Iterable[int], gone: Set[int], renumbered: Set[int], placer: Placer) -> None:
+        """Put every sidecar of the folders where it belongs now that all tracks have their places.
 
-    def _settle_one(self, object_id: int, wish: Wish | None) -> None:
-        record = self._tx.object(object_id)
-        if record is None or record.kind != ObjectKind.SIDECAR:
-            return
-        item = Item(object_id, record, None)
-        if wish is not None and self._placer.keeps(item, wish, record):
-            return
-        self._placer.withdraw(object_id, record)
-        if wish is not None:
-            self._placer.put(item, wish)
+        ``folders`` come in the order in which names are given; those whose holders leave are free for all of them.
+        ``gone`` are leaving, though the catalog has them yet. ``renumbered`` are tracks that lost their numbers: a number
+        of their lyrics was the track's, and goes with it.
+        """
+        self._gone = gone
+        arriving: list[tuple[Item, Wish]] = []
+        for folder_id in folders:
+            files = self._files(folder_id)
+            sidecars = [object_id for name, object_id in files.items() if not is_audio_name(name)]
+            tracks = _by_stem(files) if sidecars else {}
+            for object_id in sidecars:
+                record = self._tx.object(object_id)
+                if record is None or record.kind != ObjectKind.SIDECAR:
+                    continue
+                item, wish = Item(object_id, record, None), self._wish(record, tracks)
+                follows = _track_of(record, tracks) in renumbered
+                if wish is not None and not follows and placer.keeps(item, wish, record):
+                    continue
+                placer.withdraw(object_id, record)
+                if wish is not None:
+                    arriving.append((item, wish))
+        for item, wish in arriving:
+            placer.put(item, wish)
 
-    def _wish(self, name: bytes, home: Path | None, tracks: dict[str, int]) -> Wish | None:
-        stem, suffix = split_suffix(name.decode("utf-8", "surrogateescape"))
-        if suffix.lower() == ".lrc" and stem in tracks:
-            node = self._placer.current(tracks[stem])
+    def wish_of(self, item: Item) -> Wish | None:
+        """Where a sidecar belongs now that all tracks have their places; None if it is not shown."""
+        record = item.record
+        return self._wish(record, _by_stem(self._files(record.folder)) if _is_lyrics(record) else {})
+
+    def _files(self, folder_id: int) -> dict[bytes, int]:
+        """Name -> object id of the files that remain in a folder."""
+        files = self._tx.files_of(folder_id)
+        return {name: object_id for name, (object_id, _) in files.items() if object_id not in self._gone}
+
+    def _home_of(self, folder_id: int) -> Path | None:
+        if folder_id not in self._homes:
+            record = self._tx.folder(folder_id)
+            self._homes[folder_id] = self.home(record.origin, record.path)
+        return self._homes[folder_id]
+
+    def _wish(self, record: ObjectRecord, tracks: dict[str, int]) -> Wish | None:
+        track = _track_of(record, tracks)
+        if track:
+            node = self._tx.placed(track, self._view.number)
             if node is not None:
                 track_stem = split_suffix(node.name.decode("utf-8", "surrogateescape"))[0]
                 return Wish(self._directories.path_of(node.parent), track_stem, ".lrc")
-        return None if home is None else self._view.wish_in(home, name)
+        home = self._home_of(record.folder)
+        return None if home is None else self._view.wish_in(home, record.name)
+
+
+def _is_lyrics(record: ObjectRecord) -> bool:
+    return record.name[-4:].lower() == b".lrc"
+
+
+def _track_of(record: ObjectRecord, tracks: Mapping[str, int]) -> int:
+    """The track that a sidecar is the lyrics of, 0 if it is none's."""
+    if not _is_lyrics(record):
+        return 0
+    return tracks.get(split_suffix(record.name.decode("utf-8", "surrogateescape"))[0], 0)
+
+
+def _by_stem(files: Mapping[bytes, int]) -> dict[str, int]:
+    """Tracks by their names without suffix: the first of those that have one stem."""
+    tracks: dict[str, int] = {}
+    for name, object_id in files.items():
+        if is_audio_name(name):
+            tracks.setdefault(split_suffix(name.decode("utf-8", "surrogateescape"))[0], object_id)
+    return tracks

@@ -1,32 +1,35 @@
 """The tree's writing side: given files that changed, change the tree, in the same transaction.
 
 A batch goes through in one order: siblings first (an album that becomes a multi-disc one renames all its tracks), then
-everything that leaves, then everything that arrives in (priority, origin path) order, then sidecars, then made files, then
-folders' times. Names therefore never pass through a state that nobody asked for, and a name is free only when its holder
-has left.
+everything that leaves, then everything that arrives in (priority, origin path) order, then names that files of several
+origins need no longer, then sidecars in the same way, then versions, made files, and folders' times. Names therefore never
+pass through a state that nobody asked for, and a name is free only when its holder has left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 
 import msgspec
 
 from musicfs.clock import Clock
 from musicfs.library.publish import Change
-from musicfs.store.catalog import folder_key
-from musicfs.store.records import ObjectKind, ObjectRecord, StoredFacts, unpack_stored
+from musicfs.store.records import Node, ObjectKind, ObjectRecord, StoredFacts, unpack_stored
 from musicfs.store.transaction import WriteTransaction
 from musicfs.vfs.artwork import Artwork, CoverMaker
 from musicfs.vfs.directories import Directories
+from musicfs.vfs.federation import Federation
+from musicfs.vfs.items import Item, Items, Ranks
 from musicfs.vfs.names import split_suffix
-from musicfs.vfs.placing import Item, Placer
+from musicfs.vfs.placing import Placer
 from musicfs.vfs.sidecars import Sidecars
 from musicfs.vfs.templates import Subject
+from musicfs.vfs.versions import Versions
 from musicfs.vfs.views import View, Wish, album_key, discs, names_several_discs
 
 # Raised when the same facts and templates would give another tree: a new generation is then built.
-TREE_RULES = 1
+TREE_RULES = 2
 
 
 class TreeOptions(msgspec.Struct, frozen=True):
@@ -36,6 +39,8 @@ class TreeOptions(msgspec.Struct, frozen=True):
     covers: bool = True
     playlists: bool = False
     ignore_case: bool = False
+    versions: bool = False
+    prefer_quality: bool = False
 
 
 class TreeBuilder:
@@ -58,7 +63,9 @@ class TreeBuilder:
     def apply(self, tx: WriteTransaction, changes: Sequence[Change], priorities: Mapping[int, int]) -> None:
         """Follow the changes. New records are in ``tx`` already; leaving ones are still there.
 
-        ``priorities`` gives each origin number its priority: lower ones take the plain names of a batch.
+        ``priorities`` gives each origin number its priority: lower ones take the plain names of a batch, and serve the
+        tracks that several origins have. An origin that is down has an
+        :data:`~musicfs.vfs.items.UNHEALTHY_PENALTY` added.
         """
         albums = _Albums(tx)
         affected: dict[int, Item] = {}
@@ -76,10 +83,35 @@ class TreeBuilder:
                 facts = unpack_stored(record.facts)
                 affected[object_id] = Item(object_id, record, facts, album_key(facts.tags) if facts is not None else 0)
         arrived = {change.object_id for change in changes if change.old is None}
-        ranks = _FolderRanks(tx, priorities)
-        order = sorted(affected.values(), key=lambda item: (ranks.of(item.record.folder), item.record.name))
+        ranks = self._ranks(tx, priorities)
+        items = Items(tx, affected.values(), arrived | leaving.keys())
+        order = sorted(affected.values(), key=ranks.naming)
         for view in self.views:
-            _ViewBatch(self, tx, view, albums, ranks).apply(affected, leaving, order, arrived)
+            _ViewBatch(self, tx, view, albums, items, ranks).apply(affected, leaving, order, arrived)
+
+    def rerank(self, tx: WriteTransaction, priorities: Mapping[int, int], after: int = 0, limit: int = 1000) -> int:
+        """Serve tracks with several sources from the best by ``priorities``, which changed; no name changes.
+
+        Looks at up to ``limit`` such tracks with inode numbers above ``after``, and at nothing else. Returns what to pass
+        as ``after`` with the next transaction, 0 at the end. May block where a cover has to be converted anew.
+        """
+        albums, items, ranks = _Albums(tx), Items(tx, (), ()), self._ranks(tx, priorities)
+        shared = list(islice(tx.shared_inodes(after), limit))
+        batches: dict[int, _ViewBatch] = {}
+        views = {view.number: view for view in self.views}
+        for inode, sources in shared:
+            node = tx.node(inode)
+            if node is None or node.view not in views:
+                continue
+            if node.view not in batches:
+                batches[node.view] = _ViewBatch(self, tx, views[node.view], albums, items, ranks)
+            batches[node.view].serve_best(node, sources)
+        for batch in batches.values():
+            batch.finish()
+        return shared[-1][0] if len(shared) == limit else 0
+
+    def _ranks(self, tx: WriteTransaction, priorities: Mapping[int, int]) -> Ranks:
+        return Ranks(tx, priorities, prefer_quality=self.options.prefer_quality)
 
     def directories(self, tx: WriteTransaction, view: View) -> Directories:
         """The folders of a view for one batch."""
@@ -90,24 +122,6 @@ class TreeBuilder:
     def artwork(self, tx: WriteTransaction, view: View, directories: Directories) -> Artwork:
         """The made files of a view for one batch."""
         return Artwork(tx, view.number, directories, self._make_cover)
-
-
-class _FolderRanks:
-    """In what order origins' folders come to names: by priority, then as they are listed. Ids differ between machines."""
-
-    def __init__(self, tx: WriteTransaction, priorities: Mapping[int, int]) -> None:
-        self._tx = tx
-        self._priorities = priorities
-        self._known: dict[int, tuple[int, bytes]] = {}
-
-    def of(self, folder_id: int) -> tuple[int, bytes]:
-        """The folder's place in that order."""
-        rank = self._known.get(folder_id)
-        if rank is None:
-            folder = self._tx.folder(folder_id)
-            rank = self._priorities.get(folder.origin, 0), folder_key(folder.origin, folder.path)
-            self._known[folder_id] = rank
-        return rank
 
 
 class _Albums:
@@ -155,21 +169,53 @@ class _Albums:
         return str(disc) if several else ""
 
 
+class _Wishes:
+    """Where files want to be in one view, once the siblings of all that changed are known."""
+
+    def __init__(self, tx: WriteTransaction, view: View, albums: _Albums, sidecars: Sidecars) -> None:
+        self._tx = tx
+        self._view = view
+        self._albums = albums
+        self._sidecars = sidecars
+
+    def of(self, item: Item) -> Wish | None:
+        """The file's place; None for a sidecar that is not shown. Sidecars can be asked for when all tracks are placed."""
+        record = item.record
+        if self._view.folders:
+            folder = self._tx.folder(record.folder)
+            return self._view.wish_in(self._view.origin_folders(folder.path), record.name)
+        if record.kind == ObjectKind.SIDECAR:
+            return self._sidecars.wish_of(item)
+        if item.facts is None:
+            return self._view.wish_for_opaque(record.name)
+        stem = split_suffix(record.name.decode("utf-8", "surrogateescape"))[0]
+        subject = Subject(item.facts.tags, stem, item.facts.format, self._albums.disc_of(item, item.facts))
+        return self._view.wish_for_track(subject, record.name)
+
+
 class _ViewBatch:
     """One batch in one view."""
 
     def __init__(
-        self, builder: TreeBuilder, tx: WriteTransaction, view: View, albums: _Albums, ranks: _FolderRanks
+        self,
+        builder: TreeBuilder,
+        tx: WriteTransaction,
+        view: View,
+        albums: _Albums,
+        items: Items,
+        ranks: Ranks,
     ) -> None:
         self._tx = tx
         self._view = view
-        self._albums = albums
         self._ranks = ranks
         self._options = builder.options
         self._directories = builder.directories(tx, view)
         self._artwork = builder.artwork(tx, view, self._directories)
-        self._placer = Placer(tx, view, self._directories, self._artwork.displace)
-        self._sidecars = Sidecars(tx, view, self._directories, self._placer)
+        self._sidecars = Sidecars(tx, view, self._directories)
+        self._wishes = _Wishes(tx, view, albums, self._sidecars)
+        federation = Federation(tx, view.number, self._directories, items, ranks, self._wishes.of)
+        self._placer = Placer(tx, view, self._directories, federation, self._artwork.displace)
+        self._versions = Versions(tx, view.number, self._directories, federation)
 
     def apply(
         self,
@@ -185,15 +231,31 @@ class _ViewBatch:
         by_template = not self._view.folders
         homes = {folder: self._sidecars.own_home(folder) for folder in folders} if by_template else {}
         self._move(affected, leaving, order, arrived)
+        renumbered = self._placer.settle(sidecars=False)
+        folders |= {item.record.folder for item in renumbered}  # for lyrics named like them
         self._placer.flush_anchors()
         if by_template and self._options.sidecars:
             for folder, home in homes.items():
                 if self._sidecars.own_home(folder) != home:
                     folders |= self._sidecars.dependents(folder)
-            gone = leaving.keys() - affected.keys()
-            for folder in sorted(folders, key=self._ranks.of):
-                self._sidecars.settle(folder, gone)
-        if by_template:
+            self._sidecars.settle(
+                sorted(folders, key=self._ranks.naming_of_folder),
+                leaving.keys() - affected.keys(),
+                {item.object_id for item in renumbered},
+                self._placer,
+            )
+        self._placer.settle(sidecars=True)
+        self.finish()
+
+    def serve_best(self, node: Node, sources: Sequence[int]) -> None:
+        """Serve an entry from the best of its sources."""
+        self._placer.serve_best(node, sources)
+
+    def finish(self) -> None:
+        """Make what is made of the folders' files, and give the folders their times."""
+        if self._options.versions:
+            self._versions.settle(self._placer.changed, self._placer.read_anew)
+        if not self._view.folders:
             self._make()
         self._directories.finish()
 
@@ -211,26 +273,16 @@ class _ViewBatch:
         for item in order:
             if item.record.kind == ObjectKind.SIDECAR and not self._view.folders:
                 continue
-            wish = self._wish(item)
+            wish = self._wishes.of(item)
             if item.object_id not in arrived:
                 old = leaving.get(item.object_id, item.record)
-                if self._placer.keeps(item, wish, old):
+                if wish is not None and self._placer.keeps(item, wish, old):
                     continue
                 self._placer.withdraw(item.object_id, old)
-            arriving.append((item, wish))
+            if wish is not None:
+                arriving.append((item, wish))
         for item, wish in arriving:
             self._placer.put(item, wish)
-
-    def _wish(self, item: Item) -> Wish:
-        record = item.record
-        if self._view.folders:
-            folder = self._tx.folder(record.folder)
-            return self._view.wish_in(self._view.origin_folders(folder.path), record.name)
-        if item.facts is None:
-            return self._view.wish_for_opaque(record.name)
-        stem = split_suffix(record.name.decode("utf-8", "surrogateescape"))[0]
-        subject = Subject(item.facts.tags, stem, item.facts.format, self._albums.disc_of(item, item.facts))
-        return self._view.wish_for_track(subject, record.name)
 
     def _make(self) -> None:
         for directory in self._directories.touched:

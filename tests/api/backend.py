@@ -5,28 +5,54 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from musicfs.api.backend import (
+    CacheStats,
+    Cleared,
     MountState,
     OriginHealth,
     OriginInfo,
     OriginStatus,
     Phase,
+    PinChange,
+    PinnedPath,
+    PrefetchProgress,
     ProblemFile,
     ProblemPage,
     Status,
     SyncedFile,
     SyncProgress,
+    Tier,
+    VerifyProgress,
     Work,
 )
 from musicfs.api.client import Client
 from musicfs.api.server import ControlServer
 from musicfs.errors import NotFoundError
+from musicfs.events import Event, EventType
 from musicfs.model import Health
 
+CACHE = CacheStats(
+    limit_bytes=10 << 30,
+    used_bytes=3 << 29,
+    chunk_count=3000,
+    chunks_unique=2000,
+    dedup_ratio=1.25,
+    hits=930,
+    misses=70,
+    edge_bytes=1 << 28,
+    contents=40,
+    contents_complete=30,
+    fetched_bytes=2 << 30,
+    saved_bytes=1 << 20,
+    pins=2,
+    damaged=1,
+    metadata_entries=1000,
+    metadata_bytes=5 << 20,
+)
 STATUS = Status(
     version="1.2.3",
     instance="test",
@@ -42,6 +68,7 @@ STATUS = Status(
     tracks=998,
     problems=1,
     cache_size_bytes=3 << 30,
+    cache=CACHE,
     detail="first scan",
     origins=(OriginStatus("nas", "local", Health.HEALTHY, 1000), OriginStatus("usb", "local", Health.UNHEALTHY)),
     work=(Work("scan of nas", 120, 4000, "files", "Björk/Début"),),
@@ -67,6 +94,15 @@ ORIGINS = (
         message="the folder is not there",
     ),
 )
+EVENTS = (
+    Event(type=EventType.SYNC_STARTED, time_ms=1_700_000_000_000, origin_id="nas", path="A/\udcff"),
+    Event(
+        type=EventType.ORIGIN_HEALTH_CHANGED,
+        time_ms=1_700_000_001_000,
+        origin_id="usb",
+        details={"health": "unhealthy", "message": "no answer"},
+    ),
+)
 SCAN = (
     SyncProgress(phase=Phase.SCANNING, current=0),
     SyncProgress(phase=Phase.SCANNING, current=2, total=4, current_path="A/1.flac"),
@@ -82,6 +118,21 @@ SCAN = (
         new_files=(SyncedFile("A/1.flac", 7, "Artist/Album/01 - One.flac"),),
     ),
 )
+PREFETCH = (
+    PrefetchProgress(),
+    PrefetchProgress(current_path="/A/B/1\x1b[2J\udcff.flac", total=3),
+    PrefetchProgress(current_path="/A/B/2.flac", completed=1, total=3, fetched_bytes=5 << 20),
+    PrefetchProgress(completed=2, total=3, failed=1, fetched_bytes=9 << 20),
+)
+VERIFICATION = (
+    VerifyProgress(total=1000),
+    VerifyProgress(checked=500, total=1000, damaged=1),
+    VerifyProgress(checked=1000, total=1000, damaged=2, complete=True),
+)
+PINS = (
+    PinnedPath(path="/A/B\udcff", files=3, size_bytes=30 << 20, cached_bytes=10 << 20, added_ms=1_700_000_000_000),
+    PinnedPath(path="/C", added_ms=1_600_000_000_000),
+)
 PROBLEMS = (ProblemFile("nas", "A/broken\udcff.mp3", "no MPEG frame"),)
 
 
@@ -91,6 +142,10 @@ class FakeBackend:
 
     state: Status = STATUS
     steps: tuple[SyncProgress, ...] = SCAN
+    cache: CacheStats = CACHE
+    prefetched: tuple[PrefetchProgress, ...] = PREFETCH
+    verified: tuple[VerifyProgress, ...] = VERIFICATION
+    pinned: tuple[PinnedPath, ...] = PINS
     error: BaseException | None = None
     calls: list[tuple[object, ...]] = field(default_factory=list)
     release: threading.Event = field(default_factory=threading.Event)
@@ -107,6 +162,14 @@ class FakeBackend:
     def _known(self, origin_id: str) -> None:
         if origin_id not in {origin.id for origin in ORIGINS}:
             raise NotFoundError(f'there is no origin "{origin_id}"', remedy="`musicfs origin list` shows them")
+
+    @staticmethod
+    def _there(paths: Sequence[str]) -> None:
+        for path in paths:
+            if path.startswith("/nowhere"):
+                raise NotFoundError(
+                    f"there is no {path!r} in the mount", remedy="give a path from the root of the mount"
+                )
 
     def status(self) -> Status:
         self._enter("status")
@@ -145,6 +208,48 @@ class FakeBackend:
     def problems(self, origin_id: str, start: int, stop: int) -> ProblemPage:
         self._enter("problems", origin_id, start, stop)
         return ProblemPage(PROBLEMS[start:stop], len(PROBLEMS))
+
+    def events(self, types: Sequence[str], origin_id: str) -> Iterator[Event | None]:
+        self._enter("events", *types, origin_id)
+        for event in EVENTS:
+            yield None
+            if (not types or event.type in types) and origin_id in ("", event.origin_id):
+                yield event
+
+    def cache_stats(self) -> CacheStats:
+        self._enter("cache_stats")
+        return self.cache
+
+    def clear_cache(self, origin_id: str, tier: Tier, *, dry_run: bool) -> Cleared:
+        self._enter("clear_cache", origin_id, tier, dry_run)
+        if origin_id:
+            self._known(origin_id)
+        return Cleared(120 << 20, 12)
+
+    def prefetch(self, paths: Sequence[str], origin_id: str) -> Iterator[PrefetchProgress]:
+        self._enter("prefetch", *paths, origin_id)
+        if origin_id:
+            self._known(origin_id)
+        self._there(paths)
+        yield from self.prefetched
+
+    def pin(self, paths: Sequence[str]) -> PinChange:
+        self._enter("pin", *paths)
+        self._there(paths)
+        return PinChange(3, 30 << 20)
+
+    def unpin(self, paths: Sequence[str]) -> PinChange:
+        self._enter("unpin", *paths)
+        self._there(paths)
+        return PinChange(1, 10 << 20)
+
+    def pins(self) -> tuple[PinnedPath, ...]:
+        self._enter("pins")
+        return self.pinned
+
+    def verify_cache(self) -> Iterator[VerifyProgress]:
+        self._enter("verify_cache")
+        yield from self.verified
 
 
 @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -29,7 +31,19 @@ _CONTRACT = {
         "phase 1 string, current 2 uint32, total 3 uint32, current_path 4 string, bytes_synced 5 uint64, "
         "new_files 6 SyncedFile*"
     ),
+    "EventFilter": "event_types 1 string*, origin_id 2 string?",
     "SyncedFile": "path 1 string, file_id 2 int64, virtual_path 3 string",
+    "TierStats": "entries 1 uint64, size_bytes 2 uint64, hits 3 uint64, misses 4 uint64",
+    "CacheStats": (
+        "total_size_bytes 1 uint64, used_size_bytes 2 uint64, size_limit_bytes 3 uint64, chunk_count 4 uint64, "
+        "chunks_unique 5 uint64, dedup_ratio 6 double, hit_count 7 uint64, miss_count 8 uint64, hit_ratio 9 double, "
+        "metadata_entries 10 uint64, metadata_bytes 11 uint64, l1_metadata 12 TierStats, l2_headers 13 TierStats, "
+        "l3_chunks 14 TierStats"
+    ),
+    "ClearCacheRequest": "origin_id 1 string?, clear_metadata 2 bool, clear_chunks 3 bool",
+    "ClearCacheResponse": "bytes_cleared 1 uint64, chunks_cleared 2 uint64",
+    "PrefetchRequest": "paths 1 string*, origin_id 2 string?",
+    "PrefetchProgress": "current_path 1 string, completed 2 uint32, total 3 uint32, bytes_fetched 4 uint64",
 }
 _ENUMS = {
     "MountState": ["UNKNOWN", "MOUNTING", "READY", "SYNCING", "DEGRADED", "UNMOUNTING"],
@@ -40,15 +54,22 @@ _METHODS = {
     "Shutdown": ("ShutdownRequest", "Empty", False),
     "ListOrigins": ("Empty", "OriginsResponse", False),
     "GetOriginHealth": ("OriginRequest", "OriginHealthResponse", False),
+    "SubscribeEvents": ("EventFilter", "Event", True),
     "RescanOrigin": ("OriginRequest", "SyncProgress", True),
+    "GetCacheStats": ("Empty", "CacheStats", False),
+    "ClearCache": ("ClearCacheRequest", "ClearCacheResponse", False),
+    "Prefetch": ("PrefetchRequest", "PrefetchProgress", True),
 }
+_ADDED = {"ConfirmOrigin", "ListProblems", "Pin", "Unpin", "ListPins", "VerifyCache"}
 _FIRST_FREE = 20
+REPOSITORY = Path(__file__).parents[2]
 _TYPES = {
     FieldDescriptorProto.TYPE_STRING: "string",
     FieldDescriptorProto.TYPE_BOOL: "bool",
     FieldDescriptorProto.TYPE_UINT32: "uint32",
     FieldDescriptorProto.TYPE_UINT64: "uint64",
     FieldDescriptorProto.TYPE_INT64: "int64",
+    FieldDescriptorProto.TYPE_DOUBLE: "double",
 }
 
 
@@ -83,20 +104,35 @@ def test_methods_keep_their_types() -> None:
         for method in service.methods
     }
     assert {name: found[name] for name in _METHODS} == _METHODS
-    assert set(found) == set(_METHODS) | {"ConfirmOrigin", "ListProblems"}
+    assert set(found) == set(_METHODS) | _ADDED
 
 
 def test_the_generated_code_is_that_of_the_contract(tmp_path: Path) -> None:
     """Compared as descriptors: the text of generated code differs between releases of protoc."""
     regenerate.compile_proto(f"--descriptor_set_out={tmp_path / 'set'}", f"--pyi_out={tmp_path}")
     compiled = FileDescriptorSet.FromString((tmp_path / "set").read_bytes()).file[0]
-    for message in compiled.message_type:
+    for message in [*compiled.message_type, *(entry for one in compiled.message_type for entry in one.nested_type)]:
         for field in message.field:
             field.ClearField("json_name")  # protoc writes it into a set, but not into generated code
     assert compiled == FileDescriptorSet.FromString(_as_set(pb.DESCRIPTOR.serialized_pb)).file[0]
     stub = (tmp_path / "musicfs" / "v1" / "musicfs_pb2.pyi").read_text()
     committed = Path(pb.__file__).with_suffix(".pyi").read_text()
     assert _names(stub) == _names(committed)
+
+
+def test_the_generated_code_runs_with_the_oldest_protobuf_that_is_admitted() -> None:
+    """protobuf refuses code that was generated for a newer release."""
+    text = Path(pb.__file__).read_text()
+    generated = re.search(r"^# Protobuf Python Version: ([\d.]+)$", text, re.MULTILINE)
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    [oldest] = [found[1] for one in project["dependencies"] if (found := re.match(r"protobuf>=([\d.]+)", one))]
+    assert generated is not None
+    assert _release(generated[1]) <= _release(oldest)
+
+
+def _release(text: str) -> list[int]:
+    numbers = [int(part) for part in text.split(".")]
+    return numbers + [0] * (3 - len(numbers))
 
 
 def _as_set(file: bytes) -> bytes:

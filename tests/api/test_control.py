@@ -11,11 +11,11 @@ from pathlib import Path
 import grpc
 import pytest
 
-from musicfs.api import messages
 from musicfs.api.backend import Phase, SyncProgress
 from musicfs.api.client import Client, find_socket, socket_of
 from musicfs.api.generated import musicfs_pb2 as pb
 from musicfs.api.unix_socket import target
+from musicfs.api.wire import wire_text
 from musicfs.errors import (
     AlreadyRunningError,
     ChangedError,
@@ -85,8 +85,8 @@ def test_a_name_that_is_not_utf8_arrives_readable(client: Client) -> None:
     ],
 )
 def test_text_for_the_wire_is_utf8(text: str, shown: str) -> None:
-    assert messages.wire_text(text) == shown
-    messages.wire_text(text).encode()
+    assert wire_text(text) == shown
+    wire_text(text).encode()
 
 
 def test_a_rescan_streams_every_step(client: Client, backend: FakeBackend) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -80,3 +81,25 @@ def run_process(*arguments: str, cwd: Path = REPOSITORY) -> Done:
         command(*arguments), capture_output=True, text=True, timeout=60, check=False, cwd=cwd, env=environment
     )
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+def on_terminal(*arguments: str) -> tuple[int, str]:
+    """Run a command whose output is a terminal of 100 columns; its exit code and what it printed."""
+    master, slave = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
+    environment.pop("NO_COLOR", None)
+    process = subprocess.Popen(
+        command(*arguments), stdin=slave, stdout=slave, stderr=slave, cwd=REPOSITORY, env=environment
+    )
+    os.close(slave)
+    data = b""
+    while True:
+        try:
+            piece = os.read(master, 65536)
+        except OSError:  # EIO: the last process has closed the other side
+            break
+        if not piece:
+            break
+        data += piece
+    os.close(master)
+    return process.wait(30), data.decode()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import subprocess
 import threading
 from pathlib import Path
@@ -16,29 +15,7 @@ from musicfs.api.backend import OriginStatus, Phase, SyncProgress
 from musicfs.errors import UnreachableError
 from musicfs.model import Health
 from tests.api.backend import SCAN, STATUS, FakeBackend
-from tests.cli.conftest import REPOSITORY, Run, command
-
-
-def on_terminal(*arguments: str) -> tuple[int, str]:
-    """Run a command whose output is a terminal of 100 columns; its exit code and what it printed."""
-    master, slave = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
-    environment.pop("NO_COLOR", None)
-    process = subprocess.Popen(
-        command(*arguments), stdin=slave, stdout=slave, stderr=slave, cwd=REPOSITORY, env=environment
-    )
-    os.close(slave)
-    data = b""
-    while True:
-        try:
-            piece = os.read(master, 65536)
-        except OSError:  # EIO: the last process has closed the other side
-            break
-        if not piece:
-            break
-        data += piece
-    os.close(master)
-    return process.wait(30), data.decode()
+from tests.cli.conftest import Run, on_terminal
 
 
 def test_status(run: Run, backend: FakeBackend) -> None:
@@ -49,11 +26,12 @@ def test_status(run: Run, backend: FakeBackend) -> None:
         "mount point  /mnt/music\n"
         "state        syncing (first scan)\n"
         "tracks       998 (1000 files)\n"
-        "cache        3.0 GiB\n"
+        "on disk      3.0 GiB\n"
         "open files   5\n"
         "uptime       1h 2m\n"
         "process      0 (keeper 4321, 2 restarts)\n"
         "version      1.2.3\n"
+        "content      1.5 GiB of 10.0 GiB, 93 % of reads were hits, 2.0 GiB fetched, 1.0 MiB saved\n"
         "problems     1 files could not be read; `musicfs doctor` lists them\n"
         "\n"
         "ORIGIN  TYPE   HEALTH     FILES\n"
@@ -80,6 +58,7 @@ def test_status_as_json_has_a_stable_shape(run: Run, backend: FakeBackend) -> No
         "tracks": 998,
         "problems": 1,
         "cache_size_bytes": 3 << 30,
+        "cache": json.loads(run("--json", "cache", "stats").out),
         "detail": "first scan",
         "origins": [
             {"id": "nas", "origin_type": "local", "health": "healthy", "files_count": 1000},

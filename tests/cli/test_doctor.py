@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import stat
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,9 @@ import msgspec
 import pytest
 
 from musicfs.api.client import Client
-from musicfs.cli.doctor import daemon, extras, fuse, limits, mounts, storage
+from musicfs.cli.doctor import cache, daemon, extras, fuse, limits, mounts, secrets, storage
 from musicfs.cli.doctor.finding import Check, Examination, Finding, Level, System
-from musicfs.config.settings import MountSettings, OriginSettings, Settings
+from musicfs.config.settings import CacheSettings, MountSettings, OriginSettings, Settings
 from musicfs.errors import ConfigError, NoDaemonError, UnreachableError
 from tests.api.backend import PROBLEMS, STATUS, FakeBackend, serving
 from tests.cli.conftest import Run
@@ -262,6 +263,91 @@ def test_extras(healthy: Examination, monkeypatch: pytest.MonkeyPatch) -> None:
     finding = only(extras.extras, healthy)
     assert finding.level is Level.WARN
     assert finding.remedy == "run `pip install nothing`"
+
+
+def nas(**keys: str | bool) -> OriginSettings:
+    """An origin that is reached over a network."""
+    return msgspec.convert({"id": "nas", "origin_type": "sftp", "host": "nas", **keys}, OriginSettings)
+
+
+def test_extras_of_origins(healthy: Examination, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(extras.origin_extras(healthy)) == []
+    origins = (nas(password="keyring:music/me"), nas(id="off", origin_type="smb", enabled=False))
+    both = with_settings(healthy, origins=(*healthy.settings.origins, *origins))
+    assert [finding.message for finding in extras.origin_extras(both)] == [
+        "asyncssh (for nas)",
+        "keyring (for nas)",
+    ]
+    monkeypatch.setattr(extras, "_MODULES", {"sftp": "no_such_module"})
+    first, _ = extras.origin_extras(both)
+    assert (first.level, first.message) == (Level.FAIL, "no_such_module is not installed: nas cannot be read")
+    assert first.remedy == "run `pip install 'musicfs[sftp]'`"
+
+
+def test_secrets(healthy: Examination, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("hush-hush\n")
+    file.chmod(0o600)
+    origin = nas(password=f"file:{file}", key_passphrase="env:PHRASE")
+    examination = with_settings(healthy, origins=(*healthy.settings.origins, origin, nas(id="off", enabled=False)))
+    found, missing = secrets.secrets(examination)
+    assert (found.level, found.message) == (Level.OK, f"nas: password: found in file:{file}")
+    assert (missing.level, missing.message) == (
+        Level.WARN,  # the daemon may know it
+        "nas: key_passphrase: the environment variable PHRASE is not set",
+    )
+    known = replace(examination, environment={"PHRASE": "mum"})
+    assert levels(list(secrets.secrets(known))) == ["ok", "ok"]
+    file.chmod(0o644)
+    opened, _ = secrets.secrets(known)
+    assert (opened.level, opened.remedy) == (Level.FAIL, f"chmod 600 {file}")
+    for finding in (*secrets.secrets(examination), *secrets.secrets(known)):
+        assert "hush" not in str(finding) and "mum" not in str(finding)
+
+
+def test_a_keyring_that_waits_for_its_user(healthy: Examination, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = threading.Event()
+    monkeypatch.setattr(secrets, "lookup_secret", lambda *_: asked.wait(30))
+    monkeypatch.setattr(secrets, "_TIMEOUT_S", 0.05)
+    finding = only(secrets.secrets, with_settings(healthy, origins=(nas(password="keyring:a/b"),)))
+    assert (finding.level, finding.remedy) == (Level.WARN, "unlock the keyring")
+    asked.set()
+
+
+def test_the_content_cache(healthy: Examination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(cache.content(healthy)) == [], "files of this machine are read in place"
+    remote = with_settings(healthy, origins=(nas(),), cache=CacheSettings(content_cache_gb=0.001))
+    assert only(cache.content, remote).level is Level.OK
+    store = tmp_path / "cache" / "chunks"
+    store.mkdir()
+    (store / "data.mdb").write_bytes(bytes(100_000))
+    finding = only(cache.content, remote)
+    assert f"{store}, 100.0 KiB of 1.0 MiB, " in finding.message
+    off = only(cache.content, healthy)
+    assert (off.level, off.remedy) == (Level.WARN, f"run `rm -r {store}`")
+    values = (4096, 4096, 1000, 10, 10, 1000, 5, 5, 0, 255)
+    monkeypatch.setattr(os, "statvfs", lambda _path: os.statvfs_result(values))
+    tight = only(cache.content, remote)
+    assert tight.level is Level.WARN
+    assert "may take 1.0 MiB, but has 100.0 KiB and the disk only 40.0 KiB more" in tight.message
+    nowhere = with_settings(remote, cache_dir=str(tmp_path / "not" / "yet"))
+    assert only(cache.content, nowhere).level is Level.WARN
+
+
+def test_damaged_stores_that_were_put_aside(healthy: Examination, tmp_path: Path) -> None:
+    assert list(cache.put_aside(healthy)) == []
+    (tmp_path / "state" / "not" / "yet").mkdir(parents=True)
+    for name in ("cache/chunks.damaged-1", "cache/catalog.damaged-2", "state/not/yet/state.damaged-3", "cache/catalog"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "data.mdb").write_bytes(bytes(8192))
+    (tmp_path / "cache" / "chunks.damaged-file").touch()
+    found = list(cache.put_aside(healthy))
+    assert levels(found) == ["warn"] * 3
+    names = ("cache/chunks.damaged-1", "cache/catalog.damaged-2", "state/not/yet/state.damaged-3")
+    for finding, name in zip(found, names, strict=True):
+        assert finding.message == f"{tmp_path / name} was found damaged and put aside; it takes 8.0 KiB"
+        assert f"`rm -r {tmp_path / name}`" in finding.remedy
+    assert "pinned" in found[2].remedy
 
 
 def test_a_binding_that_cannot_be_imported(healthy: Examination, monkeypatch: pytest.MonkeyPatch) -> None:

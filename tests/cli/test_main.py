@@ -76,7 +76,8 @@ def test_usage_errors_end_with_2(run: Run, arguments: tuple[str, ...], said: str
 @pytest.mark.parametrize(
     "arguments",
     [("status",), ("shutdown",), ("origin", "list"), ("origin", "health", "x"), ("origin", "rescan", "x"),
-     ("origin", "confirm", "x")],
+     ("origin", "confirm", "x"), ("cache", "stats"), ("cache", "clear"), ("cache", "prefetch", "/"), ("cache", "pin", "/"),
+     ("cache", "unpin", "/"), ("cache", "pins"), ("cache", "verify")],
     ids=" ".join,
 )  # fmt: skip
 def test_without_a_daemon_it_is_3(run: Run, arguments: tuple[str, ...]) -> None:
@@ -188,6 +189,7 @@ def test_a_configuration_with_problems_still_finds_its_daemon(run: Run, backend:
         (("mount", "/nowhere"), ("grpc", "google", "rich", "mutagen", "llfuse", "lmdb", "subprocess")),
         (("config", "show"), ("grpc", "google", "rich", "mutagen", "llfuse", "lmdb")),
         (("status",), ("rich", "mutagen", "llfuse", "lmdb")),
+        (("cache", "stats"), ("rich", "mutagen", "llfuse", "lmdb")),
     ],
 )  # fmt: skip
 def test_commands_import_little(arguments: tuple[str, ...], light: tuple[str, ...]) -> None:
@@ -233,11 +235,23 @@ def test_completion_completes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         done = subprocess.run(
             [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=REPOSITORY
         )
-        return [line.partition(",")[2] for line in done.stdout.splitlines()]
+        return [line.partition(",")[2] for line in done.stdout.splitlines() if line]
 
     assert complete("musicfs st", 1) == ["status"]
     assert complete("musicfs origin ", 2) == ["confirm", "health", "list", "rescan", "test"]
     assert complete("musicfs origin rescan n", 3) == ["nas-1"]
+    assert complete("musicfs cache clear n", 3) == ["nas-1"]
+    assert complete("musicfs cache p", 2) == ["pin", "pins", "prefetch"]
+    assert complete("musicfs cache clear --tier ", 4) == ["edges", "main"]
+    assert complete("musicfs cache unpin /", 3) == [], "no daemon, nothing to offer"
+    point = tmp_path / "mnt"
+    (point / "Artist" / "Album").mkdir(parents=True)
+    (point / "Artist" / "Art.mp3").touch()
+    assert complete("musicfs cache pin /A", 3) == ["/A"], "no mount point: the shell's own file names"
+    file.write_text(f"mount_point = '{point}'\n")
+    assert complete("musicfs cache pin /A", 3) == ["/Artist/"]
+    assert complete("musicfs cache prefetch Artist/A", 3) == ["Artist/Album/", "Artist/Art.mp3"]
+    assert complete(f"musicfs cache pin {point}/A", 3) == [f"{point}/A"], "the shell's own file names"
 
 
 def test_in_a_process_of_its_own(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -190,6 +191,20 @@ def test_a_read_that_nobody_answers_ends_at_its_deadline_and_others_go_on() -> N
         with pytest.raises(UnreachableError, match="no answer in time"):
             reader.read(start, start + 10)
         assert reader.read(0, 10) == DATA[:10]  # another thread carries it
+
+
+def test_what_was_waited_for_in_vain_is_not_waited_for_again_at_once() -> None:
+    """As the kernel does: a range ahead, and when that fails each page of it."""
+    with bench("H.", store=False, manners=Manners(timeout_s=1.0)) as world:
+        reader = world.open()
+        start = 9 * BLOCK_BYTES
+        with pytest.raises(UnreachableError, match="no answer in time"):
+            reader.read(start, start + 2 * BLOCK_BYTES)
+        begun = time.monotonic()
+        with pytest.raises(UnreachableError, match="no answer in time"):
+            reader.read(start + BLOCK_BYTES, start + BLOCK_BYTES + 4096)
+        assert time.monotonic() - begun < 0.5
+        assert reader.read(0, 10) == DATA[:10]
 
 
 def test_only_so_many_readers_may_wait() -> None:

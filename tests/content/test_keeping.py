@@ -11,6 +11,7 @@ from musicfs.content.keeping import Keeping
 from musicfs.errors import DiskFullError, StoreError
 from musicfs.store.chunks_schema import BLOCK_BYTES, Content
 from tests.content.worlds import MemoryStore
+from tests.origins.clocks import FakeClock
 
 CONTENT = Content(b"k" * 16, 3 * BLOCK_BYTES)
 BLOCK = b"b" * BLOCK_BYTES
@@ -54,3 +55,19 @@ def test_a_store_that_cannot_write_is_left_alone_for_a_while(
     assert not store.blocks
     assert len(caplog.records) == 1
     assert keeping.dropped_bytes == 2 * BLOCK_BYTES
+
+
+def test_a_store_that_stays_full_is_spoken_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    store = MemoryStore()
+    store.fail_with = DiskFullError("no space left", remedy="free some space")
+    clock = FakeClock()
+    keeping = Keeping(store, clock, lambda _: None)
+    with caplog.at_level(logging.INFO):
+        for fail_with in (store.fail_with, store.fail_with, None, store.fail_with):
+            store.fail_with = fail_with
+            keeping.keep(CONTENT, [(0, BLOCK)])
+            assert keeping.wait_written(10)
+            clock.now += 60.0
+        keeping.close()
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO", "WARNING"]
+    assert "free some space" in caplog.text

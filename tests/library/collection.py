@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,12 +27,11 @@ TEMPLATE = "$album/<$disc->$title.$format"
 
 def flac(**tags: str) -> bytes:
     """A FLAC file of no audio worth hearing: STREAMINFO (RFC 9639, 8.2), a Vorbis comment (8.6), and some bytes."""
-    info = (
-        struct.pack(">HH", 4096, 4096) + bytes(6) + (44100 << 44 | 1 << 41 | 15 << 36 | 441_000).to_bytes(8) + bytes(16)
-    )
     comments = [f"{field.upper().replace('DISC', 'DISCNUMBER')}={value}".encode() for field, value in tags.items()]
     body = struct.pack("<I", 0) + struct.pack("<I", len(comments))
     body += b"".join(struct.pack("<I", len(comment)) + comment for comment in comments)
+    info = struct.pack(">HH", 4096, 4096) + bytes(6) + (44100 << 44 | 1 << 41 | 15 << 36 | 441_000).to_bytes(8)
+    info += hashlib.md5(body, usedforsecurity=False).digest()  # stands for that of the samples
     return b"fLaC" + b"\0" + len(info).to_bytes(3) + info + b"\x84" + len(body).to_bytes(3) + body + bytes(100)
 
 

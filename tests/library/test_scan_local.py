@@ -13,7 +13,10 @@ from musicfs.library import reading
 from musicfs.library.protocol import ReadJob
 from musicfs.library.worker import _read_file
 from musicfs.origins.local import LocalOrigin
+from musicfs.store.records import OriginRecord
+from musicfs.store.transaction import WriteTransaction
 from musicfs.testing.audio import make_audio
+from musicfs.testing.images import make_jpeg
 from tests.library.collection import Collection, flac
 
 
@@ -51,6 +54,23 @@ def test_real_files_of_some_formats(collection: Collection, music: Path) -> None
         make_audio(music / "C" / f"x.{kind}", kind, seconds=0.2, tags={"title": "T", "album": "C"})
     collection.scan("C")
     assert collection.shown() == [f"C/T.{kind}" for kind in ("flac", "m4a", "mp3", "ogg", "wav")]
+
+
+def test_a_retagged_mirror_of_real_files_shows_nothing_twice(
+    collection: Collection, music: Path, tmp_path: Path
+) -> None:
+    mirror, tags = tmp_path / "mirror", {"title": "T", "album": "C"}
+    for kind in ("flac", "mp3", "ogg", "opus", "m4a", "aac", "wav", "aiff"):
+        make_audio(music / "C" / f"x.{kind}", kind, tags=tags)
+        make_audio(mirror / f"{kind}.{kind}", kind, tags=tags | {"comment": "c" * 9000}, picture=make_jpeg())
+    make_audio(mirror / "other.flac", tags=tags, seed=1)
+    collection.scan("C")
+    shown = [path for path in collection.shown() if path.startswith("C/")]
+    with WriteTransaction(collection.catalog) as tx:
+        tx.put_origin("mirror", OriginRecord(tx.new_origin_number(), "test", "/"))
+    collection.scanner.scan(LocalOrigin("mirror", str(mirror)), collection.catalog.origins()["mirror"], "")
+    now = [path for path in collection.shown() if path.startswith("C/")]
+    assert sorted({"C/T (2).flac", "C/cover.jpg", *shown}) == now
 
 
 def test_a_moved_file_keeps_its_id_and_is_not_read(collection: Collection, music: Path) -> None:

@@ -103,6 +103,19 @@ def test_cut_in_the_middle_of_a_read(sshd: Sshd, proxy: CountingProxy, n_bytes: 
         assert proxy.snapshot().connections == 2
 
 
+def test_cut_at_any_byte_of_the_greeting_and_login(sshd: Sshd, proxy: CountingProxy) -> None:
+    """A line that breaks is never taken for a refusal: that would not be tried again."""
+    with opened(sshd, port=proxy.port) as origin:
+        origin.check()
+    whole = proxy.snapshot().to_client_bytes
+    for n_bytes in range(1, whole, max(whole // 60, 1)):
+        with opened(sshd, port=proxy.port) as origin:
+            proxy.cut_after(n_bytes)
+            with contextlib.suppress(UnreachableError):
+                origin.check()
+            proxy.resume()
+
+
 def test_cut_in_the_middle_of_a_listing(sshd: Sshd, proxy: CountingProxy) -> None:
     for number in range(300):
         (sshd.root / f"{number:03d}").mkdir()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -152,3 +153,74 @@ def test_quickstart_takes_a_folder_of_music(home: dict[str, str], sample_library
     finally:
         code, _output, errors = run(Path(home["MUSICFS_VENV"]) / "bin" / "musicfs", "shutdown", environment=home)
     assert code == 0, errors
+
+
+def without_services(policy: Path, script: str) -> subprocess.Popen[str]:
+    """A command during which Debian's services must not start; ``$0`` in the script is the policy's file."""
+    return subprocess.Popen(
+        [
+            "bash",
+            "-c",
+            'cd "$1"; source dist/install.sh; exec bash -c "$WITHOUT_SERVICES" bash "$2" bash -c "$3" "$2"',
+            *("bash", REPOSITORY, policy, script),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("code", [0, 7])
+def test_services_are_forbidden_while_packages_are_installed(tmp_path: Path, code: int) -> None:
+    policy = tmp_path / "policy-rc.d"
+    process = without_services(policy, f'"$0" smbd start; echo "forbidden: $?"; exit {code}')
+    assert process.communicate(timeout=20)[0] == "forbidden: 101\n"  # as invoke-rc.d(8) has it
+    assert process.returncode == code
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_the_policy_is_gone_when_the_installation_is_interrupted(tmp_path: Path, number: signal.Signals) -> None:
+    policy = tmp_path / "policy-rc.d"
+    process = without_services(policy, 'echo "$PPID"; read -t 20 < <(sleep 20) || exit 1')
+    assert process.stdout is not None
+    assert int(process.stdout.readline()) == process.pid
+    assert policy.exists()
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split()
+    process.send_signal(number)
+    for child in children:  # a terminal tells all of them
+        os.kill(int(child), number)
+    process.communicate(timeout=20)
+    assert process.returncode == 128 + number
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_policy_that_is_there_stays_and_decides(tmp_path: Path) -> None:
+    policy = tmp_path / "policy-rc.d"
+    policy.write_text("#!/bin/sh\nexit 0\n", encoding="utf-8")
+    policy.chmod(0o755)
+    process = without_services(policy, '"$0" smbd start && echo allowed')
+    assert process.communicate(timeout=20)[0] == "allowed\n"
+    assert policy.read_text(encoding="utf-8") == "#!/bin/sh\nexit 0\n"
+
+
+def test_what_is_installed_off_is_disabled_and_nothing_else(tmp_path: Path) -> None:
+    """The package manager and systemd are stand-ins that write down what they are asked."""
+    log = tmp_path / "log"
+    stand_ins = f"""
+        package_manager() {{ echo apt; }}
+        is_installed() {{ [[ $2 == openssh-server ]]; }}
+        as_root() {{ echo "$*" >>{log}; }}
+        have() {{ true; }}
+        dpkg-query() {{
+            printf '%s\\n' /usr/sbin/$2 /lib/systemd/system/$2.service /usr/lib/systemd/system/$2.socket \\
+                /lib/systemd/system/$2@.service /lib/systemd/system/$2.service.d /usr/lib/systemd/user/$2.service
+        }}
+    """
+    shell(f"{stand_ins}\ninstall_packages --off samba openssh-server rpcbind")
+    asked = log.read_text(encoding="utf-8").splitlines()
+    assert "policy-rc.d" in log.read_text(encoding="utf-8")
+    assert asked[-1] == "systemctl disable --quiet samba.service samba.socket rpcbind.service rpcbind.socket"
+    log.unlink()
+    shell(f"{stand_ins}\ninstall_packages rpcbind")
+    assert "policy-rc.d" not in log.read_text(encoding="utf-8")
+    assert "systemctl" not in log.read_text(encoding="utf-8")

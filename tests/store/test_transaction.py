@@ -206,12 +206,42 @@ def _raise(name: bytes, default: int) -> int:
     raise lmdb.CorruptedError("scripted")
 
 
+def test_sources_are_written_for_several_alone(catalog: Catalog) -> None:
+    with WriteTransaction(catalog) as tx:
+        tx.set_sources(7, [3])
+        tx.set_sources(8, [5, 4])
+        tx.set_sources(9, [1, 2, 6])
+        assert tx.sources(7) == []
+        assert list(tx.shared_inodes(0)) == [(8, [4, 5]), (9, [1, 2, 6])]
+        assert list(tx.shared_inodes(8)) == [(9, [1, 2, 6])]
+        tx.set_sources(9, [6, 1])
+    assert catalog.sources_of(7, 3) == [3]
+    assert catalog.sources_of(8, 5) == [5, 4]
+    assert catalog.sources_of(9, 6) == [6, 1]
+    with WriteTransaction(catalog) as tx:
+        tx.set_sources(8, [5])
+        tx.set_sources(9, ())
+        assert list(tx.shared_inodes(0)) == []
+    assert catalog.sources_of(8, 5) == [5]
+
+
+def test_a_second_origin_is_noticed_in_the_transaction_that_adds_it(catalog: Catalog) -> None:
+    with WriteTransaction(catalog) as tx:
+        tx.new_origin_number()
+        assert not tx.several_origins
+        tx.new_origin_number()
+        assert tx.several_origins
+    with WriteTransaction(catalog) as tx:
+        assert tx.several_origins
+
+
 def test_facts_survive_storing() -> None:
     facts = Facts(
         "mp3",
         {"title": ("A",), "artist": ("X", "Y"), "mood": ("calm",), "empty": ("",)},
         Technical(1, 2, 3, 4, 5, "mp3"),
         Layout("mp3", 1, 2),
+        audio_id=2**64 - 1,
     )
     assert unpack_facts(pack_facts(facts)) == facts
     assert unpack_facts(b"\xc0") is None

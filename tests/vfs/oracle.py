@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 
 import msgspec
 
@@ -12,13 +11,16 @@ from musicfs.model import FIELDS, Tags, first
 from musicfs.store.records import DISCS, ENTRY, U32, U64, U64_U64, Node, NodeKind, ObjectKind, StoredTags, unpack_node
 from musicfs.store.schema import ROOT_INODE, ChangeOp
 from musicfs.vfs import artwork, inodes
-from musicfs.vfs.names import fit, fold, is_variant, split_suffix
+from musicfs.vfs.items import UNHEALTHY_PENALTY
+from musicfs.vfs.names import fit, fold, is_variant, split_suffix, variant_number
 from musicfs.vfs.placing import content_version
 from musicfs.vfs.templates import Subject, disc_number
+from musicfs.vfs.versions import MARKER_DATA, MARKER_NAMES, VERSIONS_NAME
 from musicfs.vfs.views import View, Wish, album_key
 from tests.vfs.world import File, Key, World
 
 Path = tuple[bytes, ...]
+ENCODER_FIELDS = ("encoder", "encoded_by", "encodersettings", "encoder_settings", "tlen")
 
 
 class Tree:
@@ -45,6 +47,10 @@ class Tree:
                 (U64.unpack(key[:8])[0], key[8], bytes(key[9:])): U64.unpack(raw)[0]
                 for key, raw in txn.cursor(tables.art)
             }
+            self.sources: defaultdict[int, set[int]] = defaultdict(set)
+            for key, _ in txn.cursor(tables.sources):
+                inode, source = U64_U64.unpack(key)
+                self.sources[inode].add(source)
             self.blobs = {U64.unpack(key)[0]: bytes(raw) for key, raw in txn.cursor(tables.blobs)}
         self._paths: dict[int, Path] = {ROOT_INODE: ()}
 
@@ -104,6 +110,45 @@ class Oracle:
 
     def node(self, view: View, file: File) -> Node | None:
         return self.tree.nodes.get(self.tree.places.get((file.object_id, view.number), 0))
+
+    # Files that share a name.
+
+    def likeness(self, file: File) -> tuple[str, int] | None:
+        """Files of several origins that are equal in this, and wish for one path, are one."""
+        if file.record.kind == ObjectKind.SIDECAR:
+            return "size", file.content.size
+        if self.options.prefer_quality and any(field not in ENCODER_FIELDS for field in self.tags(file)):
+            return "track", 0
+        audio = file.content.audio if file.content.facts() is not None else 0
+        return ("audio", audio) if audio else None
+
+    def sharing(self, view: View, file: File) -> list[File]:
+        """All files under the name of this one, which must have one; the one to be served comes first."""
+        inode = self.tree.places[file.object_id, view.number]
+        found = [
+            one for one in self.world.files.values() if self.tree.places.get((one.object_id, view.number)) == inode
+        ]
+        return sorted(found, key=self._rank)
+
+    def _rank(self, file: File) -> tuple[bool, list[int], int, int, bytes, bytes]:
+        origin, folder, name = file.key
+        priority = self.world.priorities[origin]
+        quality = _worse(file) if self.options.prefer_quality else []
+        return priority > UNHEALTHY_PENALTY // 2, quality, priority, origin, folder.replace(b"/", b"\0"), name
+
+    def versions(self, view: View) -> dict[Path, File]:
+        """What is not served of tracks that several origins have, by path."""
+        found: dict[Path, File] = {}
+        for file in self.world.files.values():
+            node = self.node(view, file)
+            if node is None or file.record.kind != ObjectKind.AUDIO or node.ref == file.object_id:
+                continue
+            stem, dot, suffix = node.name.rpartition(b".")
+            name = b"%s [origin%d]%s%s" % (stem, file.key[0], dot, suffix)
+            path = (*self.tree.path(node.parent), VERSIONS_NAME, name)
+            assert path not in found
+            found[path] = file
+        return found
 
     # Sidecars.
 
@@ -214,6 +259,17 @@ class Oracle:
         return next(file for file in self.world.files.values() if file.object_id == node.ref)
 
 
+def _worse(file: File) -> list[int]:
+    """Grows with what a recording lacks."""
+    facts = file.content.facts()
+    if file.record.kind == ObjectKind.SIDECAR or facts is None:
+        return []
+    is_lossless = facts.technical.codec in ("flac", "alac", "pcm")
+    one = facts.technical
+    best_first = (one.bits_per_sample, one.sample_rate, one.channels) if is_lossless else (one.channels, one.bitrate)
+    return [int(not is_lossless), *(-number for number in best_first), -one.sample_rate]
+
+
 def _discs(tags: Tags) -> tuple[int, int]:
     return disc_number(first(tags, "disc")), disc_number(first(tags, "disc_total"))
 
@@ -233,10 +289,11 @@ def check_tree(world: World) -> Tree:
     _check_entries(world, tree)
     live = {(file.object_id, view.number) for file in world.files.values() for view in world.views}
     assert set(tree.places) <= live, "places of files that are gone"
+    assert all(len(sources) > 1 and inode in tree.nodes for inode, sources in tree.sources.items())
     for view in world.views:
         _check_places(world, tree, oracle, view)
-        if not view.folders:
-            _check_made(world, tree, oracle, view)
+        _check_sharing(world, tree, oracle, view)
+        _check_made(world, tree, oracle, view)
     _check_counts(world, tree, oracle)
     return tree
 
@@ -253,7 +310,10 @@ def _check_entries(world: World, tree: Tree) -> None:
         assert (node.parent, node.name, node.kind) == (parent, name, kind)
         assert tree.nodes[parent].kind == NodeKind.FOLDER
         assert inode not in reached, "two names for one number"
-        assert 0 < len(name) <= 255 and name not in (b".", b"..") and not name.startswith(b".") and b"/" not in name
+        assert 0 < len(name) <= 255 and name not in (b".", b"..") and b"/" not in name
+        if name.startswith(b"."):
+            assert world.options.versions and (name == VERSIONS_NAME) == (kind == NodeKind.FOLDER)
+            assert kind == NodeKind.FOLDER or tree.nodes[parent].name == VERSIONS_NAME, "only what is made is hidden"
         reached.add(inode)
     assert reached == set(tree.nodes), "numbers without a name"
     roots = {view.root for view in world.views}
@@ -279,11 +339,37 @@ def _check_places(world: World, tree: Tree, oracle: Oracle, view: View) -> None:
         if node is None or wish is None:
             continue
         where = tree.path(node.inode)
-        assert (node.kind, node.view, node.ref, node.start) == (NodeKind.OBJECT, view.number, file.object_id, 0)
-        assert (node.size, node.mtime_ns) == (file.content.size, file.content.mtime_ns), f"{file.key} at {where}"
-        assert node.inode == _derived(view.number, where, content_version(file.record)), f"number of {where}"
+        served = oracle.sharing(view, file)[0]
+        assert (node.kind, node.view, node.ref, node.start) == (NodeKind.OBJECT, view.number, served.object_id, 0)
+        assert (node.size, node.mtime_ns) == (served.content.size, served.content.mtime_ns), f"{file.key} at {where}"
+        assert node.inode == _derived(view.number, where, content_version(served.record)), f"number of {where}"
         assert is_variant(node.name, wish.stem, wish.suffix), f"{file.key}: {where} instead of {wish}"
         assert _same_folder(where[:-1], wish.folders, ignore_case=world.options.ignore_case), f"{where}: {wish}"
+
+
+def _check_sharing(world: World, tree: Tree, oracle: Oracle, view: View) -> None:
+    """Only what is the same shares a name, all that can does, and the catalog knows who."""
+    alike: defaultdict[tuple[int, str, str, tuple[str, int]], list[File]] = defaultdict(list)
+    for file in world.files.values():
+        wish, node, own = oracle.wish(view, file), oracle.node(view, file), oracle.likeness(file)
+        if wish is None or node is None:
+            continue
+        group = oracle.sharing(view, file)
+        listed = tree.sources.get(node.inode, {file.object_id})
+        assert listed == {one.object_id for one in group}, f"sources of {tree.path(node.inode)}"
+        assert world.catalog.sources_of(node.inode, node.ref)[0] == group[0].object_id
+        assert set(world.catalog.sources_of(node.inode, node.ref)) == listed
+        assert len({one.key[0] for one in group}) == len(group), "two files of one origin are one"
+        if len(group) > 1:
+            assert own is not None
+            assert all(oracle.likeness(one) == own for one in group), f"{file.key} is unlike what it shares a name with"
+            assert all(oracle.wish(view, one) == wish for one in group if not world.options.ignore_case)
+        if own is not None:
+            alike[node.parent, wish.stem, wish.suffix, own].append(file)
+    for files in alike.values():
+        names = {tree.places[file.object_id, view.number] for file in files}
+        copies = Counter(file.key[0] for file in files)
+        assert len(names) == max(copies.values()), f"more names than there are copies: {[file.key for file in files]}"
 
 
 def _same_folder(found: Path, wanted: Path, *, ignore_case: bool) -> bool:
@@ -300,9 +386,9 @@ def _check_made(world: World, tree: Tree, oracle: Oracle, view: View) -> None:
         for inode, node in tree.nodes.items()
         if node.view == view.number and node.kind != NodeKind.FOLDER and inode not in held
     }
-    wanted: set[Path] = set()
+    wanted = _check_versions(world, tree, oracle, view)
     for inode, folder in tree.nodes.items():
-        if folder.kind != NodeKind.FOLDER or (folder.view != view.number and inode != ROOT_INODE):
+        if view.folders or folder.kind != NodeKind.FOLDER or (folder.view != view.number and inode != ROOT_INODE):
             continue
         path = tree.path(inode)
         cover = oracle.cover(inode) if world.options.covers else None
@@ -321,6 +407,26 @@ def _check_made(world: World, tree: Tree, oracle: Oracle, view: View) -> None:
                 node = tree.nodes[tree.entries[inode, name][0]]
                 assert (node.kind, node.size, tree.blobs[node.ref]) == (NodeKind.BLOB, len(playlist), playlist)
     assert made == wanted
+
+
+def _check_versions(world: World, tree: Tree, oracle: Oracle, view: View) -> set[Path]:
+    """What lies in ``.versions`` folders; returns the paths of all that belongs there."""
+    wanted: set[Path] = set()
+    if not world.options.versions:
+        return wanted
+    by_path = tree.by_path()
+    for path, file in oracle.versions(view).items():
+        node = by_path[path]
+        assert (node.kind, node.view, node.ref, node.start) == (NodeKind.OBJECT, view.number, file.object_id, 0)
+        assert (node.size, node.mtime_ns) == (file.content.size, file.content.mtime_ns)
+        assert node.inode == _derived(view.number, path, content_version(file.record))
+        assert world.catalog.sources_of(node.inode, node.ref) == [node.ref], "another source must not step in"
+        wanted.add(path)
+        for name in MARKER_NAMES:
+            marker = by_path[*path[:-1], name]
+            assert (marker.kind, tree.blobs[marker.ref]) == (NodeKind.BLOB, MARKER_DATA)
+            wanted.add((*path[:-1], name))
+    return wanted
 
 
 def _is_real(tree: Tree, oracle: Oracle, directory: int, name: bytes, ignore_case: bool) -> bool:
@@ -348,7 +454,7 @@ def _check_counts(world: World, tree: Tree, oracle: Oracle) -> None:
             else:
                 anchors[file.record.folder, view.number, node.parent] += 1
                 rank = artwork.picture_rank(file.content.stored())
-            if rank is not None:
+            if rank is not None and node.ref == file.object_id:
                 art[node.parent, rank, node.name] = file.object_id
     assert tree.anchors == anchors
     assert tree.albums == albums
@@ -410,27 +516,55 @@ def check_step(before: Tree, after: Tree, noted: Noted) -> None:
                 assert node.mtime_ns > old.mtime_ns, f"the time of {node.name!r} hides a change"
 
 
-def check_holders(before: Iterator[tuple[File, View, Wish | None, Path | None]], world: World, tree: Tree) -> None:
-    """A file that wishes what it wished keeps its name, whatever else happened."""
+class Held(msgspec.Struct, frozen=True):
+    """What a file wished in a view, and where it was, and what those wished and were with which it shared the name."""
+
+    file: File
+    view: View
+    wish: Wish | None
+    where: Path
+    shared: dict[int, tuple[Wish | None, tuple[str, int] | None]]
+
+
+def check_holders(before: list[Held], world: World, tree: Tree) -> None:
+    """A file that wishes what it wished keeps its name, whatever else happened.
+
+    But one that shared its name leaves if it and the others no longer agree, and one with a number loses it by sharing.
+    """
     oracle = Oracle(world, tree)
     live = {file.object_id: file for file in world.files.values()}
-    for old, view, wish, where in before:
-        file = live.get(old.object_id)
-        if file is None or where is None or oracle.wish(view, file) != wish:
+    for held in before:
+        file = live.get(held.file.object_id)
+        if file is None or held.wish is None or oracle.wish(held.view, file) != held.wish:
             continue
-        node = oracle.node(view, file)
-        assert node is not None and tree.path(node.inode) == where, f"{where} is given away while {file.key} lives"
+        node = oracle.node(held.view, file)
+        assert node is not None
+        if tree.path(node.inode) == held.where:
+            continue
+        now = {
+            one: (oracle.wish(held.view, live[one]), oracle.likeness(live[one])) for one in held.shared if one in live
+        }
+        disagree = len(now) > 1 and (len(set(now.values())) > 1 or None in next(iter(now.values())))
+        moved = file.key[0] != held.file.key[0] and len(held.shared) > 1  # to where another source of the name is
+        number = variant_number(node.name, held.wish.stem, held.wish.suffix)
+        lower = number < variant_number(held.where[-1], held.wish.stem, held.wish.suffix)
+        merged = lower and len(oracle.sharing(held.view, file)) > 1
+        assert disagree or moved or merged, f"{held.where} is given away while {file.key} lives"
 
 
-def holders(world: World, tree: Tree) -> Iterator[tuple[File, View, Wish | None, Path | None]]:
+def holders(world: World, tree: Tree) -> list[Held]:
     """What every file wishes now, and where it is."""
     oracle = Oracle(world, tree)
     found = []
-    for file in world.files.values():
-        for view in world.views:
+    for view in world.views:
+        for file in world.files.values():
             node = oracle.node(view, file)
-            found.append((file, view, oracle.wish(view, file), tree.path(node.inode) if node is not None else None))
-    return iter(found)
+            if node is not None:
+                sharing = {
+                    one.object_id: (oracle.wish(view, one), oracle.likeness(one)) for one in oracle.sharing(view, file)
+                }
+                found.append(Held(file, view, oracle.wish(view, file), tree.path(node.inode), sharing))
+    return found
 
 
 def keys_in_listing_order(world: World) -> list[Key]:
@@ -438,4 +572,4 @@ def keys_in_listing_order(world: World) -> list[Key]:
     return sorted(world.files, key=lambda key: (PRIORITY_ORDER[key[0]], key[1].replace(b"/", b"\0"), key[2]))
 
 
-PRIORITY_ORDER = {2: 0, 1: 1}
+PRIORITY_ORDER = {2: 0, 1: 1, 3: 2}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,12 +16,14 @@ from musicfs.store.catalog import Catalog
 from musicfs.store.records import ObjectKind, ObjectRecord, OriginRecord, StoredFacts, pack_facts, stored_facts
 from musicfs.store.transaction import WriteTransaction
 from musicfs.vfs.generation import rebuild
+from musicfs.vfs.items import UNHEALTHY_PENALTY
 from musicfs.vfs.tree import TreeBuilder, TreeOptions
 from musicfs.vfs.views import View
 
 SECOND_NS = 1_000_000_000
 START_NS = 1_600_000_000 * SECOND_NS
-PRIORITIES: Mapping[int, int] = {1: 100, 2: 50}
+ORDINARY = Technical(duration_ms=61_499)
+PRIORITIES: Mapping[int, int] = {1: 100, 2: 50, 3: 100}
 
 Key = tuple[int, bytes, bytes]  # origin number, folder, name
 
@@ -49,21 +51,31 @@ class Content(msgspec.Struct, frozen=True):
     size: int = 1000
     mtime_ns: int = START_NS
     pictures: tuple[Picture, ...] = ()
+    audio: int = 0
+    technical: Technical = ORDINARY
 
     def facts(self) -> Facts | None:
         if self.tags is None:
             return None
         tags: dict[str, tuple[str, ...]] = {field: (value,) for field, value in self.tags if value}
-        return Facts("flac", tags, Technical(duration_ms=61_499), Layout("flac", 10, self.size), self.pictures)
+        layout = Layout("flac", 10, self.size)
+        return Facts("flac", tags, self.technical, layout, self.pictures, self.audio)
 
     def stored(self) -> StoredFacts | None:
         facts = self.facts()
         return stored_facts(facts) if facts is not None else None
 
 
-def content(size: int = 1000, mtime_ns: int = START_NS, pictures: Sequence[Picture] = (), **tags: str) -> Content:
+def content(
+    size: int = 1000,
+    mtime_ns: int = START_NS,
+    pictures: Sequence[Picture] = (),
+    audio: int = 0,
+    technical: Technical = ORDINARY,
+    **tags: str,
+) -> Content:
     """A tagged file: ``content(title="A", artist="X")``."""
-    return Content(tuple(tags.items()), size, mtime_ns, tuple(pictures))
+    return Content(tuple(tags.items()), size, mtime_ns, tuple(pictures), audio, technical)
 
 
 class File(msgspec.Struct, frozen=True):
@@ -115,6 +127,7 @@ class World:
         self.options = options
         self.clock = Ticking()
         self.files: dict[Key, File] = {}
+        self.priorities = dict(PRIORITIES)
         catalogs.prepare(str(path))
         self.catalog = Catalog(str(path), readonly=False, durable=False)
         self.builder = self._builder(fresh=False)
@@ -134,7 +147,7 @@ class World:
         self.clock.now_ns += SECOND_NS
         with WriteTransaction(self.catalog) as tx:
             changes = [self._write(tx, step) for step in steps]
-            self.builder.apply(tx, changes, PRIORITIES)
+            self.builder.apply(tx, changes, self.priorities)
             for change in changes:
                 if change.new is None:
                     tx.remove_object(change.object_id)
@@ -142,8 +155,19 @@ class World:
     def rebuild(self) -> None:
         """Derive everything anew and swap."""
         self.clock.now_ns += SECOND_NS
-        rebuild(self.catalog, self._builder(fresh=True), PRIORITIES)
+        rebuild(self.catalog, self._builder(fresh=True), self.priorities)
         self.catalog.drop_old_trees()
+
+    def rerank(self, down: Collection[int], at_once: int = 2) -> None:
+        """Some origins cannot be reached, all others can; ``at_once`` tracks in one transaction."""
+        self.clock.now_ns += SECOND_NS
+        self.priorities = {
+            number: priority + UNHEALTHY_PENALTY * (number in down) for number, priority in PRIORITIES.items()
+        }
+        after = -1
+        while after:
+            with WriteTransaction(self.catalog) as tx:
+                after = self.builder.rerank(tx, self.priorities, max(after, 0), at_once)
 
     def _write(self, tx: WriteTransaction, step: Step) -> Change:
         old = self.files.get(step.key)

@@ -2,8 +2,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Iterable as _Iterable, Mapping as _Mapping
-from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -38,7 +37,7 @@ class Empty(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusResponse(_message.Message):
-    __slots__ = ("version", "uptime_secs", "mount_point", "state", "open_file_handles", "fuse_ops_total", "files_indexed", "cache_size_bytes", "origins", "work", "pid", "keeper_pid", "keeper_restarts", "problems", "tracks", "instance", "detail")
+    __slots__ = ("version", "uptime_secs", "mount_point", "state", "open_file_handles", "fuse_ops_total", "files_indexed", "cache_size_bytes", "origins", "work", "pid", "keeper_pid", "keeper_restarts", "problems", "tracks", "instance", "detail", "cache")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     UPTIME_SECS_FIELD_NUMBER: _ClassVar[int]
     MOUNT_POINT_FIELD_NUMBER: _ClassVar[int]
@@ -56,6 +55,7 @@ class StatusResponse(_message.Message):
     TRACKS_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
+    CACHE_FIELD_NUMBER: _ClassVar[int]
     version: str
     uptime_secs: int
     mount_point: str
@@ -73,7 +73,8 @@ class StatusResponse(_message.Message):
     tracks: int
     instance: str
     detail: str
-    def __init__(self, version: _Optional[str] = ..., uptime_secs: _Optional[int] = ..., mount_point: _Optional[str] = ..., state: _Optional[_Union[MountState, str]] = ..., open_file_handles: _Optional[int] = ..., fuse_ops_total: _Optional[int] = ..., files_indexed: _Optional[int] = ..., cache_size_bytes: _Optional[int] = ..., origins: _Optional[_Iterable[_Union[OriginStatus, _Mapping]]] = ..., work: _Optional[_Iterable[_Union[Work, _Mapping]]] = ..., pid: _Optional[int] = ..., keeper_pid: _Optional[int] = ..., keeper_restarts: _Optional[int] = ..., problems: _Optional[int] = ..., tracks: _Optional[int] = ..., instance: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+    cache: CacheStats
+    def __init__(self, version: _Optional[str] = ..., uptime_secs: _Optional[int] = ..., mount_point: _Optional[str] = ..., state: _Optional[_Union[MountState, str]] = ..., open_file_handles: _Optional[int] = ..., fuse_ops_total: _Optional[int] = ..., files_indexed: _Optional[int] = ..., cache_size_bytes: _Optional[int] = ..., origins: _Optional[_Iterable[_Union[OriginStatus, _Mapping]]] = ..., work: _Optional[_Iterable[_Union[Work, _Mapping]]] = ..., pid: _Optional[int] = ..., keeper_pid: _Optional[int] = ..., keeper_restarts: _Optional[int] = ..., problems: _Optional[int] = ..., tracks: _Optional[int] = ..., instance: _Optional[str] = ..., detail: _Optional[str] = ..., cache: _Optional[_Union[CacheStats, _Mapping]] = ...) -> None: ...
 
 class OriginStatus(_message.Message):
     __slots__ = ("id", "origin_type", "health", "files_count")
@@ -107,7 +108,7 @@ class ShutdownRequest(_message.Message):
     TIMEOUT_SECS_FIELD_NUMBER: _ClassVar[int]
     graceful: bool
     timeout_secs: int
-    def __init__(self, graceful: _Optional[bool] = ..., timeout_secs: _Optional[int] = ...) -> None: ...
+    def __init__(self, graceful: bool = ..., timeout_secs: _Optional[int] = ...) -> None: ...
 
 class OriginsResponse(_message.Message):
     __slots__ = ("origins",)
@@ -303,7 +304,7 @@ class ClearCacheRequest(_message.Message):
     clear_chunks: bool
     dry_run: bool
     tier: str
-    def __init__(self, origin_id: _Optional[str] = ..., clear_metadata: _Optional[bool] = ..., clear_chunks: _Optional[bool] = ..., dry_run: _Optional[bool] = ..., tier: _Optional[str] = ...) -> None: ...
+    def __init__(self, origin_id: _Optional[str] = ..., clear_metadata: bool = ..., clear_chunks: bool = ..., dry_run: bool = ..., tier: _Optional[str] = ...) -> None: ...
 
 class ClearCacheResponse(_message.Message):
     __slots__ = ("bytes_cleared", "chunks_cleared")
@@ -379,4 +380,35 @@ class VerifyProgress(_message.Message):
     total: int
     damaged: int
     complete: bool
-    def __init__(self, checked: _Optional[int] = ..., total: _Optional[int] = ..., damaged: _Optional[int] = ..., complete: _Optional[bool] = ...) -> None: ...
+    def __init__(self, checked: _Optional[int] = ..., total: _Optional[int] = ..., damaged: _Optional[int] = ..., complete: bool = ...) -> None: ...
+
+class EventFilter(_message.Message):
+    __slots__ = ("event_types", "origin_id")
+    EVENT_TYPES_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_ID_FIELD_NUMBER: _ClassVar[int]
+    event_types: _containers.RepeatedScalarFieldContainer[str]
+    origin_id: str
+    def __init__(self, event_types: _Optional[_Iterable[str]] = ..., origin_id: _Optional[str] = ...) -> None: ...
+
+class Event(_message.Message):
+    __slots__ = ("event_type", "timestamp_ms", "origin_id", "path", "file_id", "metadata")
+    class MetadataEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_MS_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_ID_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    FILE_ID_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    event_type: str
+    timestamp_ms: int
+    origin_id: str
+    path: str
+    file_id: int
+    metadata: _containers.ScalarMap[str, str]
+    def __init__(self, event_type: _Optional[str] = ..., timestamp_ms: _Optional[int] = ..., origin_id: _Optional[str] = ..., path: _Optional[str] = ..., file_id: _Optional[int] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...

@@ -47,7 +47,7 @@ def doctor(invocation: Invocation) -> int:
 
 def examine(examination: Examination) -> list[Finding]:
     """The findings of all checks, in the order of the report."""
-    from musicfs.cli.doctor import daemon, extras, fuse, limits, mounts, storage
+    from musicfs.cli.doctor import cache, daemon, extras, fuse, limits, mounts, secrets, storage
 
     checks = (
         fuse.device,
@@ -58,9 +58,13 @@ def examine(examination: Examination) -> list[Finding]:
         mounts.stale_mounts,
         mounts.mount_point,
         storage.folders,
+        cache.content,
+        cache.put_aside,
         limits.open_files,
         limits.inotify,
         extras.extras,
+        extras.origin_extras,
+        secrets.secrets,
         daemon.daemon,
     )
     return [finding for check in checks for finding in check(examination)]

@@ -1,0 +1,36 @@
+"""What text and numbers must be to go over the wire.
+
+Text must be UTF-8, so bytes of a name that are not are shown as ``\\xNN``; numbers are held within their field's range, as a
+counter that does not fit must not make a status unanswerable.
+"""
+
+from __future__ import annotations
+
+REMEDY_KEY = "musicfs-remedy-bin"  # trailing metadata of an error: what a user can do about it
+
+
+def wire_text(text: str) -> str:
+    """``text`` as valid UTF-8; surrogate escapes become ``\\xNN``."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        data = (
+            text.encode("utf-8", "surrogateescape") if _is_escaped(text) else text.encode("utf-8", "backslashreplace")
+        )
+        return data.decode("utf-8", "backslashreplace")
+    return text
+
+
+def _is_escaped(text: str) -> bool:
+    """Whether every surrogate stands for a byte; a tag may contain any."""
+    return all("\udc80" <= character <= "\udcff" for character in text if "\ud800" <= character <= "\udfff")
+
+
+def u32(number: int) -> int:
+    """``number`` within the range of a uint32."""
+    return min(max(number, 0), 0xFFFF_FFFF)
+
+
+def u64(number: int) -> int:
+    """``number`` within the range of a uint64."""
+    return min(max(number, 0), 0xFFFF_FFFF_FFFF_FFFF)

@@ -1,0 +1,55 @@
+"""What the shell offers when a user asks it to complete an argument. Whatever goes wrong here offers nothing."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from musicfs.cli.invocation import Invocation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+
+def complete_origin(context: click.Context, _parameter: click.Parameter, start: str) -> list[CompletionItem]:
+    """The configured ids. What is wrong with the configuration is of no interest here."""
+    from click.shell_completion import CompletionItem
+
+    settings = context.ensure_object(Invocation).glance().settings
+    return [
+        CompletionItem(origin.id, help=origin.address) for origin in settings.origins if origin.id.startswith(start)
+    ]
+
+
+def complete_path(context: click.Context, _parameter: click.Parameter, start: str) -> list[CompletionItem]:
+    """Names in the mount from its root; within the mount, or for a path that leads there, the shell's own file names."""
+    from click.shell_completion import CompletionItem
+
+    point = context.ensure_object(Invocation).glance().settings.mount_point
+    below = point.rstrip("/") + "/"
+    if not point or f"{start}/".startswith(below) or f"{os.getcwd()}/".startswith(below):
+        return [CompletionItem(start, type="file")]
+    folder, _, name = start.rpartition("/")
+    try:
+        with os.scandir(os.path.join(point, folder.lstrip("/"))) as entries:
+            found = sorted((entry.name, entry.is_dir()) for entry in entries if entry.name.startswith(name))
+    except OSError:
+        return []
+    before = f"{folder}/" if "/" in start else ""
+    return [CompletionItem(before + entry + ("/" if is_folder else "")) for entry, is_folder in found]
+
+
+def complete_pin(context: click.Context, _parameter: click.Parameter, start: str) -> list[CompletionItem]:
+    """What is pinned."""
+    from click.shell_completion import CompletionItem
+
+    from musicfs.errors import MusicFSError
+
+    try:
+        with context.ensure_object(Invocation).client() as client:
+            pins = client.pins()
+    except MusicFSError:
+        return []
+    return [CompletionItem(pin.path) for pin in pins if pin.path.startswith(start)]

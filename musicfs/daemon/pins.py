@@ -1,0 +1,122 @@
+"""What users want kept whatever the limit, and which contents that is at the moment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from musicfs.api.backend import PinChange, PinnedPath
+from musicfs.api.wire import wire_text
+from musicfs.clock import Clock
+from musicfs.daemon.library_files import LibraryFile, LibraryFiles, normal
+from musicfs.errors import NotFoundError
+from musicfs.store.chunks_schema import Content
+from musicfs.store.state import Pin, State
+
+# A scan changes the catalog all the time. A new version of a pinned file may be without its pin this long: it was used last,
+# and goes last.
+_KEYS_FRESH_S = 30.0
+
+
+class _Keys(msgspec.Struct, frozen=True):
+    """The keys of pinned contents, and what they were made from."""
+
+    pins: tuple[tuple[bytes, int], ...]
+    sequence: int
+    made_at: float
+    keys: frozenset[bytes]
+
+
+class Pins:
+    """Safe from any thread."""
+
+    def __init__(self, files: LibraryFiles, state: State, clock: Clock) -> None:
+        self._files = files
+        self._state = state
+        self._clock = clock
+        self._known: _Keys | None = None
+
+    @property
+    def count(self) -> int:
+        """How many paths are pinned."""
+        return self._state.count_pins()
+
+    def keys(self) -> frozenset[bytes]:
+        """The keys of all pinned contents: what the paths lead to now, at whatever origin, and led to when they were pinned.
+
+        Looked up again when pins have changed, or the catalog has and that was not just now.
+        """
+        pins = self._state.pins()
+        mark = tuple((pin.path, pin.added_ns) for pin in pins)
+        sequence, now, known = self._files.sequence, self._clock.monotonic(), self._known
+        if (
+            known is not None
+            and known.pins == mark
+            and (known.sequence == sequence or now < known.made_at + _KEYS_FRESH_S)
+        ):
+            return known.keys
+        keys = frozenset(
+            one.content.key for pin in pins for file in self._files_of(pin) for one in (file, *file.others)
+        )
+        self._known = _Keys(mark, sequence, now, keys)
+        return keys
+
+    def _files_of(self, pin: Pin) -> Iterator[LibraryFile]:
+        seen = set()
+        try:
+            for file in self._files.below((pin.path,)):
+                seen.add((file.source.origin_id, os.fsencode(file.source.path)))
+                yield file
+        except NotFoundError:
+            pass  # the tree names it otherwise by now, or it is away
+        for origin_id, path in pin.files:
+            found = self._files.at_origin(origin_id, path) if (origin_id, path) not in seen else None
+            if found is not None:
+                yield found
+
+    def pin(self, paths: Sequence[str]) -> PinChange:
+        """Keep what these paths lead to, and what will appear below them. NotFoundError: then nothing is pinned."""
+        resolved = list(dict.fromkeys(map(self._files.resolve, paths)))
+        pins = []
+        for path in resolved:
+            where = tuple((file.source.origin_id, os.fsencode(file.source.path)) for file in self._files.below((path,)))
+            pins.append(Pin(path, self._clock.time_ns(), where))
+        for pin in pins:
+            self._state.put_pin(pin)
+        return _change(self._files.below(resolved))
+
+    def unpin(self, paths: Sequence[str]) -> PinChange:
+        """Keep it no longer. NotFoundError for a path that is not pinned: then nothing is unpinned."""
+        pins = self._state.pins()
+        known = {wire_text(os.fsdecode(pin.path)): pin for pin in pins} | {os.fsdecode(pin.path): pin for pin in pins}
+        found: dict[bytes, Pin] = {}
+        for path in paths:
+            pin = known.get(os.fsdecode(normal(os.fsencode(path))))
+            if pin is None:
+                raise NotFoundError(f"{path!r} is not pinned", remedy="see 'musicfs cache pins'")
+            found[pin.path] = pin
+        change = _change(file for pin in found.values() for file in self._files_of(pin))
+        for path_of_pin in found:
+            self._state.remove_pin(path_of_pin)
+        return change
+
+    def listed(self, cached_bytes: Callable[[Content], int]) -> tuple[PinnedPath, ...]:
+        """Everything that is pinned, in the order of paths; ``cached_bytes`` tells what is stored of a content."""
+        return tuple(self._describe(pin, cached_bytes) for pin in self._state.pins())
+
+    def _describe(self, pin: Pin, cached_bytes: Callable[[Content], int]) -> PinnedPath:
+        files = list(self._files_of(pin))
+        return PinnedPath(
+            path=os.fsdecode(pin.path),
+            files=len(files),
+            size_bytes=sum(file.source.size for file in files),
+            cached_bytes=sum(cached_bytes(file.content) for file in files),
+            added_ms=pin.added_ns // 1_000_000,
+        )
+
+
+def _change(files: Iterator[LibraryFile]) -> PinChange:
+    sizes = {file.content.key: file.source.size for file in files}
+    return PinChange(len(sizes), sum(sizes.values()))
