@@ -12,6 +12,9 @@ all numbers to ``benchmarks/results/``. How it is done, so that a number means s
   mounting anew: a new superblock knows no names and no attributes.
 - Clients are C programs (``find``, ``ls``) or Python threads that read a megabyte at a time, so that the client's own cost
   is small.
+- A server far away is a real one behind :class:`musicfs.testing.proxy.CountingProxy`, which makes the round trip and the rate
+  of the line, and counts what passes (:mod:`benchmarks.remotes`). Content is cold when the store was cleared and every
+  round reads a file of its own.
 - What cannot be measured here is a row all the same, with the reason.
 - ``benchmarks/run --null`` puts bindfs in the place of MusicFS: what it then shows beside 1.0x is noise.
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 _BEGIN_BYTES = 128 * 1024  # one request of the kernel: a media server that looks at tags reads little more
 _FIRST_BYTES = 256 * 1024
 LARGEST_BYTES = 8 << 20  # 1 Gbit/s times 50 ms is 6.25 MB: what must be under way to fill such a line
+_GROWTH = 4  # each step costs a round trip: a line that is far away is full after three
+_STEP_BYTES = 1 << 20  # asked for at a time: with less under way than the window a line of that length runs dry
 # The kernel reads ahead by itself and its requests overtake each other: so near is still straight on.
 _SLACK_BYTES = 1 << 20
 
@@ -14,7 +16,7 @@ _SLACK_BYTES = 1 << 20
 class ReadAhead:
     """One open file's way of reading. Not safe from several threads at once: the caller is the one handler that runs.
 
-    The window doubles while reads go on where the last ones ended, and closes with a jump.
+    The window grows while reads go on where the last ones ended, and closes with a jump.
     """
 
     def __init__(self, size: int) -> None:
@@ -38,9 +40,9 @@ class ReadAhead:
         if self._run_bytes <= _BEGIN_BYTES:
             return None
         remaining = self._asked_until - self._expected
-        if self._window_bytes and remaining > self._window_bytes // 2:
+        if self._window_bytes and remaining > self._window_bytes - min(self._window_bytes // 2, _STEP_BYTES):
             return None
-        self._window_bytes = min(max(self._window_bytes * 2, _FIRST_BYTES), share(), LARGEST_BYTES)
+        self._window_bytes = min(max(self._window_bytes * _GROWTH, _FIRST_BYTES), share(), LARGEST_BYTES)
         begin = max(self._asked_until, self._expected)
         end = min(self._expected + self._window_bytes, self._size)
         if end <= begin:

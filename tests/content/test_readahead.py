@@ -10,7 +10,7 @@ from musicfs.content.readahead import ReadAhead
 READ = 128 * 1024
 
 
-def test_the_window_doubles_up_to_its_largest() -> None:
+def test_the_window_grows_up_to_its_largest() -> None:
     ahead = ReadAhead(100 << 20)
     windows = []
     for start in range(0, 64 << 20, READ):
