@@ -21,14 +21,21 @@ from benchmarks.report import Result, machine, not_measured, table, write_json
 # Module -> (its rows, needs more than a passthrough); in the order in which they run.
 MODULES: dict[str, tuple[tuple[int, ...], bool]] = {
     "reads": ((1, 2, 3, 4), False),
+    "chunks": ((1, 2, 3, 4), True),
     "walks": ((5, 6), False),
     "directories": ((7,), False),
     "startup": ((8,), True),
     "memory": ((9, 10), True),
     "interference": ((11,), True),
+    "hanging": ((11,), True),
     "scans": ((12, 13), True),
     "bulk_build": ((15,), True),
+    "remote_scans": ((14,), True),
+    "remote_reads": ((17, 18), True),
+    "ingest": ((19,), True),
+    "retagging": ((21,), True),
     "commands": ((22,), True),
+    "latencies": ((23,), True),
 }
 RESULTS = Path(__file__).parent / "results"
 

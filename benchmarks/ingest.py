@@ -19,9 +19,10 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from benchmarks.bench import Bench
 from benchmarks.report import Result, met, table
 from musicfs.content.chunker import Chunker
 from musicfs.store.chunks import ChunkStore
@@ -133,7 +134,7 @@ def _one_round(folder: Path, files: int, seed: int) -> dict[str, _Timed]:
     return timed
 
 
-def measure(folder: Path, megabytes: int, rounds: int) -> dict[str, dict[str, float]]:
+def measure_store(folder: Path, megabytes: int, rounds: int) -> dict[str, dict[str, float]]:
     """Medians by kind: ``mb_s``, ``cpu_us`` for 128 KiB."""
     files = max(1, megabytes * 1_000_000 // _FILE_BYTES)
     size = files * _FILE_BYTES
@@ -166,6 +167,11 @@ def results(found: dict[str, dict[str, float]]) -> list[Result]:
     ]
 
 
+def measure(bench: Bench) -> Iterator[Result]:
+    with bench.room("ingest") as room:
+        yield from results(measure_store(room, bench.size(256, 64), bench.rounds))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print the tables; 0 if every goal is met."""
     parser = argparse.ArgumentParser(prog="benchmarks.ingest", description=(__doc__ or "").splitlines()[0])
@@ -175,7 +181,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="also write the results to this file")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="musicfs-bench-", dir=options.folder) as folder:
-        found = measure(Path(folder), options.megabytes, options.rounds)
+        found = measure_store(Path(folder), options.megabytes, options.rounds)
     print(f"{'kind':18} {'MB/s':>8} {'CPU us for 128 KiB':>20}")
     for kind, numbers in found.items():
         print(f"{kind:18} {numbers['mb_s']:8.0f} {numbers['cpu_us']:20.1f}")

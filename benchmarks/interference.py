@@ -1,4 +1,4 @@
-"""Row 11: how much a scan slows the reads and stats of those who listen meanwhile."""
+"""Row 11, its first parts: how much a scan slows the reads and stats of those who listen meanwhile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks import pagecache
 from benchmarks.bench import Bench, NotMeasurable
 from benchmarks.libraries import files_below, make_tiny_library, make_wav_files
 from benchmarks.measure import percentile
-from benchmarks.report import Result, met, not_measured
+from benchmarks.report import Result, met
 from benchmarks.servers import MusicFS
 
 READ_BYTES = 128 << 10  # the most the kernel asks for at once
@@ -32,10 +32,10 @@ def measure(bench: Bench) -> Iterator[Result]:
             server.start()  # the names are known here, but not to the kernel: every stat will be a request
             half = len(tracks) // 2
             long = files_below(server.point, ".wav")
-            idle = _latencies(tracks[:half:2], long)
+            idle = latencies(tracks[:half:2], long)
             os.rename(room / "arriving", room / "music" / "arrived")
             _wait_for(lambda: (status := server.status()) is not None and bool(status.work))
-            busy = _latencies(tracks[half::2], long)
+            busy = latencies(tracks[half::2], long)
             status = server.status()
             if status is None or not status.work:
                 raise NotMeasurable("the scan was over before the readers were: nothing to compare")
@@ -48,12 +48,9 @@ def measure(bench: Bench) -> Iterator[Result]:
             {"idle_p99_us": idle_us, "busy_p99_us": busy_us, "idle_p50_us": percentile(idle[name], 0.5) * 1e6,
              "busy_p50_us": percentile(busy[name], 0.5) * 1e6},
         )  # fmt: skip
-    yield not_measured(
-        "11c", "the same while 64 origin reads hang", f"<= {GOAL:g}x idle", "only remote origins hang: none yet"
-    )
 
 
-def _latencies(tracks: Sequence[Path], long: Sequence[Path]) -> dict[str, list[float]]:
+def latencies(tracks: Sequence[Path], long: Sequence[Path]) -> dict[str, list[float]]:
     """Seconds of single calls that reach the server: stats of names the kernel does not know, reads of pages it has not."""
     taken: dict[str, list[float]] = {"stat": [], "read": []}
     for path in tracks:

@@ -48,10 +48,15 @@ def make_wav_files(root: Path, count: int, size_bytes: int) -> list[Path]:
     return paths
 
 
-def make_tiny_library(root: Path, tracks: int) -> None:
-    """``tracks`` small tagged files as artist/album folders, every second album FLAC, the others MP3."""
+def make_tiny_library(root: Path, tracks: int, *, size_bytes: int = 0) -> None:
+    """``tracks`` small tagged files as artist/album folders, every second album FLAC, the others MP3.
+
+    With ``size_bytes`` the audio is repeated until a file has about that size: what a reader of tags need not read.
+    """
     streaminfo, frames = _flac_template()
     mp3 = _mp3_template()
+    frames *= max(size_bytes // len(frames), 1)
+    mp3 *= max(size_bytes // len(mp3), 1)
     for number, (folder, name, tags) in enumerate(_plan(tracks)):
         album = root / folder
         if number % TRACKS_PER_ALBUM == 0:

@@ -1,4 +1,4 @@
-"""Rows 1 to 4: how fast files are read, and what that costs the server."""
+"""Rows 1 to 4, of a local origin: how fast files are read, and what that costs the server."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from benchmarks import pagecache
 from benchmarks.bench import Bench
 from benchmarks.libraries import files_below, make_wav_files
 from benchmarks.measure import Contender, Samples, interleaved, reads_of
-from benchmarks.report import Result, met, not_measured
+from benchmarks.report import Result, met
 from benchmarks.servers import Server, passthrough
 
 ROWS = (1, 2, 3, 4)
 BUFFER_BYTES = 1 << 20
 STREAMS = 8
-NO_CHUNKS = "no chunk store yet"
 
 
 def read_all(paths: Sequence[Path]) -> int:
@@ -96,29 +95,29 @@ def measure(bench: Bench) -> Iterator[Result]:
             yield from _streams(streams, total_gb)
 
 
-def _speed(samples: Samples, total_gb: float) -> str:
+def speed(samples: Samples, total_gb: float) -> str:
+    """As the table shows it."""
     return f"{total_gb / samples.median_s:.2f} GB/s"
 
 
-def _numbers(all_samples: Mapping[str, Samples], total_gb: float) -> dict[str, float]:
-    numbers: dict[str, float] = {}
+def numbers(all_samples: Mapping[str, Samples], total_gb: float) -> dict[str, float]:
+    """The raw figures of each contender."""
+    found: dict[str, float] = {}
     for name, samples in all_samples.items():
-        numbers[f"{name}_gb_per_s"] = total_gb / samples.median_s
-        numbers[f"{name}_cpu_s_per_gb"] = samples.mean_cpu_s / total_gb
-        numbers[f"{name}_spread"] = samples.spread
-    return numbers
+        found[f"{name}_gb_per_s"] = total_gb / samples.median_s
+        found[f"{name}_cpu_s_per_gb"] = samples.mean_cpu_s / total_gb
+        found[f"{name}_spread"] = samples.spread
+    return found
 
 
 def _sequential(cold: Mapping[str, Samples], total_gb: float) -> Iterator[Result]:
     promise, goal = "sequential read, kernel cold, local origin", ">= 1.3x bindfs"
     ratios = {name: samples.median_s / cold["musicfs"].median_s for name, samples in cold.items() if name != "musicfs"}
-    beside = ", ".join(f"{name} {_speed(cold[name], total_gb)} ({ratio:.2f}x)" for name, ratio in ratios.items())
+    beside = ", ".join(f"{name} {speed(cold[name], total_gb)} ({ratio:.2f}x)" for name, ratio in ratios.items())
     yield Result(
-        "1a", promise, goal, f"{_speed(cold['musicfs'], total_gb)}", beside, met(ratios.get("bindfs", 0) >= 1.3),
-        _numbers(cold, total_gb),
+        "1a", promise, goal, f"{speed(cold['musicfs'], total_gb)}", beside, met(ratios.get("bindfs", 0) >= 1.3),
+        numbers(cold, total_gb),
     )  # fmt: skip
-    yield not_measured("1b", "from chunks verified before", ">= 1.5x bindfs, 2x mergerfs, 8x rclone", NO_CHUNKS)
-    yield not_measured("1c", "from chunks verified on this read", ">= 1.1x bindfs", NO_CHUNKS)
 
 
 def _cpu(cold: Mapping[str, Samples], total_gb: float) -> Iterator[Result]:
@@ -128,9 +127,8 @@ def _cpu(cold: Mapping[str, Samples], total_gb: float) -> Iterator[Result]:
     yield Result(
         "2a", "server CPU per GB, local origin", "<= 1.1x a C libfuse 2 passthrough",
         f"{cold['musicfs'].mean_cpu_s / total_gb:.3f} s", f"{others} ({ratio:.2f}x {floor})", met(ratio <= 1.1),
-        _numbers(cold, total_gb),
+        numbers(cold, total_gb),
     )  # fmt: skip
-    yield not_measured("2b", "server CPU per GB, chunks", "<= 1.1x; <= 1.4x verified on read", NO_CHUNKS)
 
 
 def _second_read(
@@ -155,19 +153,17 @@ def _second_read(
     ratio = again[bindfs.name].median_s / again[ours.name].median_s
     yield Result(
         "3a", "second read", ">= 3x bindfs, no READ reaches the daemon",
-        f"{_speed(again[ours.name], total_gb)}, {requests:.1f} requests a file",
-        f"bindfs {_speed(again[bindfs.name], total_gb)} ({ratio:.2f}x)",
-        met(ratio >= 3 and requests <= 4), _numbers(again, total_gb) | {"requests_per_file": requests},
+        f"{speed(again[ours.name], total_gb)}, {requests:.1f} requests a file",
+        f"bindfs {speed(again[bindfs.name], total_gb)} ({ratio:.2f}x)",
+        met(ratio >= 3 and requests <= 4), numbers(again, total_gb) | {"requests_per_file": requests},
     )  # fmt: skip
-    yield not_measured("3b", "first read of a prefetched next track", ">= 3x bindfs", "no prefetching yet")
 
 
 def _streams(streams: Mapping[str, Samples], total_gb: float) -> Iterator[Result]:
     best = min((name for name in streams if name != "musicfs"), key=lambda name: streams[name].median_s)
     ratio = streams[best].median_s / streams["musicfs"].median_s
-    others = ", ".join(f"{name} {_speed(streams[name], total_gb)}" for name in streams if name != "musicfs")
+    others = ", ".join(f"{name} {speed(streams[name], total_gb)}" for name in streams if name != "musicfs")
     yield Result(
-        "4a", "eight streams, local origin", ">= 1.0x the best of bindfs, mergerfs", _speed(streams["musicfs"], total_gb),
-        f"{others} ({ratio:.2f}x {best})", met(ratio >= 1.0), _numbers(streams, total_gb),
+        "4a", "eight streams, local origin", ">= 1.0x the best of bindfs, mergerfs", speed(streams["musicfs"], total_gb),
+        f"{others} ({ratio:.2f}x {best})", met(ratio >= 1.0), numbers(streams, total_gb),
     )  # fmt: skip
-    yield not_measured("4b", "eight streams, chunks", ">= 0.9x", NO_CHUNKS)

@@ -8,15 +8,17 @@ import shutil
 import signal
 import subprocess
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from musicfs.api.backend import MountState, Status
 from musicfs.api.client import Client, find_socket
 from musicfs.api.paths import socket_candidates
+from musicfs.config.settings import OriginSettings
 from musicfs.errors import NoDaemonError, UnreachableError
-from tests.mounting import REPOSITORY, is_mount_point, musicfs_command, processes_of_session
+from tests.mounting import REPOSITORY, Place, is_mount_point, musicfs_command, processes_of_session
 
 START_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 60
@@ -76,12 +78,13 @@ def _unmount(point: Path, process: subprocess.Popen[bytes]) -> None:
 
 @dataclass(slots=True)
 class Peer:
-    """A passthrough filesystem over ``source``: ``command`` gets the source and the mount point appended."""
+    """A filesystem over ``source``: ``command`` gets the source and the mount point appended."""
 
     name: str
     command: tuple[str, ...]
-    source: Path
+    source: Path | str  # a folder, or whatever the command calls a place far away
     folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -94,6 +97,7 @@ class Peer:
         with log.open("ab") as stream:
             self._process = subprocess.Popen(
                 [*self.command, str(self.source), str(self.point)],
+                env={**os.environ, **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,
@@ -151,6 +155,7 @@ class MusicFS:
     settings: str = ""  # TOML before the origin's table
     cache: Path | None = None  # a ready cache directory instead of one of its own
     name: str = "musicfs"
+    origin: OriginSettings | None = None  # how the source is reached, if not as a folder
     _process: subprocess.Popen[bytes] | None = None
     _client: Client | None = None
 
@@ -162,16 +167,21 @@ class MusicFS:
     def log(self) -> Path:
         return self.folder / "log"
 
+    @property
+    def content_store(self) -> Path:
+        """The folder of the content store."""
+        return (self.cache or self.folder / "cache") / "chunks"
+
     def write_config(self) -> None:
         self.point.mkdir(parents=True, exist_ok=True)
         (self.folder / "run").mkdir(mode=0o700, exist_ok=True)
+        origin = self.origin or OriginSettings(id="music", path=str(self.source))
         text = json.dumps  # a JSON string is a TOML basic string
         (self.folder / "config.toml").write_text(
             f"mount_point = {text(str(self.point))}\n"
             f"cache_dir = {text(str(self.cache or self.folder / 'cache'))}\n"
             f"state_dir = {text(str(self.folder / 'state'))}\n"
-            f"{self.settings}\n"
-            f'[[origins]]\nid = "music"\npath = {text(str(self.source))}\n',
+            f"{self.settings}\n" + "\n".join(Place(self.source, origin).table(origin.id)) + "\n",
             encoding="utf-8",
         )
 
@@ -241,6 +251,12 @@ class MusicFS:
         except (NoDaemonError, UnreachableError):
             self._forget_client()
             return None
+
+    def client(self) -> Client:
+        """The connection to the running daemon; it lives until :meth:`stop`."""
+        if self.status() is None or self._client is None:
+            raise RuntimeError(f"musicfs does not answer:\n{self.log.read_text(errors='replace')[-4000:]}")
+        return self._client
 
     def _forget_client(self) -> None:
         if self._client is not None:

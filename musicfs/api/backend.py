@@ -13,6 +13,7 @@ from typing import Protocol
 
 import msgspec
 
+from musicfs.events import Event
 from musicfs.model import Health
 
 ANSWER_TIMEOUT_S = 5.0
@@ -265,6 +266,13 @@ class Backend(Protocol):
 
     def problems(self, origin_id: str, start: int, stop: int) -> ProblemPage:
         """Problem files ``[start, stop)`` in a stable order, of one origin or (empty id) of all."""
+        ...
+
+    def events(self, types: Sequence[str], origin_id: str) -> Iterator[Event | None]:
+        """What happens from now on, of these types (none: all) and origin (empty: all); None at least once a second.
+
+        ConfigError for a type that there is not, at the first item at the latest.
+        """
         ...
 
     def cache_stats(self) -> CacheStats:

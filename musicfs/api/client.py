@@ -38,6 +38,7 @@ from musicfs.errors import (
     NotFoundError,
     UnreachableError,
 )
+from musicfs.events import Event
 
 # The server answers within its own deadline; the rest is for a machine under load.
 _TIMEOUT_S = 2 * ANSWER_TIMEOUT_S
@@ -139,6 +140,14 @@ class Client:
         """See ``Backend.problems``; the daemon gives 10,000 at once at most."""
         request = pb.ListProblemsRequest(origin_id=origin_id or None, offset=start, limit=stop - start)
         return messages.problems_value(self._call("ListProblems", request, pb.ListProblemsResponse))
+
+    def events(self, types: Sequence[str] = (), origin_id: str = "") -> Iterator[Event]:
+        """See ``Backend.events``; without a deadline, and without the pulses."""
+        request = pb.EventFilter(event_types=list(types), origin_id=origin_id or None)
+        for message in self._stream("SubscribeEvents", request, pb.Event):
+            event = messages.event_value(message)
+            if event is not None:
+                yield event
 
     def cache_stats(self) -> CacheStats:
         """See ``Backend.cache_stats``."""

@@ -18,6 +18,7 @@ from musicfs.api.backend import (
 from musicfs.api.cache_messages import stats_message, stats_value
 from musicfs.api.generated import musicfs_pb2 as pb
 from musicfs.api.wire import u32, u64, wire_text
+from musicfs.events import Event, EventType
 from musicfs.model import Health
 
 _STATES: dict[MountState, pb.MountState] = {
@@ -34,6 +35,7 @@ _HEALTH: dict[Health, pb.HealthStatus] = {
     Health.DEGRADED: pb.HEALTH_DEGRADED,
     Health.UNHEALTHY: pb.HEALTH_UNHEALTHY,
 }
+_EVENT_TYPE_OF = {kind.value: kind for kind in EventType}
 _STATE_OF = {number: state for state, number in _STATES.items()}
 _HEALTH_OF = {number: health for health, number in _HEALTH.items()}
 
@@ -212,6 +214,30 @@ def problems_value(message: pb.ListProblemsResponse) -> ProblemPage:
     return ProblemPage(
         tuple(ProblemFile(problem.origin_id, problem.path, problem.reason) for problem in message.problems),
         message.total,
+    )
+
+
+def event_message(event: Event) -> pb.Event:
+    return pb.Event(
+        event_type=event.type.value,
+        timestamp_ms=event.time_ms,
+        origin_id=wire_text(event.origin_id) or None,
+        path=wire_text(event.path) or None,
+        metadata={wire_text(name): wire_text(value) for name, value in event.details.items()},
+    )
+
+
+def event_value(message: pb.Event) -> Event | None:
+    """None for a type of a newer daemon."""
+    kind = _EVENT_TYPE_OF.get(message.event_type)
+    if kind is None:
+        return None
+    return Event(
+        type=kind,
+        time_ms=message.timestamp_ms,
+        origin_id=message.origin_id,
+        path=message.path,
+        details=dict(message.metadata),
     )
 
 

@@ -58,6 +58,13 @@ T = TypeVar("T")
 _Context = grpc.ServicerContext
 
 
+class _End:
+    """What follows the last item of a stream."""
+
+
+_END = _End()
+
+
 class ControlServer:
     """Serves ``backend`` on the socket at ``socket_path`` from :meth:`start` to :meth:`close`."""
 
@@ -150,6 +157,12 @@ class _Service:
         page = self._answer(context, lambda: self._backend.problems(request.origin_id, start, stop))
         return messages.problems_message(page)
 
+    def SubscribeEvents(self, request: pb.EventFilter, context: _Context) -> Iterator[pb.Event]:
+        types = list(request.event_types)
+        for event in self._stream(context, lambda: self._backend.events(types, request.origin_id)):
+            if event is not None:
+                yield messages.event_message(event)
+
     def GetCacheStats(self, _request: pb.Empty, context: _Context) -> pb.CacheStats:
         return cache_messages.stats_message(self._answer(context, self._backend.cache_stats))
 
@@ -208,15 +221,15 @@ class _Service:
     def _stream(self, context: _Context, call: Callable[[], Iterator[T]]) -> Iterator[T]:
         try:
             items = iter(call())
-            item = next(items, None)
+            item: T | _End = next(items, _END)
         except Exception as error:  # the boundary to gRPC: everything becomes a status
             _abort(context, error)
-        while item is not None and context.is_active():
+        while not isinstance(item, _End) and context.is_active():
             if self._closing.is_set():
                 context.abort(grpc.StatusCode.UNAVAILABLE, "the daemon is shutting down")
             yield item
             try:
-                item = next(items, None)
+                item = next(items, _END)
             except Exception as error:  # as above
                 _abort(context, error)
 

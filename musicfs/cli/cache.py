@@ -34,7 +34,7 @@ def cache() -> None:
 @cache.command()
 @click.pass_obj
 def stats(invocation: Invocation) -> int:
-    """Show what the content cache holds, and how often it had what was asked for.
+    """Show what the cache holds, and what it has saved.
 
     With --json, prints {limit_bytes, used_bytes, chunk_count, chunks_unique, dedup_ratio, hits, misses, hit_ratio, edge_bytes
     (of used_bytes, for first and last parts of files), contents, contents_complete, fetched_bytes, saved_bytes, pins,
@@ -121,9 +121,10 @@ def prefetch(invocation: Invocation, paths: tuple[str, ...], origin_id: str) -> 
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, shell_complete=complete_path)
 @click.pass_obj
 def pin(invocation: Invocation, paths: tuple[str, ...]) -> int:
-    """Keep files, or all files of folders, in the cache whatever its limit.
+    """Keep files in the cache whatever its limit.
 
-    What appears in a pinned folder later is pinned too. Pinning fetches nothing: `musicfs cache prefetch` does.
+    Of a folder all files are kept, also those that appear in it later. Pinning fetches nothing: `musicfs cache prefetch`
+    does.
 
     With --json, prints {files, size_bytes} of what the paths stand for now.
 
@@ -141,7 +142,7 @@ def pin(invocation: Invocation, paths: tuple[str, ...]) -> int:
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, shell_complete=complete_pin)
 @click.pass_obj
 def unpin(invocation: Invocation, paths: tuple[str, ...]) -> int:
-    """Keep files no longer than the limit of the cache allows.
+    """Keep files no longer than the limit allows.
 
     Give paths as `musicfs cache pins` lists them. Nothing is removed before its room is needed.
 
@@ -216,11 +217,12 @@ def _stats_pairs(answer: CacheStats) -> dict[str, str]:
             "content": "nothing is kept: no origin needs it, or content_cache_gb is 0",
             "catalog": f"{answer.metadata_entries} files, {size(answer.metadata_bytes)}",
         }
+    reads = answer.hits + answer.misses
     pairs = {
         "used": f"{share(answer.used_bytes, answer.limit_bytes)}, {size(answer.edge_bytes)} of it for ends of files",
         "files": f"{answer.contents_complete} whole, {answer.contents - answer.contents_complete} in part",
         "chunks": f"{answer.chunks_unique}, named {answer.chunk_count} times (saves {_deduplicated(answer)})",
-        "reads": f"{answer.hits + answer.misses}, {percent(answer.hit_ratio)} of them without an origin",
+        "reads": f"{reads}, {percent(answer.hit_ratio)} of them without an origin" if reads else "none yet",
         "fetched": f"{size(answer.fetched_bytes)}, {size(answer.saved_bytes)} saved after files had changed",
         "pins": str(answer.pins),
         "catalog": f"{answer.metadata_entries} files, {size(answer.metadata_bytes)}",

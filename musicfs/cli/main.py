@@ -23,6 +23,7 @@ _COMMANDS = {
     "shutdown": ("musicfs.cli.shutdown:shutdown", "Unmount and stop the daemon."),
     "origin": ("musicfs.cli.origin:origin", "List, probe and rescan the places where music lies."),
     "cache": ("musicfs.cli.cache:cache", "Look at, fill, pin in, clear and verify the cache."),
+    "events": ("musicfs.cli.events:events", "Show what happens, as it happens, until interrupted."),
     "config": ("musicfs.cli.config:config", "Check and show the configuration."),
     "doctor": ("musicfs.cli.doctor.command:doctor", "Look for anything that keeps MusicFS from working."),
     "completion": ("musicfs.cli.completion:completion", "Print the completion script of a shell."),

@@ -21,6 +21,7 @@ NamePolicy = Literal["posix", "windows"]
 LogLevel = Literal["trace", "debug", "info", "warning", "error"]
 OriginType = Literal["local", "nfs", "smb", "s3", "sftp", "webdav"]
 Switch = Literal["auto", "on", "off"]
+Preference = Literal["priority", "quality"]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 # A secret is never written down here, only where it is kept.
 SecretReference = Annotated[
@@ -124,6 +125,8 @@ class TreeSettings(_Section, frozen=True, kw_only=True):
     sidecars: bool = True
     covers: bool = True
     m3u8: bool = False
+    versions: bool = False  # what other origins have of a track, in .versions beside it
+    prefer: Preference = "priority"  # which of several origins' files of one track is served
     show_hidden: bool = False  # list the hidden folders at the root, such as .prefetch
 
 
@@ -164,6 +167,10 @@ class CacheSettings(_Section, frozen=True, kw_only=True):
         2.0  # of that, for first and last parts of files
     )
     read_timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 30.0  # a read that waits longer fails
+    # What changed files may take over from their stored old versions: FLAC whose STREAMINFO is as it was, every file whose
+    # probes agree, or nothing.
+    delta: Literal["auto", "probe", "off"] = "auto"
+    delta_verify: bool = True  # compare what was taken over with the origin, when nothing else is fetched
 
 
 class HealthThresholds(_Section, frozen=True, kw_only=True):

@@ -6,9 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
 
-from musicfs.content.fetch import Fetcher, Wanted
+from musicfs.content.fetch import Fetcher, Gaps, Stored, Wanted
 from musicfs.content.patience import LostBlocks, Places
 from musicfs.content.proof import Proofs
 from musicfs.content.readahead import ReadAhead
@@ -21,20 +20,7 @@ _TAIL_BYTES = 64 * 1024  # ID3v1, APEv2, the index of an MP4 whose tags come las
 # Who reads further than this plays, and shall not notice when an origin goes; who only looks at tags costs no comparison.
 PROOF_AFTER_BYTES = 384 * 1024
 
-Gaps = Sequence[tuple[int, int]]
 Waiting = Callable[[], AbstractContextManager[object]]
-
-
-class Stored(Protocol):
-    """What the content store has of one content."""
-
-    def read_into(self, view: memoryview, start: int) -> Gaps:
-        """Fill ``view`` with the bytes from ``start`` on; the ranges that are not there."""
-        ...
-
-    def missing(self, start: int, stop: int) -> Gaps:
-        """The ranges of ``[start, stop)`` that are not there, without looking at the bytes."""
-        ...
 
 
 class NothingStored:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -26,8 +27,23 @@ from musicfs.store.chunks_schema import BLOCK_BYTES, Content
 
 log = logging.getLogger(__name__)
 
+Gaps = Sequence[tuple[int, int]]
+
 _FLIGHT_BLOCKS = 8  # 1 MiB: large enough for any protocol, small enough that several share a line
+_GAPS_MAX = 4  # of a flight, each a request
 _AHEAD_WAITING = 256  # flights of one origin that nobody waits for; more are not begun
+
+
+class Stored(Protocol):
+    """What the content store has of one content."""
+
+    def read_into(self, view: memoryview, start: int) -> Gaps:
+        """Fill ``view`` with the bytes from ``start`` on; the ranges that are not there."""
+        ...
+
+    def missing(self, start: int, stop: int) -> Gaps:
+        """The ranges of ``[start, stop)`` that are not there, without looking at the bytes."""
+        ...
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -41,7 +57,7 @@ class Wanted(msgspec.Struct, frozen=True):
 class Flight:
     """Blocks ``[first, last)`` of one content on their way."""
 
-    __slots__ = ("_done", "data", "error", "first", "last", "urgent", "wanted")
+    __slots__ = ("_done", "data", "error", "first", "is_patched", "last", "urgent", "wanted")
 
     def __init__(self, wanted: Wanted, first: int, last: int, *, urgent: bool) -> None:
         self.wanted = wanted
@@ -50,6 +66,7 @@ class Flight:
         self.urgent = urgent
         self.data: bytes = b""
         self.error: MusicFSError | None = None
+        self.is_patched = False  # put together with what was stored, which may turn out to be wrong and go
         self._done = threading.Event()
 
     @classmethod
@@ -97,18 +114,21 @@ class Fetcher:
         memory_bytes: int = 48 << 20,
         equal: Callable[[Wanted], Sequence[Source]],
         ranking: Ranking,
+        stored: Callable[[Content], Stored | None] = lambda _: None,
     ) -> None:
         """``keep`` takes blocks that have arrived and must not block; ``equal`` names the sources of a content's bytes, and
-        ``ranking`` says which to ask first, and learns how quick they are. At most ``threads`` carry the flights of one
+        ``ranking`` says which to ask first, and learns how quick they are. ``stored`` is what there is of a content already:
+        where it has most of a flight's bytes, only the others are fetched. At most ``threads`` carry the flights of one
         origin; they start when they are needed.
         """
+        self._stored = stored
         self._origins = origins
         self._keep = keep
         self._clock = clock
         self._limit = threads
         self._equal = equal
         self._ranking = ranking
-        self.recent = RecentBlocks(memory_bytes)
+        self.recent = RecentBlocks(memory_bytes, clock)
         self._lock = threading.Lock()
         self._crews: dict[str, Crew[Flight]] = {}
         self._in_air: dict[tuple[bytes, int], Flight] = {}
@@ -181,11 +201,27 @@ class Fetcher:
             self._finish(flight, data, None)
 
     def _carry(self, flight: Flight) -> bytes:
-        """The bytes of the flight from the first source that delivers them; raises what the best source raised."""
+        """The flight's bytes: from origins, but where only gaps between what is stored lack, those gaps."""
+        stored = self._stored(flight.wanted.content)
+        if stored is None or not _are_small(stored.missing(flight.start, flight.stop), flight):
+            return self._ask(flight.wanted, flight.start, flight.stop)
+        data = bytearray(flight.stop - flight.start)
+        with memoryview(data) as view:
+            gaps = stored.read_into(view, flight.start)  # again, for some may be damaged
+        for start, stop in gaps:
+            data[start - flight.start : stop - flight.start] = self._ask(flight.wanted, start, stop)
+        flight.is_patched = True
+        return bytes(data)
+
+    def _ask(self, wanted: Wanted, start: int, stop: int) -> bytes:
+        """The bytes from the first source that delivers them; raises what the best source raised."""
         first_error: MusicFSError | None = None
-        for source in self._ranking.rank(self._equal(flight.wanted)):
+        for source in self._ranking.rank(self._equal(wanted)):
             try:
-                return self._read(source, flight.start, flight.stop)
+                data = self._read(source, start, stop)
+                with self._lock:
+                    self.fetched_bytes += len(data)
+                return data
             except OriginError as error:
                 first_error = first_error or error
         assert first_error is not None, "a content without sources"
@@ -211,12 +247,12 @@ class Fetcher:
             (flight.first + index, data[start : start + BLOCK_BYTES])
             for index, start in enumerate(range(0, len(data), BLOCK_BYTES))
         ]
+        put = self.recent.put_briefly if flight.is_patched else self.recent.put
         for number, block in blocks:
-            self.recent.put((key, number), block)
+            put((key, number), block)
         with self._lock:
             for number in range(flight.first, flight.last):
                 self._in_air.pop((key, number), None)
-            self.fetched_bytes += len(data)
         flight.land(data, error)
         if blocks:
             self._keep(flight.wanted.content, blocks)
@@ -237,3 +273,8 @@ class Fetcher:
             crew.close()
         for flight in flights:
             flight.land(b"", UnreachableError("the mount is ending"))
+
+
+def _are_small(gaps: Gaps, flight: Flight) -> bool:
+    """True if fetching the gaps alone spares at least half of a flight."""
+    return len(gaps) <= _GAPS_MAX and 2 * sum(stop - start for start, stop in gaps) <= flight.stop - flight.start

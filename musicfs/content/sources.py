@@ -9,9 +9,9 @@ from typing import Protocol
 import msgspec
 
 from musicfs.clock import Clock, SystemClock
-from musicfs.content.cached import PROOF_AFTER_BYTES, CachedReader, Circumstances, NothingStored, Stored
+from musicfs.content.cached import PROOF_AFTER_BYTES, CachedReader, Circumstances, NothingStored
 from musicfs.content.failover import FailoverReader
-from musicfs.content.fetch import Fetcher, Wanted
+from musicfs.content.fetch import Fetcher, Stored, Wanted
 from musicfs.content.keeping import Blocks, Keeping
 from musicfs.content.keys import Source, content_of
 from musicfs.content.origins import Access, ReadableOrigins
@@ -86,6 +86,7 @@ class Sources:
             memory_bytes=manners.memory_bytes,
             equal=self._equal,
             ranking=ranking or Ranking({}),
+            stored=store.open if store is not None else lambda _: None,
         )
         self.proofs = Proofs(origins, probable=manners.probable)
         self._circumstances = Circumstances(

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 
 from musicfs.clock import Clock
 from musicfs.config.settings import Settings
 from musicfs.content.keys import Source, content_of
 from musicfs.content.scanned import ScannedParts
 from musicfs.daemon.cache_control import CacheControl
+from musicfs.daemon.delta import DeltaSync
+from musicfs.daemon.delta_verify import DeltaVerification
 from musicfs.daemon.library_files import LibraryFiles
 from musicfs.daemon.opening import access_of, enabled_origins
 from musicfs.daemon.pins import Pins
 from musicfs.daemon.reading import Reading, content_limit_bytes, open_content_store
 from musicfs.daemon.upkeep import Upkeep
+from musicfs.events import EventBus
+from musicfs.library.reading import Revisions
 from musicfs.model import Entry
+from musicfs.origins.contract import Origin
 from musicfs.store.catalog import Catalog
 from musicfs.store.chunks_schema import Content
 from musicfs.store.state import State, prepare_state, state_path
@@ -23,7 +29,7 @@ from musicfs.store.state import State, prepare_state, state_path
 class Cache:
     """Built once a keeper; without a content store most of it does nothing."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, clock: Clock) -> None:
+    def __init__(self, settings: Settings, catalog: Catalog, clock: Clock, events: EventBus) -> None:
         """Opens the user's state and the content store, which the mount process has prepared. Raises StoreError."""
         self._settings = settings
         self._catalog = catalog
@@ -37,11 +43,18 @@ class Cache:
         self._pins = Pins(self._files, self._state, clock)
         self._upkeep: Upkeep | None = None
         self._scanned: ScannedParts | None = None
+        self._delta: DeltaSync | None = None
+        self._verification: DeltaVerification | None = None
         limit_bytes = content_limit_bytes(settings)
         if self._store is not None:
             edges = int(settings.cache.edge_cache_gb * (1 << 30))
-            self._upkeep = Upkeep(self._store, limit_bytes, edges, self._pins.keys, clock)
+            self._upkeep = Upkeep(self._store, limit_bytes, edges, self._pins.keys, clock, events)
             self._scanned = ScannedParts(self._store)
+            if settings.cache.delta != "off":
+                verify = settings.cache.delta_verify
+                self._delta = DeltaSync(
+                    catalog, self._access.get, self._store, self._upkeep, settings.cache.delta, verify=verify
+                )
         self.control = CacheControl(
             self._files,
             self._pins,
@@ -50,7 +63,21 @@ class Cache:
             self._open_reading,
             limit_bytes,
             clock,
+            lambda: self._delta.saved_bytes if self._delta is not None else 0,
         )
+
+    @property
+    def revisions(self) -> Revisions | None:
+        """What scans ask about changed files; None if these are read as if they were new."""
+        return self._delta
+
+    def verify_adopted(
+        self, origin: Callable[[str], Origin | None], activity: Callable[[], object], on_wrong: Callable[[int], None]
+    ) -> None:
+        """Compare what was adopted from now on; see :class:`~musicfs.daemon.delta_verify.DeltaVerification`."""
+        if self._store is not None and self._upkeep is not None and self._settings.cache.delta_verify:
+            self._verification = DeltaVerification(self._store, self._upkeep, origin, activity, on_wrong, self._clock)
+            self._verification.start()
 
     def start(self) -> None:
         """Begin the upkeep."""
@@ -77,6 +104,8 @@ class Cache:
     def close(self) -> None:
         """End everything and close the store and the state; blocks some seconds at most."""
         self.control.close()
+        if self._verification is not None:
+            self._verification.close()
         ended = self._upkeep is None or self._upkeep.close()
         if self._scanned is not None:
             self._scanned.close()

@@ -37,8 +37,13 @@ class CacheControl:
         open_reading: Callable[[], Reading],
         limit_bytes: int,
         clock: Clock,
+        saved_bytes: Callable[[], int] = lambda: 0,
     ) -> None:
-        """``open_reading`` gives the way to read files in this process; it is asked for once, by the first prefetch."""
+        """``open_reading`` gives the way to read files in this process; it is asked for once, by the first prefetch.
+
+        ``saved_bytes`` says how much of changed files was not fetched again since the start.
+        """
+        self._saved_bytes = saved_bytes
         self._files = files
         self._pins = pins
         self._store = store
@@ -53,8 +58,6 @@ class CacheControl:
 
     def stats(self, counters: Counters) -> CacheStats:
         """What is stored now, and what the mount has read since the start. Costs some page reads. Raises StoreError."""
-        reading = self._reading
-        fetched = counters.fetched_bytes + (reading.sources.counts.fetched_bytes if reading is not None else 0)
         stored = self._upkeep.stats() if self._upkeep is not None else None
         return CacheStats(
             limit_bytes=self._limit_bytes,
@@ -67,10 +70,16 @@ class CacheControl:
             edge_bytes=stored.edge_bytes if stored else 0,
             contents=stored.contents if stored else 0,
             contents_complete=stored.complete if stored else 0,
-            fetched_bytes=fetched,
+            fetched_bytes=self.fetched_bytes(counters),
+            saved_bytes=self._saved_bytes(),
             pins=self._pins.count,
             damaged=stored.bad if stored else 0,
         )
+
+    def fetched_bytes(self, counters: Counters) -> int:
+        """What was read from origins since the start, by readers and prefetches."""
+        reading = self._reading
+        return counters.fetched_bytes + (reading.sources.counts.fetched_bytes if reading is not None else 0)
 
     def clear(self, origin_id: str, tier: Tier, *, dry_run: bool) -> Cleared:
         """Remove what is not pinned; what has not gone after some seconds goes in the background.

@@ -35,7 +35,8 @@ from musicfs.daemon.health import HealthMonitor
 from musicfs.daemon.link import Counters, Start, Stop
 from musicfs.daemon.reading import content_path
 from musicfs.daemon.scanning import Job, OriginState, Request, ScanService
-from musicfs.errors import NotFoundError, StoreError
+from musicfs.errors import ConfigError, NotFoundError, StoreError
+from musicfs.events import Event, EventBus, EventType, stream
 from musicfs.model import Health
 from musicfs.store.catalog import Catalog
 
@@ -53,6 +54,7 @@ class KeeperBackend:
         service: ScanService,
         monitor: HealthMonitor,
         cache: CacheControl,
+        events: EventBus,
         catalog: Catalog,
         clock: Clock,
         ask_to_stop: Callable[[Stop], object],
@@ -63,6 +65,7 @@ class KeeperBackend:
         self._service = service
         self._monitor = monitor
         self._cache = cache
+        self._events = events
         self._catalog = catalog
         self._clock = clock
         self._ask_to_stop = ask_to_stop
@@ -220,6 +223,18 @@ class KeeperBackend:
             if located is not None and (not origin_id or ids.get(located[0]) == origin_id):
                 found.append(ProblemFile(ids.get(located[0], ""), os.fsdecode(located[1]), reason))
         return ProblemPage(tuple(found[start:stop]), len(found))
+
+    def events(self, types: Sequence[str], origin_id: str) -> Iterator[Event | None]:
+        unknown = [name for name in types if name not in set(EventType)]
+        if unknown:
+            raise ConfigError(f"there are no events {unknown[0]!r}", remedy=f"the types are: {', '.join(EventType)}")
+        if origin_id:
+            self._lookup(origin_id)
+        wanted = frozenset(types or EventType)
+        return stream(
+            self._events.subscribe(lambda event: event.type in wanted and origin_id in ("", event.origin_id)),
+            _PROGRESS_S,
+        )
 
     # The content cache.
 

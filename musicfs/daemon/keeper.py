@@ -29,6 +29,7 @@ from musicfs.daemon.link import Completed, Counters, HealthReport, Link, Look, R
 from musicfs.daemon.opening import enabled_origins
 from musicfs.daemon.scanning import OriginState, Request, ScanService
 from musicfs.errors import MusicFSError
+from musicfs.events import EventBus, EventType
 from musicfs.library.pool import WorkerPool
 from musicfs.library.publish import Publisher
 from musicfs.library.scan import Scanner
@@ -52,6 +53,7 @@ _END_TIMEOUT_S = 5.0
 _NICE = 5  # the mount process comes first
 _READER_CHECK_S = 10.0
 _REMOVE_FILES = 2000
+_CONNECTIONS = {Health.HEALTHY: EventType.ORIGIN_CONNECTED, Health.UNHEALTHY: EventType.ORIGIN_DISCONNECTED}
 
 
 class Keeper:
@@ -65,6 +67,7 @@ class Keeper:
         self._ended = threading.Event()
         self._origins: dict[int, Origin] = {}
         self._service: ScanService | None = None
+        self._events = EventBus(clock.time_ns)
 
     def run(self) -> None:
         """Work until the mount process closes the link."""
@@ -72,7 +75,7 @@ class Keeper:
         with open(os.path.join(settings.cache_dir, "keeper.lock"), "wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # the last keeper may still be on its way out
             catalog = Catalog(os.path.join(settings.cache_dir, "catalog"), readonly=False)
-            cache = Cache(settings, catalog, self._clock)
+            cache = Cache(settings, catalog, self._clock, self._events)
             pool = WorkerPool(settings.scan.workers or os.cpu_count() or 1, self._clock)
             try:
                 self._work(catalog, cache, pool)
@@ -93,16 +96,17 @@ class Keeper:
         publisher = Publisher(catalog, builder, self._clock, priorities, look, covers)
         self._forget_unconfigured(catalog, publisher)
         swapped = self._bring_tree_up_to_date(catalog, builder, covers, priorities())
-        scanner = Scanner(publisher, pool, self._clock, settings.scan.mass_delete_guard, cache.keep_scanned)
+        guard_percent = settings.scan.mass_delete_guard
+        scanner = Scanner(publisher, pool, self._clock, guard_percent, cache.keep_scanned, cache.revisions)
 
         def serve_from_the_best() -> None:
             rerank(catalog, builder, priorities(), look, covers)
 
-        service = ScanService(states, scanner, publisher, monitor, serve_from_the_best, self._clock)
+        service = ScanService(states, scanner, publisher, monitor, serve_from_the_best, self._events, self._clock)
         if swapped:
             service.drop_old_tree_later()
         backend = KeeperBackend(
-            self._start, states, service, monitor, cache.control, catalog, self._clock, self._link.send
+            self._start, states, service, monitor, cache.control, self._events, catalog, self._clock, self._link.send
         )
         scanning = threading.Thread(target=self._scan, args=(service,), name="scan", daemon=True)
         housekeeping = threading.Thread(
@@ -113,6 +117,12 @@ class Keeper:
         for state in states:
             monitor.watch_over(state, health.check_interval_secs, health.timeout_ms / 1000)
         cache.start()
+        numbers = {state.id: state.number for state in states}
+        cache.verify_adopted(
+            lambda origin_id: self._origins.get(numbers.get(origin_id, -1)),
+            lambda: (cache.control.fetched_bytes(backend.counters), service.progress.read if service.progress else 0),
+            lambda object_id: self._drop_pages(catalog, object_id),
+        )
         scanning.start()
         housekeeping.start()
         server = self._serve_control(backend)
@@ -121,6 +131,7 @@ class Keeper:
             self._listen(service, backend, catalog, cache)
         finally:
             self._ended.set()
+            self._events.close()
             monitor.close()
             service.stop()
             if server is not None:
@@ -139,6 +150,12 @@ class Keeper:
     def _follow_health(self, monitor: HealthMonitor, origin_id: str, after: Health) -> None:
         """Tell the mount; what happened while an origin was away is found by a listing once it is back."""
         self._link.send(HealthReport(monitor.health()))
+        verdict = monitor.verdict(origin_id)
+        self._events.publish(
+            EventType.ORIGIN_HEALTH_CHANGED, origin_id=origin_id, health=after.value, message=verdict.message
+        )
+        if after in _CONNECTIONS:
+            self._events.publish(_CONNECTIONS[after], origin_id=origin_id)
         service = self._service
         if service is not None:
             service.request_rerank()
@@ -186,6 +203,12 @@ class Keeper:
                     self._look_again(service, catalog, message.object_id)
                 case Start() | Look() | HealthReport() | Stop():
                     log.warning("unexpected message from the mount process: %r", message)
+
+    def _drop_pages(self, catalog: Catalog, object_id: int) -> None:
+        """Have the kernel forget an object's bytes: what was served of it was wrong."""
+        with WriteTransaction(catalog) as tx:
+            tx.note_content(object_id)
+        self._link.send(Look())
 
     def _look_again(self, service: ScanService, catalog: Catalog, object_id: int) -> None:
         located = catalog.locate(object_id)
@@ -238,7 +261,14 @@ class Keeper:
 
     def _builder(self, covers: Covers, *, fresh: bool) -> TreeBuilder:
         tree = self._settings.tree
-        options = TreeOptions(tree.sidecars, tree.covers, tree.m3u8, tree.names == "windows")
+        options = TreeOptions(
+            sidecars=tree.sidecars,
+            covers=tree.covers,
+            playlists=tree.m3u8,
+            ignore_case=tree.names == "windows",
+            versions=tree.versions,
+            prefer_quality=tree.prefer == "quality",
+        )
         return TreeBuilder(build_views(tree, self._settings.views), options, self._clock, covers.make, fresh=fresh)
 
     def _bring_tree_up_to_date(

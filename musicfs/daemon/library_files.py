@@ -20,11 +20,12 @@ _ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")  # as musicfs.api.wire shows byt
 
 
 class LibraryFile(msgspec.Struct, frozen=True):
-    """A file of the tree: its virtual path, where it lies, how it is read."""
+    """A file of the tree: its virtual path, where it lies, how it is read, and the same track at other places."""
 
     path: bytes
     source: Source
     access: Access
+    others: tuple[LibraryFile, ...] = ()
 
     @property
     def content(self) -> Content:
@@ -74,7 +75,10 @@ class LibraryFiles:
                 file = self._file(ids, node.ref) if node.ref not in seen else None
                 seen.add(node.ref)
                 if file is not None and origin_id in ("", file.source.origin_id):
-                    yield msgspec.structs.replace(file, path=self._catalog.path_of(node.inode) or b"")
+                    refs = self._catalog.sources_of(node.inode, node.ref)[1:]
+                    others = tuple(other for ref in refs if (other := self._file(ids, ref)) is not None)
+                    path = self._catalog.path_of(node.inode) or b""
+                    yield msgspec.structs.replace(file, path=path, others=others)
 
     def of_origin(self, origin_id: str) -> Iterator[LibraryFile]:
         """Every file of an origin, whether it is in the tree or not."""

@@ -44,7 +44,7 @@ class Pins:
         return self._state.count_pins()
 
     def keys(self) -> frozenset[bytes]:
-        """The keys of all pinned contents: what the paths lead to now, and what they led to when they were pinned.
+        """The keys of all pinned contents: what the paths lead to now, at whatever origin, and led to when they were pinned.
 
         Looked up again when pins have changed, or the catalog has and that was not just now.
         """
@@ -57,7 +57,9 @@ class Pins:
             and (known.sequence == sequence or now < known.made_at + _KEYS_FRESH_S)
         ):
             return known.keys
-        keys = frozenset(file.content.key for pin in pins for file in self._files_of(pin))
+        keys = frozenset(
+            one.content.key for pin in pins for file in self._files_of(pin) for one in (file, *file.others)
+        )
         self._known = _Keys(mark, sequence, now, keys)
         return keys
 

@@ -89,7 +89,7 @@ class Prefetch:
         sources, keeping, size = self._reading.sources, self._reading.keeping, file.source.size
         if file.access.direct or keeping is None:
             return 0
-        reader = sources.open(file.source, 0, size)
+        reader = sources.open(file.source, 0, size, tuple(other.source for other in file.others))
         before = sources.cached_bytes(file.source)
         if before == size:
             return 0

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from musicfs.store.chunks import ChunkStore
 
 WORKERS = 16  # enough for what never waits long
-REMOTE_WORKERS = 96  # all but WORKERS of them may wait for origins
+REMOTE_WORKERS = 96  # all but WORKERS of them may wait for origins; of fewer, three in four
 
 
 def content_path(settings: Settings) -> str:
@@ -80,7 +80,8 @@ class Reading:
             keeping=self.keeping,
             clock=clock,
             manners=Manners(
-                places=max(self.workers - WORKERS, 1),
+                # With few workers of the user's choice: one reader alone makes several requests at a time.
+                places=max(self.workers - WORKERS, self.workers * 3 // 4, 1),
                 origins=self._origins.remote,
                 timeout_s=settings.cache.read_timeout_s,
                 probable=settings.health.failover == "probable",

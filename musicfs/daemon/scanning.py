@@ -16,6 +16,7 @@ from musicfs.clock import Clock
 from musicfs.config.settings import OriginSettings
 from musicfs.daemon.health import HealthMonitor, Verdict
 from musicfs.errors import DiskFullError, MusicFSError, OriginError, StoreError
+from musicfs.events import EventBus, EventType
 from musicfs.library.publish import Publisher
 from musicfs.library.scan import Outcome, Progress, Scanner
 from musicfs.origins.contract import Change, Origin, Watch, Watchable
@@ -77,6 +78,7 @@ class ScanService:
         publisher: Publisher,
         monitor: HealthMonitor,
         rerank: Callable[[], object],
+        events: EventBus,
         clock: Clock,
     ) -> None:
         """``rerank`` serves every track from its best source anew; it is run on the thread that writes."""
@@ -86,6 +88,7 @@ class ScanService:
         self._catalog = publisher.catalog
         self._monitor = monitor
         self._rerank = rerank
+        self._events = events
         self._rerank_asked = threading.Event()
         self._rerank_failed = False
         self._clock = clock
@@ -275,6 +278,7 @@ class ScanService:
         if request.confirmed:
             self._begin_anew(state)
         record = self._catalog.origins()[state.settings.id]
+        self._events.publish(EventType.SYNC_STARTED, origin_id=request.origin_id, path=request.folder)
         outcome = self._scanner.scan(
             state.origin,
             record,
@@ -285,6 +289,16 @@ class ScanService:
         )
         if request.folder and record.held and not outcome.held:
             self.request(Request(request.origin_id))  # what is held may have come back: only a whole listing can tell
+        self._events.publish(
+            EventType.SYNC_COMPLETED,
+            origin_id=request.origin_id,
+            path=request.folder,
+            listed=outcome.listed,
+            read=outcome.read,
+            new=outcome.new,
+            removed=outcome.removed,
+            held=outcome.held,
+        )
         log.info(
             "origin %s: %s: %d listed, %d read, %d new, %d removed, %d held, in %.2f s",
             request.origin_id, request.folder or "all", outcome.listed, outcome.read, outcome.new, outcome.removed,

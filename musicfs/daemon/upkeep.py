@@ -15,8 +15,9 @@ from typing import Any, Generic, TypeVar
 from musicfs.clock import Clock
 from musicfs.content.chunker import Chunker
 from musicfs.errors import DiskFullError, StoreError, UnreachableError
+from musicfs.events import EventBus, EventType
 from musicfs.store.chunks import ChunkStore
-from musicfs.store.chunks_schema import Content, StoreStats, Tier
+from musicfs.store.chunks_schema import Adopted, Content, StoreStats, Tier
 from musicfs.store.chunks_tables import confirm_chunks
 from musicfs.store.chunks_upkeep import ChunkUpkeep
 
@@ -75,6 +76,7 @@ class Upkeep:
         edge_limit_bytes: int,
         pinned: Callable[[], Collection[bytes]],
         clock: Clock,
+        events: EventBus | None = None,
     ) -> None:
         """``pinned`` gives the keys of contents that are never evicted.
 
@@ -82,6 +84,7 @@ class Upkeep:
         too small either: the edges of what is just being fetched count there until all of it is here and cut.
         """
         self._store = store
+        self._events = events or EventBus(clock.time_ns)
         self._upkeep = ChunkUpkeep(store)
         edges = min(max(edge_limit_bytes, _LEAST_EDGE_BYTES), limit_bytes // 2)
         self._limits = limit_bytes - edges, edges
@@ -115,6 +118,10 @@ class Upkeep:
     def contents(self) -> Iterator[Content]:
         """Every content of which something is stored, on the calling thread. Raises StoreError."""
         return self._upkeep.contents()
+
+    def adopted(self) -> list[Adopted]:
+        """Contents that are to be compared with their origins, on the calling thread. Raises StoreError."""
+        return self._upkeep.adopted()
 
     def removable_bytes(self, content: Content, tier: Tier | None) -> int:
         """How much of a content clearing it would remove, on the calling thread. Raises StoreError."""
@@ -219,3 +226,6 @@ class Upkeep:
             eviction = self._upkeep.evict(main, edges, self._pinned())
             if eviction.freed_bytes:
                 log.info("content store: %d MB were evicted", eviction.freed_bytes >> 20)
+                self._events.publish(
+                    EventType.CACHE_EVICTION, size_bytes=eviction.freed_bytes, contents=len(eviction.contents)
+                )

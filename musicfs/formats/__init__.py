@@ -14,7 +14,7 @@ Imports floor 0 only, anyone above may import it. No threads, no state: every fu
 
 ``probe`` tells containers apart; ``reader`` dispatches to a module per container; ``vorbis``, ``id3``, ``apev2`` are the tag
 systems that containers share; ``fields`` has the names; ``source`` says how bytes are asked for; ``pictures`` fetches an
-image that was noted.
+image that was noted; ``segments`` names what a change of the tags leaves as it is.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from musicfs.formats.images import image_kind
 from musicfs.formats.pictures import extract_picture, to_jpeg
 from musicfs.formats.probe import AUDIO_SUFFIXES, is_audio, probe
 from musicfs.formats.reader import read
+from musicfs.formats.segments import AUDIO, PADDING, Segment, find_segments, stream_identity
 from musicfs.formats.source import (
     HEAD_BYTES,
     HeadTail,
@@ -32,16 +33,21 @@ from musicfs.formats.source import (
 )
 
 __all__ = [
+    "AUDIO",
     "AUDIO_SUFFIXES",
     "HEAD_BYTES",
+    "PADDING",
     "HeadTail",
     "LocalSource",
     "NeedRange",
     "RangeReader",
+    "Segment",
     "extract_picture",
+    "find_segments",
     "image_kind",
     "is_audio",
     "probe",
     "read",
+    "stream_identity",
     "to_jpeg",
 ]

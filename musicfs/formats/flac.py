@@ -13,7 +13,8 @@ from musicfs.model import Facts, Layout, Picture, Technical
 
 STREAMINFO_BYTES = 34
 _STREAMINFO, _COMMENT, _PICTURE, _INVALID = 0, 4, 6, 127
-_PICTURE_HEADER_BYTES = 4096
+_PICTURE_HEADER_BYTES = (256, 4096)  # a long description is rare, and every byte of the first look may cost something
+_MAGIC_BYTES = 12  # of the image, which say what it is
 _ID3V1_BYTES = 128
 
 
@@ -74,7 +75,7 @@ def _walk_blocks(view: View, position: int, tags: TagSet, pictures: list[Picture
             raise FormatError(f"no metadata block can be of the kind found at byte {position}")
         end = 0
         if kind == _COMMENT:
-            end = read_block_comments(view, start, tags, pictures)
+            end = read_block_comments(view, start, tags, pictures, stop - start)
         elif kind == _PICTURE:
             end = _note_picture(view, start, pictures)
         # Some programs write a length too small for the comments (their reader does not look at it), and no length fits a
@@ -99,7 +100,9 @@ def _continues(view: View, position: int, *, last: bool) -> bool:
     return _STREAMINFO < head[0] & 0x7F <= _PICTURE and position + 4 + int.from_bytes(head[1:]) <= view.size
 
 
-def read_block_comments(view: View, start: int, tags: TagSet, pictures: list[Picture]) -> int:
+def read_block_comments(
+    view: View, start: int, tags: TagSet, pictures: list[Picture], expected_bytes: int = 1 << 24
+) -> int:
     """Read the comments at ``start`` as far as they can be read; return their end, 0 when they are damaged."""
 
     def on_picture(picture_start: int, picture_stop: int, prefix: bytes) -> None:
@@ -108,7 +111,7 @@ def read_block_comments(view: View, start: int, tags: TagSet, pictures: list[Pic
             pictures.append(picture)
 
     try:
-        end = read_comments(view, start, tags, on_picture)
+        end = read_comments(view, start, tags, on_picture, expected_bytes)
     except MALFORMED:
         return 0
     return end if end <= view.size else 0
@@ -116,9 +119,15 @@ def read_block_comments(view: View, start: int, tags: TagSet, pictures: list[Pic
 
 def _note_picture(view: View, start: int, pictures: list[Picture]) -> int:
     """Note where the picture of the block at ``start`` lies; return its end, 0 when it makes no sense."""
-    try:
-        header = PictureHeader(view.read_some(start, start + _PICTURE_HEADER_BYTES))
-    except MALFORMED:
+    header = None
+    for size in _PICTURE_HEADER_BYTES:
+        try:
+            header = PictureHeader(view.read_some(start, start + size))
+        except MALFORMED:
+            continue
+        if header.data_start + _MAGIC_BYTES <= size:
+            break
+    if header is None:
         return 0
     image_start = start + header.data_start
     image_stop = image_start + header.data_bytes

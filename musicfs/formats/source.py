@@ -118,13 +118,15 @@ class LocalSource:
 class HeadTail:
     """A remote file of which some ranges are here: a head and perhaps a tail at first.
 
-    The head must hold :data:`HEAD_BYTES`, or the whole file, before it is parsed. Asking for anything that is not here
-    raises :class:`NeedRange`. Not safe to share between threads.
+    The head must hold ``head_bytes``, or the whole file, before it is parsed. Asking for anything that is not here raises
+    :class:`NeedRange`. Not safe to share between threads.
     """
 
-    __slots__ = ("_pieces", "_size")
+    __slots__ = ("_pieces", "_size", "head_bytes")
 
-    def __init__(self, size: int, head: bytes = b"", tail: bytes = b"") -> None:
+    def __init__(self, size: int, head: bytes = b"", tail: bytes = b"", *, head_bytes: int = HEAD_BYTES) -> None:
+        """A smaller ``head_bytes`` than usual spares bytes and costs requests; what tells the container must be in it."""
+        self.head_bytes = head_bytes
         self._size = size
         self._pieces: list[tuple[int, bytes]] = []  # in order, neither touching nor overlapping
         self.add(0, head)
@@ -134,6 +136,11 @@ class HeadTail:
     def size(self) -> int:
         """Bytes in the file."""
         return self._size
+
+    @property
+    def pieces(self) -> tuple[tuple[int, bytes], ...]:
+        """(start, bytes) of all that is here, in order, neither touching nor overlapping."""
+        return tuple(self._pieces)
 
     def add(self, start: int, data: bytes) -> None:
         """Add the bytes at ``start``."""
@@ -177,7 +184,8 @@ class View:
         self._source = source
         self._budget = _BUDGET_BYTES
         self.size = source.size
-        self.head = source.read(0, min(self.size, HEAD_BYTES)) if self.size else b""
+        head_bytes = source.head_bytes if isinstance(source, HeadTail) else HEAD_BYTES
+        self.head = source.read(0, min(self.size, head_bytes)) if self.size else b""
 
     def read(self, start: int, stop: int) -> bytes:
         """Exactly the bytes ``[start, stop)``."""

@@ -17,6 +17,7 @@ from musicfs.formats.tagset import MAX_ITEMS, MAX_VALUE_BYTES, TagSet
 from musicfs.model import Picture
 
 _BUFFER_BYTES = 16 * 1024
+_BUFFER_BYTES_MIN = 64
 _KEY_BYTES = 1024  # enough of a value to see its key and, after it, the header of a picture block
 _NOT_TEXT = frozenset({"metadata_block_picture", "coverart", "coverartmime"})
 
@@ -32,13 +33,20 @@ class Ranges(Protocol):
         ...
 
 
-def read_comments(ranges: Ranges, start: int, tags: TagSet, on_picture: Callable[[int, int, bytes], None]) -> int:
+def read_comments(
+    ranges: Ranges,
+    start: int,
+    tags: TagSet,
+    on_picture: Callable[[int, int, bytes], None],
+    expected_bytes: int = _BUFFER_BYTES,
+) -> int:
     """Add the comments that begin at ``start`` with the vendor's length; return the position after the last one.
 
     ``on_picture(start, stop, prefix)`` is told of each METADATA_BLOCK_PICTURE value: where its base64 text lies, and the
-    first part of it. Values that lie beyond what is buffered are read only if they are text.
+    first part of it. Values that lie beyond what is buffered are read only if they are text. There may be more, or less, than
+    ``expected_bytes`` of it all.
     """
-    buffer = ranges.read_some(start, start + _BUFFER_BYTES)
+    buffer = ranges.read_some(start, start + max(min(expected_bytes, _BUFFER_BYTES), _BUFFER_BYTES_MIN))
     base = start
     (vendor_bytes,) = _UINT32LE.unpack_from(buffer, 0)
     at: int = 4 + vendor_bytes

@@ -2,8 +2,9 @@
 
 ``plan`` compares a listing with the catalog and is pure; ``reading`` is how files are read: those of this machine by
 ``pool`` in spawned workers that may crash or hang without harm, those of remote origins by ``remote`` from the few ranges
-that ``ranges`` plans; ``moves`` recognises what was only renamed; ``scan`` runs all that and hands finished folders to
-``publish``, which writes facts and tree in one transaction. Everything runs on the keeper's one scanning thread except the
-workers, which are processes, and the threads of a remote reading, which end with the scan (or, where the origin lets them
-hang, with its timeout) and touch neither catalog nor tree.
+that ``ranges`` plans, fewer of a changed file of which an older version is stored (``reading.Revisions`` compares the two);
+``moves`` recognises what was only renamed; ``scan`` runs all that and hands finished folders to ``publish``,
+which writes facts and tree in one transaction. Everything runs on the keeper's one scanning thread except the workers, which
+are processes, and the threads of a remote reading, which end with the scan (or, where the origin lets them hang, with its
+timeout) and write neither catalog nor tree.
 """

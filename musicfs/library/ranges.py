@@ -16,6 +16,7 @@ _WHOLE_BYTES = 192 * 1024
 _READ_AHEAD_BYTES = 64 * 1024
 _READ_AHEAD_BYTES_MIN = 4096
 _STRIDE_BYTES_MAX = 4 << 20
+_STEP_BYTES = 64  # from one thing to the next, in a file that is read frugally
 
 # What lies at the end whatever the head says. MP4, WAV and AIFF say themselves where their tags are.
 _TAIL_BYTES = {
@@ -40,6 +41,21 @@ def plan_first(name: str, size: int) -> list[Range]:
     if size <= _WHOLE_BYTES or (tail_bytes and tail_start <= BLOCK_BYTES):
         return [(0, size)] if size else []
     return [(0, BLOCK_BYTES), (tail_start, size)] if tail_bytes else [(0, BLOCK_BYTES)]
+
+
+def plan_first_changed(name: str, size: int, head_bytes: int) -> list[Range]:
+    """As :func:`plan_first`, but little, for a file of which an older version is stored: most of it need not be fetched."""
+    tail_start = size - _TAIL_BYTES.get(name.rpartition(".")[2].lower(), 0)
+    if size <= head_bytes or tail_start <= head_bytes:
+        return [(0, size)] if size else []
+    return [(0, head_bytes), (tail_start, size)] if tail_start < size else [(0, head_bytes)]
+
+
+def plan_more_changed(need: NeedRange, fetched_bytes: int, last_stop: int) -> Range:
+    """As :func:`plan_more` for such a file: what is needed, and as much again where a parser walks on."""
+    walks = 0 <= need.start - last_stop < _STEP_BYTES
+    ahead_bytes = min(fetched_bytes, _READ_AHEAD_BYTES) if walks else _STEP_BYTES
+    return need.start, max(need.stop, min(need.limit, need.start + ahead_bytes))
 
 
 def plan_more(need: NeedRange, fetched_bytes: int, last_stop: int) -> Range:

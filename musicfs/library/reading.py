@@ -5,12 +5,50 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from musicfs.formats import HeadTail
 from musicfs.library.pool import FILES_PER_JOB, WorkerPool
 from musicfs.library.protocol import ReadJob, Reply
 from musicfs.library.publish import Learned
+from musicfs.library.ranges import Range
+from musicfs.model import Entry, Facts
 from musicfs.origins.contract import LocalPaths
 
 OnRead = Callable[[Learned], None]
+
+
+class Revision(Protocol):
+    """A file that changed while an older version of it is stored: what both share need not be fetched again.
+
+    Used from one thread at a time, in this order: :meth:`plan`, :meth:`adopt`. Neither raises, nor asks an origin.
+    """
+
+    @property
+    def head_bytes(self) -> int:
+        """How much of the beginning to read for its tags, at first."""
+        ...
+
+    def plan(self, source: HeadTail, facts: Facts) -> Sequence[Range]:
+        """What to read of the new version before the two can be compared; ``source`` has what its tags took."""
+        ...
+
+    def adopt(self, source: HeadTail) -> None:
+        """Take over what turns out to be the same; ``source`` has all that was asked for. May block some seconds."""
+        ...
+
+
+class Revisions(Protocol):
+    """Knows which changed files are worth that; lives on a higher floor. Safe from any thread."""
+
+    def begin(self, origin_id: str, object_id: int, entry: Entry) -> Revision | None:
+        """The file with this id is now ``entry``; None if nothing of what it was is of use. Does not raise OriginError."""
+        ...
+
+
+class NoRevisions:
+    """Every change is read as if the file were new."""
+
+    def begin(self, origin_id: str, object_id: int, entry: Entry) -> None:
+        return None
 
 
 class Reading(Protocol):

@@ -19,9 +19,16 @@ from musicfs.errors import ChangedError, DeniedError, FormatError, GoneError, Or
 from musicfs.formats import HeadTail, NeedRange
 from musicfs.library.protocol import ReadResult, printable
 from musicfs.library.publish import Learned
-from musicfs.library.ranges import REQUESTS_MAX, Range, plan_first, plan_more
-from musicfs.library.reading import OnRead
-from musicfs.model import Entry
+from musicfs.library.ranges import (
+    REQUESTS_MAX,
+    Range,
+    plan_first,
+    plan_first_changed,
+    plan_more,
+    plan_more_changed,
+)
+from musicfs.library.reading import NoRevisions, OnRead, Revision, Revisions
+from musicfs.model import Entry, Facts
 from musicfs.origins.contract import Origin
 from musicfs.store.records import pack_facts
 
@@ -33,6 +40,7 @@ Keep = Callable[[str, Entry, int, bytes], None]
 _THREADS_MAX = 32
 _FILES_A_THREAD = 4  # submitted files that keep a thread busy while the next folder is listed
 _FAILURES_MAX = 50  # files in a row that cannot be read though the origin answers: something is wrong with all of them
+_CHANGED_REQUESTS_MAX = 12  # for the tags of a file that is read frugally
 _END_S = 0.5
 
 
@@ -43,7 +51,10 @@ def drop(origin_id: str, entry: Entry, start: int, data: bytes) -> None:
 class _File:
     """A file on its way."""
 
-    __slots__ = ("fetched_bytes", "last_stop", "learned", "missing", "on_read", "requests", "result", "source")
+    __slots__ = (
+        "facts", "fetched_bytes", "last_stop", "learned", "missing", "on_read", "requests", "result", "revision",
+        "source",
+    )  # fmt: skip
 
     def __init__(self, learned: Learned, on_read: OnRead) -> None:
         self.learned = learned
@@ -54,14 +65,17 @@ class _File:
         self.last_stop = 0  # where the range ended that was asked for last
         self.missing = 0  # ranges that were asked for and are not here yet
         self.result: ReadResult | None = None
+        self.revision: Revision | None = None  # of an older version that is stored
+        self.facts = b""  # what its tags say, while it is compared with that version
 
 
 class RemoteReading:
     """Reads files of one origin for one scan; :meth:`end` ends its threads."""
 
-    def __init__(self, origin: Origin, keep: Keep = drop) -> None:
+    def __init__(self, origin: Origin, keep: Keep = drop, revisions: Revisions | None = None) -> None:
         self._origin = origin
         self._keep = keep
+        self._revisions = revisions or NoRevisions()
         self._threads_max = max(1, min(origin.caps.parallel, _THREADS_MAX))
         self._lock = threading.Lock()
         self._to_do = threading.Condition(self._lock)
@@ -170,10 +184,25 @@ class RemoteReading:
             if self._origin.stat(old_path) is None:
                 self._answer(file, ReadResult(moved=True))
                 return
-        ranges = plan_first(learned.entry.path, learned.entry.size)
+        ranges = self._plan_first(file)
         if not ranges:
             self._parse(file)
             return
+        self._fetch_all(file, ranges)
+
+    def _plan_first(self, file: _File) -> list[Range]:
+        learned, entry = file.learned, file.learned.entry
+        if learned.object_id:
+            file.revision = self._revisions.begin(self._origin.id, learned.object_id, entry)
+        if file.revision is None:
+            return plan_first(entry.path, entry.size)
+        head_bytes = file.revision.head_bytes
+        file.source = HeadTail(entry.size, head_bytes=head_bytes)
+        file.last_stop = head_bytes
+        return plan_first_changed(entry.path, entry.size, head_bytes)
+
+    def _fetch_all(self, file: _File, ranges: Sequence[Range]) -> None:
+        """Fetch the first, and have other threads fetch the others meanwhile."""
         file.missing = len(ranges)
         with self._lock:
             for wanted in reversed(ranges[1:]):
@@ -192,7 +221,9 @@ class RemoteReading:
             file.fetched_bytes += len(data)
             file.missing -= 1
             complete = not file.missing and file.result is None
-        if complete:
+        if complete and file.facts:
+            self._adopt(file)
+        elif complete:
             self._parse(file)
 
     def _parse(self, file: _File) -> None:
@@ -202,19 +233,47 @@ class RemoteReading:
         except NeedRange as need:
             self._fetch_more(file, need)
         except FormatError as error:
-            self._answer(file, ReadResult(reason=printable(error)))
+            if file.revision is not None:
+                self._begin_anew(file)
+            else:
+                self._answer(file, ReadResult(reason=printable(error)))
         except Exception as error:  # a mistake in a parser costs the file that shows it, as it does in a worker
             log.warning("reading the tags of %r failed: %r; the file is served unread", file.learned.entry.path, error)
             self._answer(file, ReadResult(reason=f"the tag reader failed: {error!r}"))
         else:
-            self._answer(file, ReadResult(facts=pack_facts(facts)))
+            self._compare(file, facts)
+
+    def _compare(self, file: _File, facts: Facts) -> None:
+        """Answer, but first have what is known of the old version adopted: the new one is served from then on."""
+        file.facts = pack_facts(facts)
+        ranges = file.revision.plan(file.source, facts) if file.revision is not None else ()
+        if ranges:
+            self._fetch_all(file, ranges)
+        else:
+            self._adopt(file)
+
+    def _adopt(self, file: _File) -> None:
+        if file.revision is not None:
+            file.revision.adopt(file.source)
+        self._answer(file, ReadResult(facts=file.facts))
+
+    def _begin_anew(self, file: _File) -> None:
+        """What is not understood from little is read as if it were new: frugality must not cost a file its tags."""
+        entry = file.learned.entry
+        file.revision, file.source = None, HeadTail(entry.size)
+        file.requests = file.fetched_bytes = file.last_stop = 0
+        self._fetch_all(file, plan_first(entry.path, entry.size))
 
     def _fetch_more(self, file: _File, need: NeedRange) -> None:
+        if file.revision is not None and file.requests >= _CHANGED_REQUESTS_MAX:
+            self._begin_anew(file)
+            return
         if file.requests >= REQUESTS_MAX:
             self._answer(file, ReadResult(reason="its tags lie in too many places"))
             return
         file.missing = 1
-        wanted = plan_more(need, file.fetched_bytes, file.last_stop)
+        plan = plan_more if file.revision is None else plan_more_changed
+        wanted = plan(need, file.fetched_bytes, file.last_stop)
         file.last_stop = wanted[1]
         with self._lock:
             self._add(file, partial(self._fetch, file, wanted), first=True)

@@ -21,7 +21,7 @@ from musicfs.library.moves import Moves
 from musicfs.library.plan import FolderPlan, digest, exceeds_guard, identity, plan_folder
 from musicfs.library.pool import WorkerPool
 from musicfs.library.publish import FinishedFolder, Learned, Publisher
-from musicfs.library.reading import LocalReading, Reading
+from musicfs.library.reading import LocalReading, Reading, Revisions
 from musicfs.library.remote import Keep, RemoteReading, drop
 from musicfs.model import Entry
 from musicfs.origins.contract import Anchored, Folder, LocalPaths, Origin
@@ -85,15 +85,22 @@ class Scanner:
     """Scans origins one after the other, on the calling thread. ``progress`` is replaced in place while it runs."""
 
     def __init__(
-        self, publisher: Publisher, pool: WorkerPool, clock: Clock, guard_percent: int, keep: Keep = drop
+        self,
+        publisher: Publisher,
+        pool: WorkerPool,
+        clock: Clock,
+        guard_percent: int,
+        keep: Keep = drop,
+        revisions: Revisions | None = None,
     ) -> None:
-        """``keep`` is offered what is fetched of remote files."""
+        """``keep`` is offered what is fetched of remote files; ``revisions`` know what changed ones share with the old."""
         self._publisher = publisher
         self._catalog = publisher.catalog
         self._pool = pool
         self._clock = clock
         self._guard_percent = guard_percent
         self._keep = keep
+        self._revisions = revisions
         self.progress: Progress | None = None
 
     def scan(
@@ -120,7 +127,9 @@ class Scanner:
             self.progress = None
 
     def _reading_of(self, origin: Origin) -> Reading:
-        return LocalReading(self._pool, origin) if isinstance(origin, LocalPaths) else RemoteReading(origin, self._keep)
+        if isinstance(origin, LocalPaths):
+            return LocalReading(self._pool, origin)
+        return RemoteReading(origin, self._keep, self._revisions)
 
 
 class _Run:

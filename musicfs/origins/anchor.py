@@ -16,8 +16,10 @@ import msgspec
 
 from musicfs.config.mounts import Mount, parse_mountinfo, read_mountinfo
 from musicfs.errors import UnreachableError
+from musicfs.origins.failures import no_root
 from musicfs.origins.filesystems import filesystem_identity
-from musicfs.origins.oserrors import is_absent, origin_error, printable
+from musicfs.origins.oserrors import is_absent, origin_error
+from musicfs.origins.paths import encode_path, is_at_or_below, printable
 
 ROOT = ""
 
@@ -37,16 +39,13 @@ class Anchor:
         self._origin_id = origin_id
         self._root = root
         self._lock = threading.Lock()
-        self._identities: dict[str, str] = _load(saved)
+        self._identities: dict[str, str] = unpack_identities(saved)
         self._table: tuple[bytes, tuple[Mount, ...]] = (b"", ())  # its text, and what it says
 
     def dump(self) -> bytes:
         """The identities, to be given to a later :class:`Anchor`; empty before the first use."""
         with self._lock:
-            if not self._identities:
-                return b""
-            folders = {encode_path(path).hex(): identity for path, identity in sorted(self._identities.items())}
-        return msgspec.json.encode(_Saved(1, folders))
+            return pack_identities(self._identities)
 
     def prove(self, path: str = ROOT, *, below: bool = False) -> None:
         """Return if the root is the known one, and so is every submount on the way to ``path`` (and ``below`` it).
@@ -100,36 +99,45 @@ class Anchor:
                 return filesystem_identity(os.path.realpath(absolute), status, mounts)
         except OSError as error:
             if is_absent(error):
-                raise self._lost(path, "is not there") from error
+                raise self._missing(path) from error
             raise origin_error(error, self._origin_id, path) from error
         raise self._lost(path, "is not a folder")
 
     def _absolute(self, path: str) -> bytes:
         return self._root + b"/" + encode_path(path) if path else self._root
 
+    def _missing(self, path: str) -> UnreachableError:
+        return no_root(self._origin_id, f"folder {self._shown(path)}", self._remedy)
+
     def _lost(self, path: str, what: str) -> UnreachableError:
-        place = printable(path) if path else os.fsdecode(self._root)
-        return UnreachableError(
-            f"origin {self._origin_id!r}: {place} {what}",
-            remedy=f"mount it again, or accept it as it is now with: musicfs origin confirm {self._origin_id}",
-        )
+        return UnreachableError(f"origin {self._origin_id!r}: {self._shown(path)} {what}", remedy=self._remedy)
+
+    def _shown(self, path: str) -> str:
+        return printable(path) if path else os.fsdecode(self._root)
+
+    @property
+    def _remedy(self) -> str:
+        return accept_or_mount(self._origin_id)
 
 
-def encode_path(path: str) -> bytes:
-    """An origin path in the filesystem's bytes, whatever the locale says."""
-    return path.encode("utf-8", "surrogateescape")
+def accept_or_mount(origin_id: str, where: str = "") -> str:
+    """What to do about an origin that is not the one it was; ``where`` goes on with the sentence."""
+    return (
+        f"check path, mount its disk{where and ' '}{where}, "
+        f"or accept it as it is now with: musicfs origin confirm {origin_id}"
+    )
 
 
-def is_at_or_below(path: str, folder: str) -> bool:
-    """Whether ``path`` is ``folder`` or lies in it; everything lies in the root."""
-    return not folder or path == folder or path.startswith(folder + "/")
+def pack_identities(identities: Mapping[str, str]) -> bytes:
+    """The persisted form of folder -> identity; empty for none."""
+    if not identities:
+        return b""
+    folders = {encode_path(path).hex(): identity for path, identity in sorted(identities.items())}
+    return msgspec.json.encode(_Saved(1, folders))
 
 
-def _concerns(folder: str, path: str, *, below: bool) -> bool:
-    return is_at_or_below(path, folder) or (below and is_at_or_below(folder, path))
-
-
-def _load(saved: bytes) -> dict[str, str]:
+def unpack_identities(saved: bytes) -> dict[str, str]:
+    """What :func:`pack_identities` has packed; nothing where ``saved`` is anything else."""
     if not saved:
         return {}
     try:
@@ -137,3 +145,7 @@ def _load(saved: bytes) -> dict[str, str]:
         return {bytes.fromhex(path).decode("utf-8", "surrogateescape"): name for path, name in document.folders.items()}
     except (msgspec.MsgspecError, ValueError):
         return {}
+
+
+def _concerns(folder: str, path: str, *, below: bool) -> bool:
+    return is_at_or_below(path, folder) or (below and is_at_or_below(folder, path))

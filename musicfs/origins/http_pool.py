@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from musicfs.errors import ConfigError, UnreachableError
+from musicfs.origins.failures import Server, closed
 
 RATE_MIN_BYTES_PER_S: Final = 16 * 1024
 _PART_BYTES = 256 * 1024
@@ -77,10 +78,15 @@ class Response(msgspec.Struct, frozen=True):
 class HttpPool:
     """Connections to one endpoint. Building it does no I/O."""
 
-    def __init__(self, endpoint: Endpoint, *, name: str, timeout_s: float, ca_file: str = "") -> None:
-        """``name`` begins every error's message; ``ca_file`` holds the certificates to trust, empty for the system's."""
+    def __init__(
+        self, endpoint: Endpoint, *, origin_id: str, address_key: str, timeout_s: float, ca_file: str = ""
+    ) -> None:
+        """``address_key`` is the setting that names the endpoint.
+
+        ``ca_file`` holds the certificates to trust, empty for the system's.
+        """
         self._endpoint = endpoint
-        self._name = name
+        self._server = Server(origin_id, endpoint.authority, address_key)
         self._timeout_s = timeout_s
         self._ca_file = ca_file
         self._lock = threading.Lock()
@@ -155,7 +161,7 @@ class HttpPool:
             connection = http.client.HTTPConnection(end.host, end.port, timeout=self._timeout_s)
         with self._lock:
             if self._closed:
-                raise UnreachableError(f"{self._name} is closed")
+                raise closed(self._server.origin_id)
             self._busy.add(connection)
         return connection
 
@@ -167,7 +173,10 @@ class HttpPool:
                 context = ssl.create_default_context(cafile=self._ca_file or None)
             except OSError as error:
                 reason = os.strerror(error.errno) if error.errno else "it holds no certificates"
-                raise UnreachableError(f"{self._name}: {self._ca_file} cannot be used: {reason}") from error
+                raise UnreachableError(
+                    f"origin {self._server.origin_id!r}: {self._ca_file} cannot be used: {reason}",
+                    remedy="check AWS_CA_BUNDLE",
+                ) from error
             with self._lock:
                 self._context = context
         return context
@@ -230,26 +239,25 @@ class HttpPool:
         connection.close()
 
     def _unreachable(self, error: OSError | http.client.HTTPException) -> UnreachableError:
-        where = f"{self._name}: {self._endpoint.authority}"
+        server = self._server
         if self._closed:
-            return UnreachableError(f"{self._name} is closed")
+            return closed(server.origin_id)
         if isinstance(error, TimeoutError):
-            return UnreachableError(f"{where} did not answer within {self._timeout_s:g} s")
+            return server.silent(self._timeout_s)
         if isinstance(error, ssl.SSLCertVerificationError):
             return UnreachableError(
-                f"{where} shows a certificate that cannot be trusted: {error.verify_message}",
-                remedy="add the authority that signed it to this system's certificates",
+                f"{server.name} shows a certificate that cannot be trusted: {error.verify_message}",
+                remedy=f"check {server.address_keys}, or add the authority that signed it to this system's certificates",
             )
         if isinstance(error, ssl.SSLError):
-            return UnreachableError(f"{where} does not speak TLS as it should", remedy="is it http:// there?")
+            return server.stranger("does not speak TLS as it should; is it http:// there?")
         if isinstance(error, socket.gaierror):
-            return UnreachableError(f"{where}: the name of the host is not known here")
+            return server.unknown()
         if isinstance(error, (*_LOST, http.client.IncompleteRead)):
-            return UnreachableError(f"{where} ended the connection before its answer was complete")
+            return server.hung_up("before its answer was complete")
         if isinstance(error, http.client.HTTPException):
-            return UnreachableError(f"{where} does not answer in HTTP", remedy="is it https:// there?")
-        reason = os.strerror(error.errno).lower() if error.errno else type(error).__name__
-        return UnreachableError(f"{where}: {reason}")
+            return server.stranger("does not answer in HTTP; is it https:// there?")
+        return server.not_reached(os.strerror(error.errno) if error.errno else type(error).__name__)
 
 
 def _is_quiet(connection: http.client.HTTPConnection) -> bool:

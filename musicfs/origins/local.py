@@ -8,19 +8,21 @@ an edit in place that puts the mtime back shows in ``Entry.ctime_ns`` alone. Cal
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 
 from musicfs.config.settings import OriginSettings
-from musicfs.errors import ChangedError, ConfigError, GoneError, OriginError
+from musicfs.errors import ConfigError, OriginError
 from musicfs.model import Entry
-from musicfs.origins.anchor import Anchor, encode_path
+from musicfs.origins.anchor import Anchor
 from musicfs.origins.contract import Caps, Change, Folder, RangeCost, Watch
+from musicfs.origins.failures import changed, changed_meanwhile, gone, gone_folder, no_bytes
 from musicfs.origins.local_listing import LocalListing, make_entry, make_version, resolve_link
-from musicfs.origins.oserrors import names_nothing, origin_error, printable
-from musicfs.origins.selection import Selection, is_junk
+from musicfs.origins.oserrors import names_nothing, origin_error
+from musicfs.origins.paths import encode_path, is_entered, is_path, is_served, shows_file, shows_folder
+from musicfs.origins.selection import Selection
 
 # O_NONBLOCK: a FIFO that took a file's place must not hold the reader until somebody writes to it.
 _OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
@@ -71,12 +73,12 @@ class LocalOrigin:
 
     def list(self, prefix: str = "") -> Iterator[Folder]:
         self._anchor.prove(prefix, below=True)
-        if prefix and not self._enters(prefix):
-            raise self._gone(prefix)
+        if prefix and not (is_path(prefix) and is_entered(self._selection, prefix)):
+            raise gone_folder(self._id, prefix)
         yield from LocalListing(self._id, self._root, self._selection, self._anchor).run(prefix)
 
     def stat(self, path: str) -> Entry | None:
-        if not _is_canonical(path) or not self._serves(path):
+        if not (is_path(path) and is_served(self._selection, path)):
             return None
         try:
             status = os.lstat(self.local_path(path))
@@ -103,7 +105,7 @@ class LocalOrigin:
         try:
             before = os.fstat(descriptor)
             if not 0 <= start <= stop or stop > before.st_size:
-                raise ChangedError(f"{self._name(path)}: no bytes {start} to {stop} in {before.st_size}")
+                raise no_bytes(self._id, path, start, stop, before.st_size)
             data = _read_exactly(descriptor, start, stop)
             after = os.fstat(descriptor)
         except OSError as error:
@@ -111,25 +113,25 @@ class LocalOrigin:
         finally:
             os.close(descriptor)
         if data is None or make_version(before) != make_version(after):
-            raise ChangedError(f"{self._name(path)} was changed while it was read")
+            raise changed_meanwhile(self._id, path)
         return data
 
     def local_path(self, path: str) -> bytes:
         return self._root + b"/" + encode_path(path)
 
     def open_local(self, path: str, version: str) -> int:
-        if not _is_canonical(path):
-            raise self._gone(path)
+        if not is_path(path):
+            raise gone(self._id, path)
         full = self.local_path(path)
         try:
             if not stat.S_ISREG(os.stat(full).st_mode):
-                raise self._gone(path)
+                raise gone(self._id, path)
             descriptor = os.open(full, _OPEN_FLAGS)
         except OSError as error:
             if not names_nothing(error):
                 raise origin_error(error, self._id, path) from error
             self._anchor.prove(path)
-            raise self._gone(path) from error
+            raise gone(self._id, path) from error
         try:
             self._approve(descriptor, path, version)
         except OSError as error:
@@ -149,8 +151,8 @@ class LocalOrigin:
         watch = LocalWatch(
             self._root,
             on_change,
-            serves_file=self._serves_name,
-            enters_folder=self._enters_folder,
+            serves_file=functools.partial(shows_file, self._selection),
+            enters_folder=functools.partial(shows_folder, self._selection),
             watch_limit=self._watch_limit,
             debounce_s=self._debounce_s,
         )
@@ -164,44 +166,21 @@ class LocalOrigin:
         """Raise unless the open file is regular, inside the root, not reached through a linked folder, and of ``version``."""
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise self._gone(path)
+            raise gone(self._id, path)
         opened = os.readlink(b"/proc/self/fd/%d" % descriptor)
         if opened != self.local_path(path):
             real_root = os.path.realpath(self._root)
             inside = opened.startswith(real_root.rstrip(b"/") + b"/")
             if not inside or os.path.realpath(self._parent(path)) != self._real_parent(path):
-                raise self._gone(path)
+                raise gone(self._id, path)
         if version and make_version(status) != version:
-            raise ChangedError(f"{self._name(path)} is not the version it was")
+            raise changed(self._id, path)
 
     def _parent(self, path: str) -> bytes:
         return os.path.dirname(self.local_path(path))
 
     def _real_parent(self, path: str) -> bytes:
         return os.path.normpath(os.path.join(os.path.realpath(self._root), encode_path(os.path.dirname(path))))
-
-    def _serves(self, path: str) -> bool:
-        folder = path.rpartition("/")[0]
-        return self._serves_name(path) and (not folder or self._enters(folder))
-
-    def _serves_name(self, path: str) -> bool:
-        return not is_junk(path.rpartition("/")[2]) and self._selection.serves_file(path)
-
-    def _enters(self, folder: str) -> bool:
-        """Whether a listing from the root would come to ``folder``."""
-        if not _is_canonical(folder):
-            return False
-        ends = [at for at, char in enumerate(folder) if char == "/"]
-        return all(self._enters_folder(folder[:end]) for end in [*ends, len(folder)])
-
-    def _enters_folder(self, folder: str) -> bool:
-        return not is_junk(folder.rpartition("/")[2]) and self._selection.enters_folder(folder)
-
-    def _gone(self, path: str) -> GoneError:
-        return GoneError(f"{self._name(path)} is not there")
-
-    def _name(self, path: str) -> str:
-        return f"origin {self._id!r}: {printable(path)}"
 
 
 def open_local_origin(settings: OriginSettings, *, anchor: bytes, debounce_s: float) -> LocalOrigin:
@@ -215,16 +194,6 @@ def open_local_origin(settings: OriginSettings, *, anchor: bytes, debounce_s: fl
         watch_limit=settings.watch_limit if settings.watch else 0,
         debounce_s=debounce_s,
     )
-
-
-def _is_canonical(path: str) -> bool:
-    """Relative, without empty, ``.`` or ``..`` components, and nothing that no filesystem could name."""
-    if "\0" in path or any(component in {"", ".", ".."} for component in path.split("/")):
-        return False
-    with contextlib.suppress(UnicodeEncodeError):
-        encode_path(path)
-        return True
-    return False
 
 
 def _read_exactly(descriptor: int, start: int, stop: int) -> bytes | None:

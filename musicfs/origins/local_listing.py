@@ -14,17 +14,16 @@ from operator import attrgetter
 
 import msgspec
 
-from musicfs.errors import GoneError
 from musicfs.model import Entry
-from musicfs.origins.anchor import Anchor, encode_path
+from musicfs.origins import unserved
+from musicfs.origins.anchor import Anchor
 from musicfs.origins.contract import Folder
-from musicfs.origins.oserrors import is_absent, is_denied, names_nothing, origin_error, printable
+from musicfs.origins.failures import gone_folder
+from musicfs.origins.oserrors import is_absent, is_denied, names_nothing, origin_error
+from musicfs.origins.paths import encode_path
 from musicfs.origins.selection import JUNK_NAMES, JUNK_PREFIXES, Selection
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_KINDS = {
-    stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a character device", stat.S_IFBLK: "a block device"
-}  # fmt: skip
 _NAMES_ARE_UTF8 = sys.getfilesystemencoding() == "utf-8"
 _by_name = attrgetter("name")
 
@@ -51,7 +50,7 @@ class LocalListing:
     def run(self, prefix: str) -> Iterator[Folder]:
         """Every folder at and below ``prefix``; at the end what is mounted there becomes part of the anchor."""
         if prefix and os.path.realpath(self._full(prefix)) != os.path.join(self._real_root, encode_path(prefix)):
-            raise self._gone(prefix)  # a folder on the way is a link now
+            raise gone_folder(self._origin_id, prefix)  # a folder on the way is a link now
         outer = self._outer_device(prefix)
         pending: list[tuple[str, int]] = [(prefix, outer)]
         while pending:
@@ -71,7 +70,7 @@ class LocalListing:
             return os.stat(self._full(prefix.rpartition("/")[0])).st_dev
         except OSError as error:
             if names_nothing(error):
-                raise self._gone(prefix) from error
+                raise gone_folder(self._origin_id, prefix) from error
             raise origin_error(error, self._origin_id, prefix) from error
 
     def _scan(self, path: str, parent_device: int, *, required: bool) -> tuple[Folder | None, list[str]]:
@@ -95,7 +94,7 @@ class LocalListing:
             # ENOTDIR or ELOOP: a file or a link took its place.
             self._anchor.prove(path)
             if required:
-                raise self._gone(path) from error
+                raise gone_folder(self._origin_id, path) from error
             return None
         if path and (is_denied(error) or error.errno == errno.ENAMETOOLONG):
             return Folder(path, (), (("", os.strerror(error.errno or 0)),), complete=False, device=device)
@@ -159,7 +158,7 @@ class LocalListing:
         if stat.S_ISREG(status.st_mode):
             return status
         if not stat.S_ISLNK(status.st_mode):
-            return Unserved(_KINDS.get(stat.S_IFMT(status.st_mode), "not a file"))
+            return Unserved(unserved.kind_of_file(status.st_mode))
         target = resolve_link(full, self._real_root)
         if isinstance(target, Unserved) and target.unknown is not None and not is_denied(target.unknown):
             raise origin_error(target.unknown, self._origin_id, path) from target.unknown
@@ -167,9 +166,6 @@ class LocalListing:
 
     def _full(self, path: str) -> bytes:
         return self._root + b"/" + encode_path(path) if path else self._root
-
-    def _gone(self, path: str) -> GoneError:
-        return GoneError(f"origin {self._origin_id!r}: there is no folder {printable(path)}")
 
 
 def in_byte_order(entries: list[os.DirEntry[str]]) -> list[os.DirEntry[str]]:
@@ -203,14 +199,14 @@ def resolve_link(link: bytes, real_root: bytes) -> os.stat_result | Unserved:
     try:
         target = os.path.realpath(link, strict=True)
         if not target.startswith(real_root.rstrip(b"/") + b"/"):
-            return Unserved("a link that leaves the origin")
+            return Unserved(unserved.LEAVES)
         status = os.stat(target)
     except OSError as error:
         if is_absent(error):
-            return Unserved("a broken link")
+            return Unserved(unserved.BROKEN)
         if error.errno == errno.ELOOP:
-            return Unserved("a link that leads to itself")
+            return Unserved(unserved.CIRCULAR)
         return Unserved(os.strerror(error.errno or 0), error)
     if stat.S_ISDIR(status.st_mode):
-        return Unserved("a link to a folder")
-    return status if stat.S_ISREG(status.st_mode) else Unserved("a link to something that is not a file")
+        return Unserved(unserved.TO_FOLDER)
+    return status if stat.S_ISREG(status.st_mode) else Unserved(unserved.TO_NO_FILE)

@@ -27,6 +27,7 @@ from musicfs.errors import ConfigError, UnreachableError
 from musicfs.model import Entry
 from musicfs.origins import local
 from musicfs.origins.contract import Caps, Folder, RangeCost
+from musicfs.origins.failures import Server, closed
 from musicfs.origins.mounted_link import (
     Answer,
     Call,
@@ -60,7 +61,7 @@ _PULSES_A_DEADLINE = 3  # how often a folder that takes long may prove its headw
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
 _OFFSET_MAX = (1 << 63) - 1  # off_t: no file reaches beyond it
-_REMEDY = "check that the share is mounted and its server answers"
+_REMEDY = "check path, that the share is mounted there and its server answers"
 
 
 class _Former(msgspec.Struct, frozen=True):
@@ -222,7 +223,7 @@ class MountedOrigin:
         """The child in use, or a new one; unless ``urgent``, not sooner than the last ones' fate allows."""
         with self._lock:
             if self._closed:
-                raise UnreachableError(f"origin {self._id!r} is closed")
+                raise closed(self._id)
             self._retire_lost()
             if self._child is not None:
                 return self._child
@@ -296,9 +297,9 @@ class MountedOrigin:
         except LostError as error:
             raise self._lost(error) from error
         except OverdueError:
-            reason = f"no answer within {self._timeout_s:g} s"
-            child.give_up(f"was given up, for it gave {reason} to another call")
-            raise UnreachableError(f"origin {self._id!r}: {reason}", remedy=_REMEDY) from None
+            child.give_up(f"was given up, for it gave no answer within {self._timeout_s:g} s to another call")
+            folder = Server(self._id, os.fsdecode(self._start.root), "path, that the share is mounted there")
+            raise folder.silent(self._timeout_s) from None
         if isinstance(answer, Failed):
             raise self._unpack(child, answer, Failed, unpack_error)
         return answer, data

@@ -23,21 +23,22 @@ from __future__ import annotations
 import contextlib
 import stat
 from collections.abc import Iterator
-from typing import NoReturn
 
 from musicfs.config.settings import OriginSettings
-from musicfs.errors import ChangedError, ConfigError, GoneError, UnreachableError
+from musicfs.errors import ConfigError, UnreachableError
 from musicfs.model import Entry
 from musicfs.origins import nfs_protocol as nfs
+from musicfs.origins.anchor import accept_or_mount
 from musicfs.origins.contract import Caps, Folder, RangeCost
+from musicfs.origins.failures import changed, changed_meanwhile, gone, gone_folder, no_bytes, no_root
 from musicfs.origins.nfs_anchor import NfsAnchor
 from musicfs.origins.nfs_listing import NfsListing, Place, make_entry, make_version
 from musicfs.origins.nfs_reading import Outdated, read_range
 from musicfs.origins.nfs_rpc import StatusError
 from musicfs.origins.nfs_server import Address, NfsServer
 from musicfs.origins.nfs_tree import Found, NfsTree, Unserved
-from musicfs.origins.oserrors import printable
-from musicfs.origins.selection import Selection, is_junk
+from musicfs.origins.paths import encode_path, is_entered, is_path, is_served, printable
+from musicfs.origins.selection import Selection
 
 CONNECTIONS = 32
 CAPS = Caps(parallel=16, range_cost=RangeCost.ROUND_TRIP, stable_version=False, slow_stat=True, case_sensitive=True)
@@ -60,16 +61,14 @@ class NfsOrigin:
     ) -> None:
         """``path`` is a folder in the export; ``anchor`` what :meth:`anchor` returned earlier. Raises ConfigError."""
         base = path.strip("/")
-        if base and not _is_canonical(base):
+        if base and not is_path(base):
             raise ConfigError(f"origin {origin_id!r}: the path {path!r} is no path in an export")
         self._id = origin_id
         self._export = address.export
         self._server = NfsServer(origin_id, address, timeout_s=timeout_s, connections=connections)
         self._tree = NfsTree(self._server, address.export)
         self._selection = selection or Selection()
-        self._place = Place(
-            origin_id, self._server, self._tree, base.encode("utf-8", "surrogateescape"), self._selection
-        )
+        self._place = Place(origin_id, self._server, self._tree, encode_path(base), self._selection)
         self._anchor = NfsAnchor(anchor)
 
     @property
@@ -86,15 +85,15 @@ class NfsOrigin:
         try:
             self._server.call(nfs.readdir(root.handle, nfs.FIRST_PAGE, self._server.mount().limits.folder))
         except StatusError as error:
-            raise self._server.refusal(error, "its root folder") from error
+            raise self._server.refusal(error, "") from error
 
     def list(self, prefix: str = "") -> Iterator[Folder]:
         root = self._prove()
         found = root
         outer_fsid = root.attributes.fsid
         if prefix:
-            if not self._enters(prefix):
-                raise self._gone_folder(prefix)
+            if not (is_path(prefix) and is_entered(self._selection, prefix)):
+                raise gone_folder(self._id, prefix)
             parent = prefix.rpartition("/")[0]
             found = self._folder(prefix)
             if parent:
@@ -102,7 +101,7 @@ class NfsOrigin:
         yield from NfsListing(self._place, self._anchor).run(prefix, outer_fsid, found)
 
     def stat(self, path: str) -> Entry | None:
-        if not _is_canonical(path) or not self._serves(path):
+        if not (is_path(path) and is_served(self._selection, path)):
             return None
         found = self._find(path)
         if not isinstance(found, Found):
@@ -111,8 +110,8 @@ class NfsOrigin:
         return make_entry(path, found.attributes)
 
     def read(self, path: str, start: int, stop: int, version: str) -> bytes:
-        if not _is_canonical(path):
-            raise self._gone(path)
+        if not is_path(path):
+            raise gone(self._id, path)
         inside = self._place.inside(path)
         known = self._tree.files.get(inside) if version and 0 <= start <= stop else None
         if known is not None:
@@ -122,15 +121,15 @@ class NfsOrigin:
         for _ in range(_LOOKS):
             found = self._find(path)
             if not isinstance(found, Found):
-                raise self._gone(path)
+                raise gone(self._id, path)
             if version and make_version(found.attributes) != version:
-                raise ChangedError(f"{self._name(path)} is not the version it was")
+                raise changed(self._id, path)
             if not 0 <= start <= stop or stop > found.attributes.size:
-                raise ChangedError(f"{self._name(path)}: no bytes {start} to {stop} in {found.attributes.size}")
+                raise no_bytes(self._id, path, start, stop, found.attributes.size)
             self._tree.files.put(inside, found.handle)
             with contextlib.suppress(Outdated):
                 return self._read(path, found.handle, start, stop, make_version(found.attributes))
-        raise ChangedError(f"{self._name(path)} was changed while it was read")
+        raise changed_meanwhile(self._id, path)
 
     def anchor(self) -> bytes:
         return self._anchor.dump()
@@ -142,7 +141,7 @@ class NfsOrigin:
         try:
             return read_range(self._server, handle, start, stop, version)
         except StatusError as error:
-            raise self._server.refusal(error, printable(path)) from error
+            raise self._server.refusal(error, path) from error
 
     def _find(self, path: str) -> Found | Unserved | None:
         """The regular file that is served as ``path`` now; None when there is nothing, which is proven."""
@@ -158,7 +157,7 @@ class NfsOrigin:
             self._explain(error, path)
             return None
         if isinstance(resolved, Unserved) and resolved.hidden:
-            raise self._server.refusal(StatusError(nfs.ACCES), printable(path))
+            raise self._server.refusal(StatusError(nfs.ACCES), path)
         if isinstance(resolved, Unserved):
             self._prove()
         return resolved
@@ -168,15 +167,15 @@ class NfsOrigin:
             found = self._tree.walk(self._place.inside(path))
         except StatusError as error:
             self._explain(error, path)
-            raise self._gone_folder(path) from error
+            raise gone_folder(self._id, path) from error
         if found.attributes.kind != stat.S_IFDIR:
-            raise self._gone_folder(path)
+            raise gone_folder(self._id, path)
         return found
 
     def _explain(self, error: StatusError, path: str) -> None:
         """Return if ``error`` means that nothing is at ``path``, and the origin itself is there; else raise."""
         if error.status not in nfs.ABSENT:
-            raise self._server.refusal(error, printable(path)) from error
+            raise self._server.refusal(error, path) from error
         self._prove()
 
     def _prove(self) -> Found:
@@ -185,46 +184,25 @@ class NfsOrigin:
             root = self._tree.walk(self._place.base)
         except StatusError as error:
             if error.status not in nfs.ABSENT:
-                raise self._server.refusal(error, "its root folder") from error
-            self._lost(f"there is no folder {self._base} in the export {self._export!r}")
+                raise self._server.refusal(error, "") from error
+            raise no_root(self._id, f"folder {self._place_shown}", self._remedy) from error
         if root.attributes.kind != stat.S_IFDIR:
-            self._lost(f"{self._base} in the export {self._export!r} is not a folder")
+            raise self._lost("is not a folder")
         if not self._anchor.holds(root.attributes):
-            self._lost(f"the export {self._export!r} is not the folder it was")
+            raise self._lost("is not on the filesystem it was on")
         return root
 
-    def _lost(self, what: str) -> NoReturn:
-        raise UnreachableError(
-            f"origin {self._id!r}: {what}",
-            remedy=f"correct the path, mount its disk on the server, or accept it as it is now with: "
-            f"musicfs origin confirm {self._id}",
-        )
-
-    def _serves(self, path: str) -> bool:
-        folder = path.rpartition("/")[0]
-        name_serves = not is_junk(path.rpartition("/")[2]) and self._selection.serves_file(path)
-        return name_serves and (not folder or self._enters(folder))
-
-    def _enters(self, folder: str) -> bool:
-        """Whether a listing from the root would come to ``folder``."""
-        if not _is_canonical(folder):
-            return False
-        names = folder.split("/")
-        paths = ("/".join(names[:stop]) for stop in range(1, len(names) + 1))
-        return not any(map(is_junk, names)) and all(map(self._selection.enters_folder, paths))
-
-    def _gone(self, path: str) -> GoneError:
-        return GoneError(f"{self._name(path)} is not there")
-
-    def _gone_folder(self, path: str) -> GoneError:
-        return GoneError(f"origin {self._id!r}: there is no folder {printable(path)}")
-
-    def _name(self, path: str) -> str:
-        return f"origin {self._id!r}: {printable(path)}"
+    def _lost(self, what: str) -> UnreachableError:
+        return UnreachableError(f"origin {self._id!r}: {self._place_shown} {what}", remedy=self._remedy)
 
     @property
-    def _base(self) -> str:
-        return printable(self._place.base.decode("utf-8", "surrogateescape")) or "/"
+    def _remedy(self) -> str:
+        return accept_or_mount(self._id, "on the server")
+
+    @property
+    def _place_shown(self) -> str:
+        base = printable(self._place.base.decode("utf-8", "surrogateescape")) or "/"
+        return f"{base} in the export {self._export!r}"
 
 
 def open_nfs_origin(settings: OriginSettings, *, anchor: bytes, debounce_s: float) -> NfsOrigin:
@@ -240,13 +218,3 @@ def open_nfs_origin(settings: OriginSettings, *, anchor: bytes, debounce_s: floa
         anchor=anchor,
         connections=settings.parallel or CONNECTIONS,
     )
-
-
-def _is_canonical(path: str) -> bool:
-    """Relative, without empty, ``.`` or ``..`` components, and nothing that no filesystem could name."""
-    if "\0" in path or any(component in {"", ".", ".."} for component in path.split("/")):
-        return False
-    with contextlib.suppress(UnicodeEncodeError):
-        path.encode("utf-8", "surrogateescape")
-        return True
-    return False

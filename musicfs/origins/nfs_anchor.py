@@ -10,17 +10,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 
-import msgspec
-
-from musicfs.origins.anchor import encode_path, is_at_or_below
+from musicfs.origins.anchor import pack_identities, unpack_identities
 from musicfs.origins.nfs_protocol import Attributes
-
-
-class _Saved(msgspec.Struct, frozen=True, array_like=True):
-    """The persisted form: folder (hex, as names may be any bytes) -> identity, the root's under the empty path."""
-
-    schema: int
-    folders: dict[str, str]
+from musicfs.origins.paths import is_at_or_below
 
 
 class NfsAnchor:
@@ -29,15 +21,12 @@ class NfsAnchor:
     def __init__(self, saved: bytes = b"") -> None:
         """``saved`` is a former :meth:`dump`; anything else that it may be counts as empty."""
         self._lock = threading.Lock()
-        self._known = _load(saved)
+        self._known = unpack_identities(saved)
 
     def dump(self) -> bytes:
         """Empty before the first use."""
         with self._lock:
-            if not self._known:
-                return b""
-            folders = {encode_path(path).hex(): identity for path, identity in sorted(self._known.items())}
-        return msgspec.json.encode(_Saved(1, folders))
+            return pack_identities(self._known)
 
     def holds(self, root: Attributes) -> bool:
         """Whether this is the known root; the first one that is seen becomes it."""
@@ -59,13 +48,3 @@ class NfsAnchor:
                     return path
             self._known.update(identities)
         return None
-
-
-def _load(saved: bytes) -> dict[str, str]:
-    if not saved:
-        return {}
-    try:
-        document = msgspec.json.decode(saved, type=_Saved)
-        return {bytes.fromhex(path).decode("utf-8", "surrogateescape"): name for path, name in document.folders.items()}
-    except (msgspec.MsgspecError, ValueError):
-        return {}

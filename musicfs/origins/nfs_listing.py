@@ -8,27 +8,27 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import msgspec
 
-from musicfs.errors import GoneError, UnreachableError
+from musicfs.errors import UnreachableError
 from musicfs.model import Entry
 from musicfs.origins import nfs_protocol as nfs
+from musicfs.origins.anchor import accept_or_mount
 from musicfs.origins.contract import Folder
+from musicfs.origins.failures import gone_folder
 from musicfs.origins.nfs_anchor import NfsAnchor
 from musicfs.origins.nfs_protocol import FIRST_PAGE, Attributes, Node, Page
 from musicfs.origins.nfs_rpc import StatusError
 from musicfs.origins.nfs_server import NfsServer
 from musicfs.origins.nfs_tree import Found, NfsTree, Unserved
-from musicfs.origins.oserrors import printable
+from musicfs.origins.paths import encode_path, printable
 from musicfs.origins.selection import Selection, is_junk
+from musicfs.origins.unserved import kind_of_file
+from musicfs.origins.walk_ahead import Listed, walk_ahead
 
 AHEAD = 16  # folders fetched before they are asked for, and threads that do it
 _ATTEMPTS = 3
-_KINDS = {
-    stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a character device", stat.S_IFBLK: "a block device"
-}  # fmt: skip
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -42,18 +42,14 @@ class Place(msgspec.Struct, frozen=True):
 
     def inside(self, path: str) -> bytes:
         """An origin path as one of the export."""
-        below = path.encode("utf-8", "surrogateescape")
+        below = encode_path(path)
         return self.base + b"/" + below if self.base and below else self.base or below
 
 
 class _Child(msgspec.Struct, frozen=True):
     path: str
     found: Found
-
-
-class _Scanned(msgspec.Struct, frozen=True):
-    folder: Folder
-    children: list[_Child]
+    outer_fsid: int
 
 
 class NfsListing:
@@ -67,40 +63,26 @@ class NfsListing:
         """Every folder at and below ``prefix``, which was ``found`` below a folder on ``outer_fsid``."""
         submounts: dict[str, int] = {}
         incomplete: list[str] = []
-        pending: list[tuple[_Child, int]] = [(_Child(prefix, found), outer_fsid)]
-        scans: dict[str, Future[_Scanned | None]] = {}
-        pool: ThreadPoolExecutor | None = None
-        try:
-            while pending:
-                child, parent_fsid = pending.pop()
-                scan = scans.pop(child.path, None)
-                scanned = scan.result() if scan else self._scan(child, required=child.path == prefix)
-                if scanned is None:
-                    continue
-                folder = scanned.folder
-                if not folder.complete:
-                    incomplete.append(child.path)
-                if folder.device != parent_fsid:
-                    submounts[child.path] = folder.device
-                pending.extend((below, folder.device) for below in reversed(scanned.children))
-                yield folder
-                for below, _ in pending[: -AHEAD - 1 : -1]:
-                    if below.path not in scans:
-                        pool = pool or ThreadPoolExecutor(AHEAD, thread_name_prefix=f"nfs-list-{self._place.origin_id}")
-                        scans[below.path] = pool.submit(self._scan, below, required=False)
-        finally:
-            if pool is not None:
-                pool.shutdown(cancel_futures=True)
+        first = _Child(prefix, found, outer_fsid)
+        scanned = self._scan(first)
+        if scanned is None:
+            raise gone_folder(self._place.origin_id, prefix)
+        name = f"list-{self._place.origin_id}"
+        for child, folder in walk_ahead(first, scanned, self._scan, ahead=AHEAD, name=name):
+            if not folder.complete:
+                incomplete.append(child.path)
+            if folder.device != child.outer_fsid:
+                submounts[child.path] = folder.device
+            yield folder
         lost = self._anchor.learn(prefix, submounts, incomplete)
         if lost is not None:
             raise UnreachableError(
                 f"origin {self._place.origin_id!r}: {printable(lost)} is not on the filesystem it was on",
-                remedy=f"mount it on the server again, or accept it as it is now with: "
-                f"musicfs origin confirm {self._place.origin_id}",
+                remedy=accept_or_mount(self._place.origin_id, "on the server"),
             )
 
-    def _scan(self, child: _Child, *, required: bool) -> _Scanned | None:
-        """One folder; None if it is gone. ``required`` makes that an error. Runs in any thread."""
+    def _scan(self, child: _Child) -> Listed[_Child] | None:
+        """One folder; None if it is gone. Runs in any thread."""
         found = child.found
         for _ in range(_ATTEMPTS):
             try:
@@ -109,9 +91,9 @@ class NfsListing:
                 if error.status in nfs.DENIED and child.path:
                     text = nfs.STATUS_TEXTS[error.status]
                     folder = Folder(child.path, (), (("", text),), complete=False, device=found.attributes.fsid)
-                    return _Scanned(folder, [])
+                    return Listed(folder, [])
                 if error.status not in nfs.STALE_HANDLE | nfs.ABSENT | {nfs.BAD_COOKIE}:
-                    raise self._place.server.refusal(error, printable(child.path) or "its root folder") from error
+                    raise self._place.server.refusal(error, child.path) from error
                 again = self._look_again(child.path)
                 if again is None:
                     break
@@ -120,9 +102,10 @@ class NfsListing:
                 # Its own words count: a parent shows the folder that another filesystem was mounted over.
                 return self._sort_out(child.path, Found(found.handle, attributes or found.attributes), names)
         else:
-            raise UnreachableError(f"origin {self._place.origin_id!r}: {printable(child.path)} changes all the time")
-        if required:
-            raise GoneError(f"origin {self._place.origin_id!r}: there is no folder {printable(child.path)}")
+            raise UnreachableError(
+                f"origin {self._place.origin_id!r}: {printable(child.path)} changes all the time",
+                remedy="list it again when nobody writes there",
+            )
         return None
 
     def _look_again(self, path: str) -> Found | None:
@@ -131,7 +114,7 @@ class NfsListing:
         except StatusError as error:
             if error.status in nfs.ABSENT:
                 return None
-            raise self._place.server.refusal(error, printable(path) or "its root folder") from error
+            raise self._place.server.refusal(error, path) from error
         return found if found.attributes.kind == stat.S_IFDIR else None
 
     def _names(self, handle: bytes) -> tuple[dict[bytes, Node | None], Attributes | None]:
@@ -154,7 +137,7 @@ class NfsListing:
             page = following
         return names, page.attributes
 
-    def _sort_out(self, path: str, found: Found, names: dict[bytes, Node | None]) -> _Scanned:
+    def _sort_out(self, path: str, found: Found, names: dict[bytes, Node | None]) -> Listed[_Child]:
         place = self._place
         prefix = path + "/" if path else ""
         files: list[Entry] = []
@@ -175,7 +158,7 @@ class NfsListing:
             if isinstance(node, Found) and node.attributes.kind == stat.S_IFDIR:
                 if place.selection.enters_folder(inner):
                     place.tree.folders.put(place.inside(inner), node.handle)
-                    children.append(_Child(inner, node))
+                    children.append(_Child(inner, node, found.attributes.fsid))
                 continue
             if not place.selection.serves_file(inner):
                 continue
@@ -185,12 +168,12 @@ class NfsListing:
                 place.tree.files.put(place.inside(inner), node.handle)
                 files.append(make_entry(inner, node.attributes))
             elif isinstance(node, Found):
-                skipped.append((name, _KINDS.get(node.attributes.kind, "not a file")))
+                skipped.append((name, kind_of_file(node.attributes.kind)))
             else:
                 skipped.append((name, node.reason))
                 complete = complete and not node.hidden
         folder = Folder(path, tuple(files), tuple(skipped), complete=complete, device=found.attributes.fsid)
-        return _Scanned(folder, children)
+        return Listed(folder, children)
 
     def _known(self, path: str, folder: bytes, name: bytes, node: Node | None) -> Found | Unserved | None:
         """The node of a name, asked for where the listing did not tell; None when it has vanished."""
@@ -204,14 +187,14 @@ class NfsListing:
                 return None
             if error.status in nfs.DENIED:
                 return Unserved(nfs.STATUS_TEXTS[error.status], hidden=True)
-            raise self._place.server.refusal(error, printable(path)) from error
+            raise self._place.server.refusal(error, path) from error
         return Found(node.handle, attributes)
 
     def _resolve(self, path: str, link: Found) -> Found | Unserved:
         try:
             return self._place.tree.resolve(self._place.inside(path), link.handle, self._place.base)
         except StatusError as error:
-            raise self._place.server.refusal(error, printable(path)) from error
+            raise self._place.server.refusal(error, path) from error
 
 
 def make_version(attributes: Attributes) -> str:

@@ -18,8 +18,10 @@ import msgspec
 
 from musicfs.errors import DeniedError, OriginError, UnreachableError
 from musicfs.origins import nfs_protocol as nfs
+from musicfs.origins.failures import Server, closed, denied, name_of, no_root
 from musicfs.origins.nfs_rpc import Call, RpcConnection, RpcError, StatusError, own_credential
 from musicfs.origins.nfs_xdr import XdrError
+from musicfs.origins.paths import encode_path
 
 T = TypeVar("T")
 
@@ -62,6 +64,7 @@ class NfsServer:
         self._address = address
         self._port = address.port or NFS_PORT
         self._timeout_s = timeout_s
+        self._server = Server(origin_id, f"{address.host}:{self._port}", "host and port")
         self._slots = threading.BoundedSemaphore(connections)
         self._mounting = threading.Lock()
         self._lock = threading.Lock()  # guards what follows; never held across I/O
@@ -76,7 +79,7 @@ class NfsServer:
         if mount is not None:
             return mount
         if not self._mounting.acquire(timeout=self._timeout_s):
-            raise self._unreachable(f"does not answer within {self._timeout_s:g} s")
+            raise self._server.silent(self._timeout_s)
         try:
             if self._mount is None:
                 self._mount = self._make_mount()
@@ -100,7 +103,7 @@ class NfsServer:
     def call_all(self, calls: Sequence[Call[T]]) -> list[T | StatusError]:
         """Calls that travel together: the outcome of each, in their order."""
         if not self._slots.acquire(timeout=self._timeout_s):
-            raise self._unreachable(f"does not answer within {self._timeout_s:g} s on any connection")
+            raise self._server.silent(self._timeout_s)
         try:
             return self._attempt(calls)
         finally:
@@ -133,11 +136,11 @@ class NfsServer:
         """Run a call on the connection, which is kept if that went well."""
         with self._lock:
             self._busy.add(connection)
-            closed = self._closed
+            was_closed = self._closed
         kept = False
         try:
-            if closed:
-                raise self._unreachable("was closed")
+            if was_closed:
+                raise closed(self._origin_id)
             result = action()
             kept = True
             return result
@@ -169,20 +172,20 @@ class NfsServer:
         mounted = self._ask_mount()
         if mounted.flavors and not {_AUTH_SYS, _AUTH_NONE}.intersection(mounted.flavors):
             raise DeniedError(
-                f"{self._name}: the export {self._address.export!r} wants Kerberos",
+                f"{self._server.name} wants Kerberos for the export {self._address.export!r}",
                 remedy="let the server offer it with sec=sys too, or mount it here and give the origin its path",
             )
         try:
             limits = self.call(nfs.fsinfo(mounted.handle))
         except StatusError as error:
-            raise self.refusal(error, f"the export {self._address.export!r}") from error
+            raise self.refusal(error, "") from error
         read = max(_MIN_READ_BYTES, min(limits.read, MAX_READ_BYTES))
         folder = max(_MIN_FOLDER_BYTES, min(limits.read, _MAX_FOLDER_BYTES))
         return Mount(mounted.handle, nfs.Limits(read=read, folder=folder))
 
     def _ask_mount(self) -> nfs.Mounted:
         """Ask the MOUNT service for the export's root, wherever the service is."""
-        call = nfs.mount(self._address.export.encode("utf-8", "surrogateescape"))
+        call = nfs.mount(encode_path(self._address.export))
         for port in (self._address.mount_port,) if self._address.mount_port else self._mount_ports():
             try:
                 return self._once(port, call)
@@ -197,7 +200,7 @@ class NfsServer:
             except (OSError, XdrError) as error:
                 self._fail(error, "its MOUNT service")
         raise UnreachableError(
-            f"{self._name} has no MOUNT service that can be found",
+            f"{self._server.name} has no MOUNT service that can be found",
             remedy="let the server's port mapper (port 111) through, or set mount_port, or mount it here and use path",
         )
 
@@ -221,22 +224,21 @@ class NfsServer:
             connection.close()
 
     def _not_mounted(self, error: StatusError, port: int) -> OriginError:
-        export = f"the export {self._address.export!r}"
+        export = f"export {self._address.export!r}"
         if error.status in nfs.DENIED and not self._shows_export(port):
             return DeniedError(
-                f"{self._name} does not have {export} for this machine",
-                remedy="`showmount -e` lists what it exports to it",
+                f"{self._server.name} has no {export} for this machine",
+                remedy=f"check export; `showmount -e {self._address.host}` lists what it exports to it",
             )
         if error.status in nfs.DENIED:
-            return DeniedError(
-                f"{self._name} refuses {export}",
-                remedy=_INSECURE,
-            )
+            return DeniedError(f"{self._server.name} refuses the {export}: permission denied", remedy=_INSECURE)
         if error.status in nfs.ABSENT:
-            return UnreachableError(
-                f"{self._name} does not have {export}", remedy="`showmount -e` lists what it exports"
+            return no_root(
+                self._origin_id,
+                f"{export} on {self._server.shown}",
+                f"check export; `showmount -e {self._address.host}` lists what it exports",
             )
-        return self.refusal(error, export)
+        return self.refusal(error, "")
 
     def _shows_export(self, port: int) -> bool:
         """Whether the server names the export, or a folder around it, as its own: many refuse what they do not have."""
@@ -244,38 +246,30 @@ class NfsServer:
             paths = self._once(port, nfs.exports())
         except (OSError, RpcError, StatusError, XdrError):
             return True  # it does not tell
-        wanted = self._address.export.encode("utf-8", "surrogateescape").rstrip(b"/") + b"/"
+        wanted = encode_path(self._address.export).rstrip(b"/") + b"/"
         return any(wanted.startswith(path.rstrip(b"/") + b"/") for path in paths)
 
-    def refusal(self, error: StatusError, what: str) -> OriginError:
-        """What a status means that says neither yes nor no."""
-        text = f"{self._name}: {what}: {nfs.STATUS_TEXTS.get(error.status, f'error {error.status}')}"
+    def refusal(self, error: StatusError, path: str) -> OriginError:
+        """What a status means that says neither yes nor no; an empty path is the root folder."""
         if error.status in nfs.DENIED:
-            return DeniedError(
-                text, remedy="give the user who mounts the right to read it, by the numbers of uid and gid"
-            )
-        return UnreachableError(text)
+            remedy = "give the user who mounts (by uid and gid) the right to read it, or leave it out with exclude"
+            return denied(self._origin_id, path, remedy)
+        reason = nfs.STATUS_TEXTS.get(error.status, f"error {error.status}")
+        return UnreachableError(
+            f"{name_of(self._origin_id, path)}: {reason}",
+            remedy=f"check the server's log, that of {self._server.shown}",
+        )
 
     def _fail(self, error: Exception, what: str = "") -> NoReturn:
         """Raise what ``error`` of a connection means."""
         self._drop_idle()
         if isinstance(error, RpcError) and error.denied:
-            raise DeniedError(f"{self._name} {error}", remedy=_INSECURE) from error
+            raise DeniedError(f"{self._server.name} {error}", remedy=_INSECURE) from error
+        server = msgspec.structs.replace(self._server, shown=f"{self._server.shown} ({what})") if what else self._server
         if isinstance(error, TimeoutError):
-            reason = f"does not answer within {self._timeout_s:g} s"
-        elif isinstance(error, socket.gaierror):
-            reason = "is no host that is known here"
-        elif isinstance(error, OSError):
-            reason = f"cannot be reached: {error.strerror or error}"
-        else:
-            reason = f"does not answer as NFS version 3 does: {error}"
-        raise self._unreachable(f"({what}) {reason}" if what else reason) from error
-
-    def _unreachable(self, what: str) -> UnreachableError:
-        return UnreachableError(
-            f"{self._name} {what}", remedy="check that the server runs and that its firewall lets you"
-        )
-
-    @property
-    def _name(self) -> str:
-        return f"origin {self._origin_id!r}: the NFS server {self._address.host}:{self._port}"
+            raise server.silent(self._timeout_s) from error
+        if isinstance(error, socket.gaierror):
+            raise server.unknown() from error
+        if isinstance(error, OSError):
+            raise server.not_reached(error.strerror or str(error)) from error
+        raise server.stranger(f"does not answer as NFS version 3 does: {error}") from error

@@ -15,9 +15,11 @@ from collections.abc import Sequence
 import msgspec
 
 from musicfs.origins import nfs_protocol as nfs
+from musicfs.origins import unserved
 from musicfs.origins.nfs_protocol import Attributes, Node
 from musicfs.origins.nfs_rpc import StatusError
 from musicfs.origins.nfs_server import NfsServer
+from musicfs.origins.paths import encode_path
 
 HANDLES = 8192  # some two megabytes
 _MAX_LINKS = 40  # as the kernel's (path_resolution(7))
@@ -74,7 +76,7 @@ class NfsTree:
 
     def __init__(self, server: NfsServer, export: str) -> None:
         self._server = server
-        self._export = export.encode("utf-8", "surrogateescape").rstrip(b"/")
+        self._export = encode_path(export).rstrip(b"/")
         self.folders = Handles()
         self.files = Handles()  # by the path they are served under, links too
 
@@ -107,7 +109,7 @@ class NfsTree:
             name = pending.popleft()
             if name == b"..":
                 if not at:
-                    return Unserved("a link that leaves the origin")
+                    return Unserved(unserved.LEAVES)
                 at.pop()
                 found = None
                 continue
@@ -116,13 +118,13 @@ class NfsTree:
                 if found.attributes.kind == stat.S_IFLNK:
                     links += 1
                     if links > _MAX_LINKS:
-                        return Unserved("a link that leads to itself")
+                        return Unserved(unserved.CIRCULAR)
                     further = self._target(at, self._server.call(nfs.readlink(found.handle)))
                     pending = further + pending
                     continue
             except StatusError as error:
                 if error.status in nfs.ABSENT:
-                    return Unserved("a broken link")
+                    return Unserved(unserved.BROKEN)
                 if error.status in nfs.DENIED:
                     return Unserved(nfs.STATUS_TEXTS[error.status], hidden=True)
                 raise
@@ -175,9 +177,9 @@ class NfsTree:
 def _judge(at: Sequence[bytes], found: Found | None, inside: bytes) -> Found | Unserved:
     """Whether what a link leads to is served."""
     if inside and not (b"/".join(at) + b"/").startswith(inside + b"/"):
-        return Unserved("a link that leaves the origin")
+        return Unserved(unserved.LEAVES)
     if found is None or found.attributes.kind == stat.S_IFDIR:
-        return Unserved("a link to a folder")
+        return Unserved(unserved.TO_FOLDER)
     if found.attributes.kind != stat.S_IFREG:
-        return Unserved("a link to something that is not a file")
+        return Unserved(unserved.TO_NO_FILE)
     return found

@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from musicfs.config.settings import OriginSettings
-from musicfs.errors import ChangedError, ConfigError, GoneError
+from musicfs.errors import ConfigError
 from musicfs.model import Entry
 from musicfs.origins.contract import Caps, Folder, RangeCost
+from musicfs.origins.failures import changed, gone, gone_folder, no_bytes
 from musicfs.origins.http_pool import parse_endpoint
-from musicfs.origins.oserrors import printable
 from musicfs.origins.paths import is_entered, is_path, is_served
 from musicfs.origins.s3_client import Page, S3Client, StoredObject
 from musicfs.origins.s3_listing import KEYS_MAX, S3Listing
@@ -57,9 +57,8 @@ class S3Origin:
     def list(self, prefix: str = "") -> Iterator[Folder]:
         if prefix and not self._enters(prefix):
             self._client.prove()
-            raise GoneError(f"{self._name(prefix)}: there is no such folder")
-        name = f"origin {self._id!r}"
-        yield from S3Listing(name, self._pages, self._root, self._selection, keys_max=self._keys_max).run(prefix)
+            raise gone_folder(self._id, prefix)
+        yield from S3Listing(self._id, self._pages, self._root, self._selection, keys_max=self._keys_max).run(prefix)
 
     def stat(self, path: str) -> Entry | None:
         found = self._head(path) if is_served(self._selection, path) else None
@@ -70,11 +69,11 @@ class S3Origin:
             return self._client.get(self._root + path, start, stop, version)
         found = self._head(path)
         if found is None:
-            raise GoneError(f"{self._name(path)} is not there")
+            raise gone(self._id, path)
         if version not in {"", found.etag}:
-            raise ChangedError(f"{self._name(path)} is not the version it was")
+            raise changed(self._id, path)
         if not 0 <= start <= stop <= found.size:
-            raise ChangedError(f"{self._name(path)}: no bytes {start} to {stop} in {found.size}")
+            raise no_bytes(self._id, path, start, stop, found.size)
         return b""
 
     def close(self) -> None:
@@ -99,9 +98,6 @@ class S3Origin:
 
     def _pages(self, prefix: str, delimiter: bool) -> Iterator[Page]:
         return self._client.pages(prefix, delimiter=delimiter)
-
-    def _name(self, path: str) -> str:
-        return f"origin {self._id!r}: {printable(path)}"
 
 
 def open_s3_origin(settings: OriginSettings, *, anchor: bytes, debounce_s: float) -> S3Origin:

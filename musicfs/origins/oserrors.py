@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
-from musicfs.errors import DeniedError, OriginError, UnreachableError
+from musicfs.errors import OriginError, UnreachableError
+from musicfs.origins.failures import denied, name_of
 
 ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
 DENIED = frozenset({errno.EACCES, errno.EPERM})
@@ -32,13 +33,10 @@ def origin_error(error: OSError, origin_id: str, path: str) -> OriginError:
     Everything that is not a refusal is UnreachableError: EIO, ESTALE, ENOTCONN, ETIMEDOUT and whatever else a
     filesystem invents say nothing about what it holds.
     """
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    what = f"origin {origin_id!r}: {printable(path) or 'its root folder'}: {reason}"
     if error.errno in DENIED:
-        return DeniedError(what, remedy="give the user who mounts the right to read it")
-    return UnreachableError(what, remedy="check that the disk or share is mounted and answers")
-
-
-def printable(path: str) -> str:
-    """``path`` with bytes that are not UTF-8 as escapes, fit for messages and logs."""
-    return path.encode("utf-8", "backslashreplace").decode("utf-8")
+        return denied(origin_id, path, "give the user who mounts the right to read it, or leave it out with exclude")
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return UnreachableError(
+        f"{name_of(origin_id, path)}: {reason}",
+        remedy="check path, and that the disk or share there is mounted and answers",
+    )

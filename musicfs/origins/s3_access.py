@@ -29,7 +29,8 @@ import msgspec
 
 from musicfs.config.secrets import lookup_secret
 from musicfs.config.settings import OriginSettings
-from musicfs.errors import ConfigError, DeniedError
+from musicfs.errors import ConfigError
+from musicfs.origins.failures import no_secret
 from musicfs.origins.http_pool import Endpoint, parse_endpoint
 from musicfs.origins.s3_signing import Credentials
 
@@ -68,7 +69,7 @@ class AccessSource:
                 try:
                     access = find_access(self._settings, self._environment)
                 except ConfigError as error:
-                    raise DeniedError(f"origin {self._settings.id!r}: {error}", remedy=error.remedy) from None
+                    raise no_secret(self._settings.id, error) from None
                 self._access = access
             return access
 

@@ -17,9 +17,10 @@ from xml.etree import ElementTree
 import msgspec
 
 from musicfs.config.settings import OriginSettings
-from musicfs.errors import ChangedError, DeniedError, GoneError, OriginError, UnreachableError
+from musicfs.errors import DeniedError, OriginError, UnreachableError
+from musicfs.origins.failures import ROOT, Server, changed, closed, denied, gone, name_of, no_bytes, no_root
 from musicfs.origins.http_pool import HttpPool, Response
-from musicfs.origins.oserrors import printable
+from musicfs.origins.paths import printable
 from musicfs.origins.s3_access import Access, AccessSource
 from musicfs.origins.s3_signing import encode_path, encode_query, sign
 
@@ -27,14 +28,14 @@ from musicfs.origins.s3_signing import encode_path, encode_query, sign
 _PAGE_BYTES_MAX = 16 * 1024 * 1024
 _ERROR_BYTES_MAX = 64 * 1024
 _DENIALS: Mapping[str, tuple[str, str]] = {
-    "InvalidAccessKeyId": ("does not know the access key", "check access_key_id"),
-    "SignatureDoesNotMatch": ("refused the secret of the access key", "check secret_access_key"),
-    "ExpiredToken": ("says that the access key has expired", "log in again"),
-    "InvalidToken": ("refused the session token", "log in again"),
-    "RequestTimeTooSkewed": ("says that this machine's clock is wrong", "set the clock"),
-    "AuthorizationHeaderMalformed": ("says that the bucket lies in another region", "set region to the bucket's"),
-    "InvalidObjectState": ("keeps the object in an archive", "restore it, or leave it out with exclude"),
-    "RequestExpired": ("says that this machine's clock is wrong", "set the clock"),
+    "InvalidAccessKeyId": ("it does not know it", "check access_key_id, or the profile"),
+    "SignatureDoesNotMatch": ("its secret is another one", "check secret_access_key, or the profile"),
+    "ExpiredToken": ("it has expired", "log in again, for the profile or the environment"),
+    "InvalidToken": ("its session token is wrong", "log in again, for the profile or the environment"),
+    "RequestTimeTooSkewed": ("this machine's clock is wrong", "set the clock"),
+    "AuthorizationHeaderMalformed": ("the bucket lies in another region", "set region to the bucket's"),
+    "InvalidObjectState": ("an archive holds it", "restore it, or leave it out with exclude"),
+    "RequestExpired": ("this machine's clock is wrong", "set the clock"),
 }
 
 
@@ -61,6 +62,7 @@ class S3Client:
     def __init__(self, settings: OriginSettings, root: str = "") -> None:
         """``root`` is what the keys of interest begin with; the access key may be good for these only."""
         self._root = root
+        self._id = settings.id
         self._name = f"origin {settings.id!r}"
         self._bucket = settings.bucket
         self._timeout_s = settings.timeout_s
@@ -79,8 +81,10 @@ class S3Client:
         if response.status == 404:  # has no body, so it does not say of what
             self.prove()
             return None
+        if response.status in {401, 403}:
+            self.prove()  # which says what the key has to do with it
         if response.status != 200:
-            raise self._refusal(response, access, printable(key))
+            raise self._refusal(response, access, printable(key.removeprefix(self._root)))
         return StoredObject(
             key, self._number(response, "content-length"), self._mtime_ns(response), self._etag(response)
         )
@@ -94,15 +98,18 @@ class S3Client:
         if etag:
             headers["if-match"] = f'"{etag}"'
         response, access = self._request("GET", key, headers=headers, body_max=max(stop - start, _ERROR_BYTES_MAX))
-        what = f"{self._name}: {printable(key)}"
+        path = key.removeprefix(self._root)
+        what = name_of(self._id, path)
         if response.status == 206:
             if etag and self._etag(response) != etag:
-                raise ChangedError(f"{what} is not the version it was")
+                raise changed(self._id, path)
             span, _, total = response.headers.get("content-range", "").removeprefix("bytes ").partition("/")
             if total.isdecimal() and int(total) < stop:
-                raise ChangedError(f"{what}: no bytes {start} to {stop} in {total}")
+                raise no_bytes(self._id, path, start, stop, int(total))
             if span != f"{start}-{stop - 1}" or len(response.body) != stop - start:
-                raise UnreachableError(f"{what}: the store answered with another range than it was asked for")
+                raise UnreachableError(
+                    f"{what}: the store answered with another range than it was asked for", remedy="check endpoint"
+                )
             return response.body
         if response.status == 200:
             raise UnreachableError(
@@ -111,15 +118,15 @@ class S3Client:
         if response.status == 404:
             code = _error_code(response)
             if code == "NoSuchKey":
-                raise GoneError(f"{what} is not there")
+                raise gone(self._id, path)
             if not code:
                 self.prove()
-                raise GoneError(f"{what} is not there")
+                raise gone(self._id, path)
         if response.status == 412:
-            raise ChangedError(f"{what} is not the version it was")
+            raise changed(self._id, path)
         if response.status == 416:
-            raise ChangedError(f"{what}: no bytes {start} to {stop} in it")
-        raise self._refusal(response, access, printable(key))
+            raise no_bytes(self._id, path, start, stop)
+        raise self._refusal(response, access, printable(path))
 
     def pages(self, prefix: str, *, delimiter: bool) -> Iterator[Page]:
         """Every key that begins with ``prefix``, 1000 a request; with ``delimiter`` only up to the next slash."""
@@ -134,7 +141,9 @@ class S3Client:
             if not page.next_token:
                 return
             if page.next_token == query.get("continuation-token"):
-                raise UnreachableError(f"{self._name}: the store's listing does not come to an end")
+                raise UnreachableError(
+                    f"{self._name}: the store's listing does not come to an end", remedy="check endpoint"
+                )
             query["continuation-token"] = page.next_token
 
     def close(self) -> None:
@@ -148,7 +157,7 @@ class S3Client:
     def _list_page(self, query: Mapping[str, str]) -> Page:
         response, access = self._request("GET", "", {"list-type": "2", **query}, body_max=_PAGE_BYTES_MAX)
         if response.status != 200:
-            raise self._refusal(response, access, "its listing")
+            raise self._refusal(response, access, "")
         try:
             return _parse_page(response.body)
         except (ElementTree.ParseError, ValueError):
@@ -181,17 +190,23 @@ class S3Client:
     def _open_pool(self, access: Access) -> HttpPool:
         with self._lock:
             if self._closed:
-                raise UnreachableError(f"{self._name} is closed")
+                raise closed(self._id)
             if self._pool is None:
                 self._pool = HttpPool(
-                    access.endpoint, name=self._name, timeout_s=self._timeout_s, ca_file=access.ca_file
+                    access.endpoint,
+                    origin_id=self._id,
+                    address_key="endpoint",
+                    timeout_s=self._timeout_s,
+                    ca_file=access.ca_file,
                 )
             return self._pool
 
-    def _refusal(self, response: Response, access: Access, what: str) -> OriginError:
+    def _refusal(self, response: Response, access: Access, path: str) -> OriginError:
         """What an answer that is no success means, beside what the one who asked knows better."""
         code = _error_code(response)
-        store = f"{self._name}: {access.endpoint.authority}"
+        store = Server(
+            self._id, access.endpoint.authority, "endpoint", "access_key_id and secret_access_key, or profile"
+        )
         region = response.headers.get("x-amz-bucket-region", "")
         if region and region != access.region and response.status in {301, 307, 400, 403}:
             return UnreachableError(
@@ -202,34 +217,43 @@ class S3Client:
             if code not in {"AccessDenied", "InvalidObjectState"}:  # about what was asked for, not about the key
                 self._source.forget()
             if access.credentials is None and code not in _DENIALS:
-                return DeniedError(
-                    f"{store} wants an access key, and none was found",
-                    remedy="set access_key_id and secret_access_key, or a profile",
+                return store.login_refused("requests without an access key", "none was found")
+            if code not in _DENIALS:
+                return denied(
+                    self._id, path, f"give the access key the right to list bucket and to read {path or 'it'}"
                 )
-            reason, remedy = _DENIALS.get(code, (f"refuses {what} to this access key", "give it the right to read"))
-            return DeniedError(f"{store} {reason}", remedy=remedy)
+            reason, remedy = _DENIALS[code]
+            if code == "InvalidObjectState":
+                return DeniedError(f"{name_of(self._id, path)}: {reason}", remedy=remedy)
+            return DeniedError(f"{store.name} refuses the access key: {reason}", remedy=remedy)
         if code in {"NoSuchBucket", "InvalidBucketName"} or (response.status == 404 and not code):
-            return UnreachableError(f"{store} has no bucket {self._bucket!r}", remedy="check bucket and endpoint")
+            return no_root(self._id, f"bucket {self._bucket!r} on {store.shown}", "check bucket and endpoint")
         said = f"{response.status} {code}".rstrip()
-        return UnreachableError(f"{store} answered {said} when asked for {what}")
+        return UnreachableError(
+            f"{store.name} answered {said} when asked for {path or ROOT}", remedy="check endpoint, and the store's log"
+        )
 
     def _etag(self, response: Response) -> str:
         etag = _bare_etag(response.headers.get("etag", ""))
         if not etag:
-            raise UnreachableError(f"{self._name}: the store does not say which version of an object it serves")
+            raise UnreachableError(
+                f"{self._name}: the store does not say which version of an object it serves", remedy="check endpoint"
+            )
         return etag
 
     def _number(self, response: Response, header: str) -> int:
         text = response.headers.get(header, "")
         if not text.isdecimal():
-            raise UnreachableError(f"{self._name}: the store's answer has no {header}")
+            raise UnreachableError(f"{self._name}: the store's answer has no {header}", remedy="check endpoint")
         return int(text)
 
     def _mtime_ns(self, response: Response) -> int:
         try:
             return int(parsedate_to_datetime(response.headers.get("last-modified", "")).timestamp()) * 1_000_000_000
         except ValueError:
-            raise UnreachableError(f"{self._name}: the store's answer has no last-modified") from None
+            raise UnreachableError(
+                f"{self._name}: the store's answer has no last-modified", remedy="check endpoint"
+            ) from None
 
 
 def _parse_page(body: bytes) -> Page:

@@ -23,11 +23,11 @@ from operator import attrgetter
 
 import msgspec
 
-from musicfs.errors import GoneError, UnreachableError
+from musicfs.errors import UnreachableError
 from musicfs.model import Entry
 from musicfs.origins.contract import Folder
-from musicfs.origins.oserrors import printable
-from musicfs.origins.paths import NO_PATH, reject_name
+from musicfs.origins.failures import gone_folder
+from musicfs.origins.paths import NO_PATH, reject_name, walk_order
 from musicfs.origins.s3_client import Page, StoredObject
 from musicfs.origins.selection import Selection, is_junk
 
@@ -44,9 +44,9 @@ class S3Listing:
     """A single walk; not to be shared between threads. Paths are relative to ``root``, which is empty or ends in a slash."""
 
     def __init__(
-        self, name: str, fetch_pages: FetchPages, root: str, selection: Selection, *, keys_max: int = KEYS_MAX
+        self, origin_id: str, fetch_pages: FetchPages, root: str, selection: Selection, *, keys_max: int = KEYS_MAX
     ) -> None:
-        self._name = name
+        self._origin_id = origin_id
         self._fetch_pages = fetch_pages
         self._root = root
         self._selection = selection
@@ -60,12 +60,12 @@ class S3Listing:
             yield each
         if not found:
             if folder:
-                raise GoneError(f"{self._name}: there is no folder {printable(folder)}")
+                raise gone_folder(self._origin_id, folder)
             yield Folder("", ())
 
     def _walk(self, folder: str) -> Iterator[Folder]:
         """Nothing at all when no key lies below ``folder``."""
-        stream = KeyStream(self._name, self._flat_pages(folder), self._keys_max)
+        stream = KeyStream(self._origin_id, self._flat_pages(folder), self._keys_max)
         if stream.read_whole():
             objects = stream.take_all()
             if objects:
@@ -125,8 +125,8 @@ class KeyStream:
     what is not taken yet has to be listed anew.
     """
 
-    def __init__(self, name: str, pages: Iterator[list[StoredObject]], keys_max: int) -> None:
-        self._name = name
+    def __init__(self, origin_id: str, pages: Iterator[list[StoredObject]], keys_max: int) -> None:
+        self._origin_id = origin_id
         self._pages = pages
         self._keys_max = keys_max
         self._buffer: list[StoredObject] = []
@@ -207,7 +207,9 @@ class KeyStream:
             self._last = each.key
         if not self.sorted and self._taken:
             # What was taken as complete may have had more: this listing proves nothing.
-            raise UnreachableError(f"{self._name}: the store lists its keys in no order")
+            raise UnreachableError(
+                f"origin {self._origin_id!r}: the store lists its keys in no order", remedy="check endpoint"
+            )
         self._dropped = [prefix for prefix in self._dropped if not page or page[0].key < _after(prefix)]
         dropped = tuple(self._dropped)
         for each in page:
@@ -262,7 +264,7 @@ class _Groups:
 
     def folders(self) -> list[Folder]:
         """All of them, in the contract's order."""
-        return [self._folder(path) for path in sorted(self._files, key=_order)]
+        return [self._folder(path) for path in sorted(self._files, key=walk_order)]
 
     def _folder(self, path: str) -> Folder:
         files = []
@@ -284,11 +286,6 @@ def _reject(name: str) -> str:
     except UnicodeEncodeError:
         return _NOT_UTF8
     return reject_name(name)
-
-
-def _order(path: str) -> list[str]:
-    """Component by component; the order of code points is the order of UTF-8's bytes."""
-    return path.split("/") if path else []
 
 
 def _with_slash(folder: str) -> str:

@@ -13,18 +13,16 @@ Every wait for the server ends after ``timeout_s`` of silence.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from musicfs.config.settings import OriginSettings
-from musicfs.errors import GoneError
 from musicfs.model import Entry
-from musicfs.origins.anchor import encode_path
 from musicfs.origins.contract import Caps, Folder, RangeCost
-from musicfs.origins.oserrors import printable
-from musicfs.origins.selection import Selection, is_junk
+from musicfs.origins.failures import gone, gone_folder
+from musicfs.origins.paths import is_entered, is_path, is_served
+from musicfs.origins.selection import Selection
 from musicfs.origins.sftp_thread import LoopThread
 
 if TYPE_CHECKING:
@@ -60,9 +58,9 @@ class SftpOrigin:
         self._thread.run(self._check)
 
     def list(self, prefix: str = "") -> Iterator[Folder]:
-        if prefix and not self._enters(prefix):
+        if prefix and not (is_path(prefix) and is_entered(self._selection, prefix)):
             self.check()
-            raise self._gone(prefix)
+            raise gone_folder(self.id, prefix)
         listing = self._thread.run(lambda: self._begin_listing(prefix))
         try:
             while folders := self._thread.run(listing.next_folders):
@@ -71,13 +69,13 @@ class SftpOrigin:
             self._thread.call_soon(listing.cancel)
 
     def stat(self, path: str) -> Entry | None:
-        if not _is_canonical(path) or not self._serves(path):
+        if not (is_path(path) and is_served(self._selection, path)):
             return None
         return self._thread.run(lambda: self._stat(path))
 
     def read(self, path: str, start: int, stop: int, version: str) -> bytes:
-        if not _is_canonical(path):
-            raise self._gone(path)
+        if not is_path(path):
+            raise gone(self.id, path)
         return self._thread.run(lambda: self._read(path, start, stop, version))
 
     def close(self) -> None:
@@ -111,23 +109,6 @@ class SftpOrigin:
         if self._state is not None:
             await self._state.link.close()
 
-    # Names
-
-    def _serves(self, path: str) -> bool:
-        folder, _, name = path.rpartition("/")
-        return not is_junk(name) and self._selection.serves_file(path) and (not folder or self._enters(folder))
-
-    def _enters(self, folder: str) -> bool:
-        """Whether a listing from the root would come to ``folder``."""
-        if not _is_canonical(folder):
-            return False
-        ends = [at for at, char in enumerate(folder) if char == "/"]
-        ways = (folder[:end] for end in [*ends, len(folder)])
-        return all(not is_junk(way.rpartition("/")[2]) and self._selection.enters_folder(way) for way in ways)
-
-    def _gone(self, path: str) -> GoneError:
-        return GoneError(f"origin {self.id!r}: {printable(path)} is not there")
-
 
 class _State:
     """What lives on the loop: made there on first use."""
@@ -145,13 +126,3 @@ class _State:
 def open_sftp_origin(settings: OriginSettings, *, anchor: bytes, debounce_s: float) -> SftpOrigin:
     """An :class:`SftpOrigin` as the configuration describes it. ``anchor`` and ``debounce_s`` are for other kinds."""
     return SftpOrigin(settings)
-
-
-def _is_canonical(path: str) -> bool:
-    """Relative, without empty, ``.`` or ``..`` components, and nothing that no server could name."""
-    if "\0" in path or any(component in {"", ".", ".."} for component in path.split("/")):
-        return False
-    with contextlib.suppress(UnicodeEncodeError):
-        encode_path(path)
-        return True
-    return False

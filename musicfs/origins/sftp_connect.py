@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from typing import Any
 
 import asyncssh
 
-from musicfs.config.secrets import lookup_secret
 from musicfs.config.settings import OriginSettings
-from musicfs.errors import ConfigError, DeniedError, OriginError, UnreachableError
+from musicfs.errors import DeniedError, OriginError, UnreachableError
+from musicfs.origins.failures import Server
+from musicfs.origins.secrets import find_secret
 from musicfs.origins.sftp_session import CHANNEL_WINDOW_BYTES, PACKET_BYTES, SftpSession
 from musicfs.origins.sftp_thread import as_new
 
@@ -39,11 +41,11 @@ class Connection:
     def alive(self) -> bool:
         return not (self.files.lost or self.names.lost)
 
-    async def open_sessions(self, describe: str, timeout_s: float) -> None:
+    async def open_sessions(self, server: Server, timeout_s: float) -> None:
         """Start both sessions at once. Raises what asyncssh raises, or UnreachableError."""
 
         async def open_one() -> SftpSession:
-            session = SftpSession(describe, timeout_s, self.abort)
+            session = SftpSession(server, timeout_s, self.abort)
             await self._ssh.create_session(
                 lambda: session,
                 subsystem="sftp",
@@ -127,8 +129,6 @@ async def connect(settings: OriginSettings) -> Connection:
             return await attempt.connect(options)
     except OriginError:
         raise
-    except ConfigError as error:
-        raise DeniedError(f"origin {settings.id!r}: {error}", remedy=error.remedy) from error
     except (OSError, asyncssh.Error) as error:  # a TimeoutError is an OSError
         raise attempt.explain(error) from error
 
@@ -158,15 +158,20 @@ class _Attempt:
         return self._settings.port or SSH_PORT
 
     @property
-    def _server(self) -> str:
-        return f"{self._settings.host}:{self._port}"
+    def _server(self) -> Server:
+        return Server(
+            self._settings.id,
+            f"{self._settings.host}:{self._port}",
+            "host and port",
+            "username, key_file, key_passphrase and password, and the server's authorized_keys",
+        )
 
     def load(self) -> dict[str, Any]:
         """Read what the disk, the environment and the keyring hold; blocks. Options for asyncssh."""
         settings = self._settings
         options: dict[str, Any] = {"known_hosts": self._load_known_hosts(), "password": None}
         if settings.key_file:
-            passphrase = lookup_secret(settings.key_passphrase) or None
+            passphrase = find_secret(settings, "key_passphrase") or None
             options["client_keys"] = self._load_key(os.path.expanduser(settings.key_file), passphrase)
             options["agent_path"] = None
             self._tried.append(f"the key {settings.key_file}")
@@ -175,7 +180,7 @@ class _Attempt:
                 self._tried.append("the keys of the ssh agent")
             self._tried.append("the keys in ~/.ssh")
         if settings.password:
-            options["password"] = lookup_secret(settings.password)
+            options["password"] = find_secret(settings, "password")
             self._tried.append("the password")
         if settings.login:
             options["username"] = settings.login
@@ -199,7 +204,7 @@ class _Attempt:
         )
         connection = Connection(ssh)
         try:
-            await connection.open_sessions(f"origin {self._settings.id!r}: {self._server}", self._settings.timeout_s)
+            await connection.open_sessions(self._server, self._settings.timeout_s)
         except asyncssh.ChannelOpenError as error:
             is_lost = ssh.is_closed()  # a channel that is not opened because there is no line any more is not refused
             connection.abort()
@@ -213,20 +218,14 @@ class _Attempt:
 
     def explain(self, error: OSError | asyncssh.Error) -> OriginError:
         """What went wrong, as one of our own errors."""
-        where = f"origin {self._settings.id!r}: {self._server}"
+        server, where = self._server, self._server.name
         match error:
             case TimeoutError():
-                return UnreachableError(
-                    f"{where} does not answer within {self._settings.timeout_s:g} s",
-                    remedy="check the network and the server, or raise timeout_s",
-                )
+                return server.silent(self._settings.timeout_s)
             case asyncssh.HostKeyNotVerifiable():
                 return self._explain_host_key(where)
             case asyncssh.PermissionDenied():
-                return DeniedError(
-                    f"{where} refuses {self._user}; tried: {', '.join(self._tried)}",
-                    remedy="check username, key_file, key_passphrase and password, and the server's authorized_keys",
-                )
+                return server.login_refused(self._user, f"tried {', '.join(self._tried)}")
             case asyncssh.KeyExchangeFailed():
                 return DeniedError(
                     f"{where} and this machine agree on no algorithm: {error.reason}",
@@ -241,13 +240,15 @@ class _Attempt:
                     f"{where} ended the connection before SFTP had begun",
                     remedy=f"look into its log; if it has a host key of a new type, compare and add it: {self._scan()}",
                 )
+            case socket.gaierror():
+                return server.unknown()
             case OSError():
-                reason = error.strerror or str(error)
+                reason = os.strerror(error.errno) if error.errno else str(error)
             case asyncssh.DisconnectError():
                 reason = error.reason
             case _:
                 reason = str(error)
-        return UnreachableError(f"{where} cannot be reached: {reason}", remedy="check host, port and the network")
+        return server.not_reached(reason)
 
     def _explain_host_key(self, where: str) -> DeniedError:
         client, files = self._client, " and ".join(self._known_files)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import cast
 
-from musicfs.errors import ChangedError, OriginError, UnreachableError
+from musicfs.errors import OriginError, UnreachableError
 from musicfs.model import Entry
-from musicfs.origins.anchor import encode_path
+from musicfs.origins.failures import changed, gone, no_bytes
+from musicfs.origins.paths import encode_path
 from musicfs.origins.sftp_connect import Connection, Link
 from musicfs.origins.sftp_handles import OpenFiles
 from musicfs.origins.sftp_messages import Attrs, Kind, StatusError
@@ -81,13 +82,13 @@ class Files:
         if size is None or path in self._suspects:
             entry = await self.stat(path)
             if entry is None:
-                raise self._place.gone(path)
+                raise gone(self._place.origin_id, path)
             self._suspects.discard(path)
             if version and entry.version != version:
-                raise self._changed(path)
+                raise changed(self._place.origin_id, path)
             size, version = entry.size, entry.version
         if not 0 <= start <= stop <= size:
-            raise ChangedError(f"{self._place.name(path)}: no bytes {start} to {stop} in {size}")
+            raise no_bytes(self._place.origin_id, path, start, stop, size)
         return await self._read_open(path, start, stop, version)
 
     async def _read_open(self, path: str, start: int, stop: int, version: str) -> bytes:
@@ -104,7 +105,7 @@ class Files:
                 # FSTAT came after the bytes: as long as it finds the version, nothing was written before or between.
                 if data is not None and attrs.is_file and make_version(attrs) == version:
                     return data
-                failure = self._changed(path) if attrs.is_file else self._place.gone(path)
+                failure = changed(self._place.origin_id, path) if attrs.is_file else gone(self._place.origin_id, path)
             finally:
                 opened.release(file)
             opened.drop(file)
@@ -122,7 +123,7 @@ class Files:
             if not place.is_absent(error, path):
                 raise place.explain(error, path) from error
             await place.prove(session)
-            raise place.gone(path) from error
+            raise gone(place.origin_id, path) from error
         except UnreachableError:
             if len(self._suspects) < _MAX_SUSPECTS:
                 self._suspects.add(path)
@@ -132,10 +133,10 @@ class Files:
             if target != join(root, encode_path(path)) and not (
                 is_inside(target, root) and (not parent or above == join(root, encode_path(parent)))
             ):
-                raise place.gone(path)
+                raise gone(place.origin_id, path)
         except StatusError as error:
             session.close_handle(handle)
-            raise (place.gone(path) if error.names_nothing else place.explain(error, path)) from error
+            raise (gone(place.origin_id, path) if error.names_nothing else place.explain(error, path)) from error
         except OriginError:
             session.close_handle(handle)
             raise
@@ -146,6 +147,3 @@ class Files:
         if self._open is None or self._open.session is not connection.files:
             self._open = OpenFiles(connection.files, self._open_file)
         return self._open
-
-    def _changed(self, path: str) -> ChangedError:
-        return ChangedError(f"{self._place.name(path)} is not the version it was")

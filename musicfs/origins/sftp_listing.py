@@ -9,26 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import stat
 from typing import cast
 
 from musicfs.errors import OriginError
 from musicfs.model import Entry
-from musicfs.origins.anchor import encode_path
 from musicfs.origins.contract import Folder
+from musicfs.origins.failures import gone_folder
+from musicfs.origins.paths import encode_path, walk_order
 from musicfs.origins.selection import Selection, is_junk
 from musicfs.origins.sftp_connect import Link
 from musicfs.origins.sftp_messages import Attrs, Kind, StatusError
 from musicfs.origins.sftp_place import Place, join, make_entry, real_path, resolve_link
 from musicfs.origins.sftp_session import SftpSession
+from musicfs.origins.unserved import kind_of_file
 
 MAX_FOLDERS_AT_ONCE = 128  # and no more than half of the handles a server gives
 MAX_ENTRIES_AHEAD = 20_000  # a folder counts as one too
 _MAX_BATCH = 256
 _MAX_READDIRS = 16
-_KINDS = {
-    stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a character device", stat.S_IFBLK: "a block device"
-}  # fmt: skip
 
 _Listed = tuple[Folder | None, list[str]]
 
@@ -43,7 +41,7 @@ class SftpListing:
         self._prefix = prefix
         self._loop = asyncio.get_running_loop()
         self._to_yield = [prefix]  # a stack: the folder that comes next is the last
-        self._to_ask: list[tuple[bytes, str]] = [(_order(prefix), prefix)]  # a heap in the listing's order
+        self._to_ask: list[tuple[bytes, str]] = [(walk_order(prefix), prefix)]  # a heap in the listing's order
         self._asked: dict[str, asyncio.Task[_Listed]] = {}
         self._running = 0
         self._ahead = 0  # entries that nobody has taken yet
@@ -102,7 +100,7 @@ class SftpListing:
         if folder is not None:
             self._ahead += _weight(folder)
         for child in children:
-            heapq.heappush(self._to_ask, (_order(child), child))
+            heapq.heappush(self._to_ask, (walk_order(child), child))
         if self._eager:
             self._ask_more()
         return folder, children
@@ -214,7 +212,7 @@ class SftpListing:
             else:
                 files.append(make_entry(path, answer))
         files.sort(key=lambda file: encode_path(file.path))
-        children.sort(key=_order)
+        children.sort(key=walk_order)
         return complete
 
     async def _look_at(
@@ -236,7 +234,7 @@ class SftpListing:
             return None
         if (attrs.is_file and attrs.complete) or attrs.is_folder:
             return attrs
-        return _KINDS.get(stat.S_IFMT(max(attrs.mode, 0)), "not a file")
+        return kind_of_file(max(attrs.mode, 0))
 
     async def _explain(self, session: SftpSession, error: StatusError, path: str) -> Folder | None:
         """What a folder that cannot be read means for the listing."""
@@ -251,12 +249,7 @@ class SftpListing:
         """The folder is not there, or a link is: GoneError for the one that was asked for, once the root is proven."""
         await self._place.prove(session)
         if path == self._prefix:
-            raise self._place.gone(path)
-
-
-def _order(path: str) -> bytes:
-    """Sorts as a listing does: component by component, for no name holds a NUL."""
-    return encode_path(path).replace(b"/", b"\0")
+            raise gone_folder(self._place.origin_id, path)
 
 
 def _see_failure(task: asyncio.Task[_Listed]) -> None:

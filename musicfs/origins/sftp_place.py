@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import cast
 
-from musicfs.errors import DeniedError, GoneError, OriginError, UnreachableError
+from musicfs.errors import OriginError, UnreachableError
 from musicfs.model import Entry
-from musicfs.origins.anchor import encode_path
-from musicfs.origins.oserrors import printable
+from musicfs.origins import unserved
+from musicfs.origins.failures import denied, name_of, no_root
+from musicfs.origins.paths import encode_path
 from musicfs.origins.sftp_messages import Answer, Attrs, Code, Kind, StatusError
 from musicfs.origins.sftp_session import SftpSession
 
@@ -28,17 +29,12 @@ class Place:
         inner = path[1:].lstrip("/") if path == "~" or path.startswith("~/") else path
         self.origin_id = origin_id
         self.root = encode_path(inner.rstrip("/") or ("/" if inner.startswith("/") else "."))
+        self._host = host
         self._shown = f"{path or '~'} on {host}"
 
     def full(self, path: str) -> bytes:
         """The server's path for an origin path; empty is the root."""
         return join(self.root, encode_path(path)) if path else self.root
-
-    def gone(self, path: str) -> GoneError:
-        return GoneError(f"{self.name(path)} is not there")
-
-    def name(self, path: str) -> str:
-        return f"origin {self.origin_id!r}: {printable(path) or self._shown}"
 
     def is_absent(self, error: StatusError, path: str) -> bool:
         """Whether the server says that nothing has this path: to be believed once the root is proven.
@@ -53,8 +49,11 @@ class Place:
     def explain(self, error: StatusError, path: str) -> OriginError:
         """What an answer that says nothing about existence means. Only a refusal is no UnreachableError."""
         if error.is_denied:
-            return DeniedError(f"{self.name(path)}: {error}", remedy="give the user of the login the right to read it")
-        return UnreachableError(f"{self.name(path)}: {error}", remedy="look into the log of the server")
+            remedy = "give the user that username names the right to read it, or leave it out with exclude"
+            return denied(self.origin_id, path, remedy)
+        return UnreachableError(
+            f"{name_of(self.origin_id, path)}: {error}", remedy=f"check the server's log, that of {self._host}"
+        )
 
     async def prove(self, session: SftpSession) -> None:
         """Return if the root is a folder now: what was missing below it is missing. Raises UnreachableError, DeniedError."""
@@ -63,14 +62,13 @@ class Place:
         except StatusError as error:
             if not error.names_nothing:
                 raise self.explain(error, "") from error
-            raise self._no_root("is not there") from error
+            raise self._no_root() from error
         if attrs.mode >= 0 and not attrs.is_folder:
-            raise self._no_root("is not a folder")
+            raise self._no_root()
 
-    def _no_root(self, what: str) -> UnreachableError:
-        return UnreachableError(
-            f"origin {self.origin_id!r}: the folder {self._shown} {what}",
-            remedy="check path, and that the disk is mounted on the server",
+    def _no_root(self) -> UnreachableError:
+        return no_root(
+            self.origin_id, f"folder {self._shown}", "check path, and that its disk is mounted on the server"
         )
 
 
@@ -113,13 +111,13 @@ async def resolve_link(session: SftpSession, link: bytes, real_root: bytes) -> A
         target = real_path(await resolving)
     except StatusError as error:
         if error.names_nothing:
-            return "a broken link"
+            return unserved.BROKEN
         raise
     if not is_inside(target, real_root):
-        return "a link that leaves the origin"
+        return unserved.LEAVES
     if attrs.is_folder:
-        return "a link to a folder"
-    return attrs if attrs.is_file and attrs.complete else "a link to something that is not a file"
+        return unserved.TO_FOLDER
+    return attrs if attrs.is_file and attrs.complete else unserved.TO_NO_FILE
 
 
 def real_path(answer: Answer) -> bytes:

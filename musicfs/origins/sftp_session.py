@@ -16,6 +16,7 @@ from typing import Any, cast
 import asyncssh
 
 from musicfs.errors import OriginError, UnreachableError
+from musicfs.origins.failures import Server
 from musicfs.origins.sftp_messages import (
     LIMITS_EXTENSION,
     MAX_MESSAGE_BYTES,
@@ -50,9 +51,9 @@ _Callback = Callable[[Outcome], None]
 class SftpSession(asyncssh.SSHClientSession[bytes]):
     """A client of one ``sftp`` subsystem. When the server stays silent for ``timeout_s`` it is lost, with all it owed."""
 
-    def __init__(self, describe: str, timeout_s: float, on_lost: Callable[[], None]) -> None:
-        """``describe`` opens every message; ``on_lost`` is called once, when nothing more can be asked."""
-        self._describe = describe
+    def __init__(self, server: Server, timeout_s: float, on_lost: Callable[[], None]) -> None:
+        """``on_lost`` is called once, when nothing more can be asked."""
+        self._server = server
         self._timeout_s = timeout_s
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
@@ -75,10 +76,10 @@ class SftpSession(asyncssh.SSHClientSession[bytes]):
         self._channel = chan
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.give_up("the connection was lost")
+        self.give_up(self._server.hung_up)
 
     def eof_received(self) -> bool:
-        self.give_up("the server ended the session")
+        self.give_up(lambda: self._server.hung_up("of its own accord"))
         return False
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
@@ -89,7 +90,7 @@ class SftpSession(asyncssh.SSHClientSession[bytes]):
         try:
             self._take_messages()
         except MalformedError as error:
-            self.give_up(f"the answer is not SFTP: {error}")
+            self.give_up(functools.partial(self._server.stranger, f"does not answer in SFTP: {error}"))
 
     # What the origin calls
 
@@ -99,7 +100,7 @@ class SftpSession(asyncssh.SSHClientSession[bytes]):
         try:
             extensions = parse_version(await self._greeting)
         except MalformedError as error:
-            raise self._unreachable(f"the answer is not SFTP: {error}") from error
+            raise self._server.stranger(f"does not answer in SFTP: {error}") from error
         if LIMITS_EXTENSION in extensions:
             self.send(lambda number: pack_on_string(Kind.EXTENDED, number, LIMITS_EXTENSION), self._learn_limits)
 
@@ -133,7 +134,7 @@ class SftpSession(asyncssh.SSHClientSession[bytes]):
     def send(self, pack: Callable[[int], bytes], callback: _Callback) -> None:
         """Put a request on its way; ``callback`` is called once, with the answer or an error."""
         if self.lost:
-            callback(self._unreachable("the connection was lost"))
+            callback(self._server.hung_up())
             return
         number = self._next_number
         self._next_number = (number + 1) & 0xFFFF_FFFF
@@ -155,8 +156,8 @@ class SftpSession(asyncssh.SSHClientSession[bytes]):
         """A transfer has more to ask for after all."""
         self._wanting.append(transfer)
 
-    def give_up(self, reason: str) -> None:
-        """Fail everything that waits; nothing more can be asked. Idempotent."""
+    def give_up(self, explain: Callable[[], UnreachableError]) -> None:
+        """Fail everything that waits, each with an error of its own; nothing more can be asked. Idempotent."""
         if self.lost:
             return
         self.lost = True
@@ -165,11 +166,11 @@ class SftpSession(asyncssh.SSHClientSession[bytes]):
         pending, self._pending = self._pending, {}
         wanting, self._wanting = self._wanting, deque()
         if not self._greeting.done():
-            _fail(self._greeting, self._unreachable(reason))
+            _fail(self._greeting, explain())
         for callback, _ in pending.values():
-            callback(self._unreachable(reason))
+            callback(explain())
         for transfer in wanting:
-            transfer.fail(self._unreachable(reason))
+            transfer.fail(explain())
         self._buffer = bytearray()
         self._on_lost()
 
@@ -195,7 +196,7 @@ class SftpSession(asyncssh.SSHClientSession[bytes]):
         try:
             self._channel.write(data)
         except OSError:  # the channel is closing: connection_lost has not come yet
-            self.give_up("the connection was lost")
+            self.give_up(self._server.hung_up)
 
     def _take_messages(self) -> None:
         at, size = 0, len(self._buffer)
@@ -228,7 +229,7 @@ class SftpSession(asyncssh.SSHClientSession[bytes]):
         except StatusError as error:
             outcome = error
         except MalformedError:
-            callback(self._unreachable("the answer is not SFTP"))
+            callback(self._server.stranger("does not answer in SFTP"))
             raise
         callback(outcome)
 
@@ -240,7 +241,7 @@ class SftpSession(asyncssh.SSHClientSession[bytes]):
         oldest = next(iter(self._pending.values()))[1]
         due = min(max(self._heard_at, oldest) + self._timeout_s, oldest + _PATIENCE * self._timeout_s)
         if self._loop.time() >= due:
-            self.give_up(f"no answer within {self._timeout_s:g} s")
+            self.give_up(lambda: self._server.silent(self._timeout_s))
         else:
             self._timer = self._loop.call_at(due, self._check_time)
 
@@ -249,9 +250,6 @@ class SftpSession(asyncssh.SSHClientSession[bytes]):
             transfer = self._wanting.popleft()
             if transfer.ask_next():
                 self._wanting.append(transfer)
-
-    def _unreachable(self, reason: str) -> UnreachableError:
-        return UnreachableError(f"{self._describe}: {reason}", remedy="check the network and the server")
 
 
 class _Transfer:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from musicfs.errors import OriginError, UnreachableError
+from musicfs.origins.failures import closed
 
 if TYPE_CHECKING:
     import asyncio
@@ -103,7 +104,7 @@ class LoopThread:
             loop.stop()
 
     def _is_closed(self) -> UnreachableError:
-        return UnreachableError(f"origin {self._origin_id!r} is closed")
+        return closed(self._origin_id)
 
 
 async def _cancel_others(loop: asyncio.AbstractEventLoop) -> None:

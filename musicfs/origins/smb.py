@@ -24,8 +24,10 @@ from musicfs.errors import GoneError
 from musicfs.model import Entry
 from musicfs.origins import smb_messages as messages
 from musicfs.origins.contract import Caps, Folder, RangeCost
-from musicfs.origins.selection import Selection, is_junk
-from musicfs.origins.smb_errors import ABSENT, SUCCESS, changed, gone, path_error, sensible, unreachable
+from musicfs.origins.failures import gone, gone_folder, no_bytes, no_root
+from musicfs.origins.paths import is_entered, is_served
+from musicfs.origins.selection import Selection
+from musicfs.origins.smb_errors import ABSENT, SUCCESS, path_error, sensible
 from musicfs.origins.smb_listing import SmbListing
 from musicfs.origins.smb_names import can_exist, split_root, to_server
 from musicfs.origins.smb_pool import Pool
@@ -65,21 +67,23 @@ class SmbOrigin:
         )
         if opened.status in ABSENT:
             settings = self._settings
-            raise unreachable(
-                self._id, settings.host, f"has no folder {settings.path!r} in its share {settings.share!r}"
+            raise no_root(
+                self._id,
+                f"folder {settings.path} in the share {settings.share!r} on {settings.host}",
+                "check path, and that its disk is mounted on the server",
             )
         for answer in (opened, listed):
             if answer.status != SUCCESS:
                 raise path_error(answer.status, self._id, "")
 
     def list(self, prefix: str = "") -> Iterator[Folder]:
-        if prefix and not self._enters(prefix):
+        if prefix and not (can_exist(prefix) and is_entered(self._selection, prefix)):
             self.check()
-            raise gone(self._id, prefix)
+            raise gone_folder(self._id, prefix)
         yield from SmbListing(self._id, self._root, self._selection, self._pool, self.check).run(prefix)
 
     def stat(self, path: str) -> Entry | None:
-        if not self._serves(path):
+        if not (can_exist(path) and is_served(self._selection, path)):
             return None
         opened, asked, _closed = self._pool.pick().ask(
             messages.open_file(to_server(self._root, path), for_data=False),
@@ -98,7 +102,7 @@ class SmbOrigin:
         if not can_exist(path):
             raise gone(self._id, path)
         if not 0 <= start <= stop <= _OFFSET_MAX:
-            raise changed(self._id, path, f"has no bytes {start} to {stop}")
+            raise no_bytes(self._id, path, start, stop)
         try:
             return RangeRead(self._id, path, to_server(self._root, path), start, stop, version).run(self._pool)
         except GoneError:
@@ -107,21 +111,6 @@ class SmbOrigin:
 
     def close(self) -> None:
         self._pool.close()
-
-    def _serves(self, path: str) -> bool:
-        folder, _, name = path.rpartition("/")
-        served = can_exist(path) and not is_junk(name) and self._selection.serves_file(path)
-        return served and (not folder or self._enters(folder))
-
-    def _enters(self, folder: str) -> bool:
-        """Whether a listing from the root would come to ``folder``, if it is there."""
-        if not can_exist(folder):
-            return False
-        ends = [at for at, char in enumerate(folder) if char == "/"]
-        return all(self._enters_one(folder[:end]) for end in [*ends, len(folder)])
-
-    def _enters_one(self, folder: str) -> bool:
-        return not is_junk(folder.rpartition("/")[2]) and self._selection.enters_folder(folder)
 
 
 def open_smb_origin(settings: OriginSettings, *, anchor: bytes, debounce_s: float) -> SmbOrigin:

@@ -24,11 +24,11 @@ from smbprotocol.exceptions import SMBAuthenticationError, SMBConnectionClosed, 
 from smbprotocol.session import Session
 from smbprotocol.tree import TreeConnect
 
-from musicfs.config.secrets import lookup_secret
 from musicfs.config.settings import OriginSettings
-from musicfs.errors import ConfigError, DeniedError, OriginError, UnreachableError
+from musicfs.errors import OriginError, UnreachableError
 from musicfs.origins import smb_messages as messages
-from musicfs.origins.smb_errors import PENDING, SESSION_LOST, logon_error, share_error, unreachable
+from musicfs.origins.secrets import find_secret
+from musicfs.origins.smb_errors import PENDING, SESSION_LOST, logon_error, server_of, share_error
 
 SMB_PORT = 445
 _READ_BYTES_MAX = 1 << 20
@@ -76,6 +76,7 @@ class SmbConnection:
 
     def __init__(self, settings: OriginSettings, connection: _BoundedConnection, tree: TreeConnect) -> None:
         self._settings = settings
+        self._server = server_of(settings)
         self._connection = connection
         self._session_id: int = tree.session.session_id
         self._tree_id: int = tree.tree_connect_id
@@ -119,7 +120,7 @@ class SmbConnection:
             self._sweep()
             while self.alive and not self._affords(requests):
                 if time.monotonic() >= deadline:
-                    raise self._lost("has no room for more requests")
+                    raise self._server.silent(self._settings.timeout_s)  # which would make room
                 self._turn.wait(_CREDITS_RECHECK_S)
                 self._sweep()
             return self._send(requests, deadline)
@@ -152,7 +153,7 @@ class SmbConnection:
             self._finish(exchange)
         if any(answer.status in SESSION_LOST for answer in answers):
             self.close()
-            raise self._lost("ended the session")
+            raise self._server.hung_up("and the session")
         return answers
 
     def abandon(self, exchange: Exchange) -> None:
@@ -172,7 +173,7 @@ class SmbConnection:
     def _await(self, request: Request, deadline: float) -> Answer:
         while True:
             if not request.response_event.wait(max(0.0, deadline - time.monotonic())):
-                raise self._lost(f"did not answer within {self._settings.timeout_s:g} s")
+                raise self._server.silent(self._settings.timeout_s)
             with request.response_event_lock:
                 header = request.response
                 status = PENDING if header is None else header["status"].get_value()
@@ -181,7 +182,7 @@ class SmbConnection:
                 request.response_event.clear()
                 # Looked at after the clearing: the receiving thread sets all events once the connection is closed.
                 if not self.alive:
-                    raise self._lost("closed the connection")
+                    raise self._server.hung_up()
 
     def _finish(self, exchange: Exchange) -> None:
         for request in exchange.requests:
@@ -208,7 +209,7 @@ class SmbConnection:
             )
         except (SMBException, OSError) as error:
             self.close()  # what was sent in part cannot be followed by anything
-            raise self._lost("closed the connection") from error
+            raise self._server.hung_up() from error
         data_bytes = sum(map(messages.data_bytes_of, requests))
         self._load_bytes += data_bytes
         self._last_used = time.monotonic()
@@ -227,9 +228,6 @@ class SmbConnection:
         with contextlib.suppress(SMBException, OSError):
             request = self._connection.send(messages.echo(), sid=self._session_id, credit_request=_CREDITS_WANTED)
             self._abandoned.append(request)
-
-    def _lost(self, why: str) -> UnreachableError:
-        return unreachable(self._settings.id, self._settings.host, why)
 
 
 class _Outstanding(dict[int, Request]):
@@ -267,10 +265,7 @@ def connect(settings: OriginSettings) -> SmbConnection:
 
     Raises UnreachableError, or DeniedError, also when the password is not where the settings say.
     """
-    try:
-        password = lookup_secret(settings.password)
-    except ConfigError as error:
-        raise DeniedError(f"origin {settings.id!r}: {error}", remedy=error.remedy) from error
+    password = find_secret(settings, "password")
     connection = _BoundedConnection(settings)
     try:
         _negotiate(connection, settings)
@@ -289,7 +284,7 @@ def _negotiate(connection: Connection, settings: OriginSettings) -> None:
             connection.connect(timeout=settings.timeout_s)
             _tune(connection, settings.timeout_s)
     except SMBException as error:
-        raise unreachable(settings.id, settings.host, "speaks no version of SMB that this client knows") from error
+        raise server_of(settings).stranger("speaks no version of SMB that this client knows") from error
 
 
 def _tune(connection: Connection, timeout_s: float) -> None:
@@ -309,18 +304,16 @@ def _log_on(connection: Connection, settings: OriginSettings, password: str) -> 
         with _explained(settings):
             session.connect()
     except SMBResponseException as error:
-        raise logon_error(error.status, settings.id, settings.host, settings.login) from None
+        raise logon_error(error.status, server_of(settings), settings.login) from None
     except SMBAuthenticationError:
-        raise DeniedError(
-            f"origin {settings.id!r}: {settings.host} and this machine share no way to log on",
-            remedy="check username and password, and that the server allows NTLM",
+        raise server_of(settings).login_refused(
+            f"the user {settings.login!r}" if settings.login else "a guest",
+            "it and this machine share no way to log on, such as NTLM",
         ) from None
     except SMBException:  # a guest's session where signing or encryption was asked for
-        raise DeniedError(
-            f"origin {settings.id!r}: {settings.host} would let {settings.login or 'a guest'!r} in only as a guest"
-            if settings.login
-            else f"origin {settings.id!r}: {settings.host} wants signed or encrypted requests, which guests cannot send",
-            remedy="check the username" if settings.login else "give a username and a password",
+        raise server_of(settings).login_refused(
+            f"the user {settings.login!r}" if settings.login else "a guest",
+            "it knows them as a guest only" if settings.login else "it wants signed requests, which guests cannot send",
         ) from None
     return session
 
@@ -331,9 +324,9 @@ def _enter(session: Session, settings: OriginSettings) -> TreeConnect:
         with _explained(settings):
             tree.connect(require_secure_negotiate=bool(settings.login))
     except SMBResponseException as error:
-        raise share_error(error.status, settings.id, settings.host, settings.share) from None
+        raise share_error(error.status, server_of(settings), settings.share) from None
     except SMBException as error:
-        raise unreachable(settings.id, settings.host, "negotiated something else than it says") from error
+        raise server_of(settings).stranger("negotiated something else than it says") from error
     # Paths are given as on any share; DFS links to other servers are not followed.
     tree.is_dfs_share = False
     return tree
@@ -345,18 +338,21 @@ def _explained(settings: OriginSettings) -> Iterator[None]:
     try:
         yield
     except TimeoutError:
-        why = f"did not answer within {settings.timeout_s:g} s"
-        raise unreachable(settings.id, settings.host, why) from None
+        raise server_of(settings).silent(settings.timeout_s) from None
     except SMBConnectionClosed as error:
-        why = "closed the connection while it was set up, or does not speak SMB 2 or 3"
-        raise unreachable(settings.id, settings.host, why) from error
+        raise server_of(settings).hung_up("while it was set up, or does not speak SMB 2 or 3") from error
     except SMBException:
         raise
     except Exception as error:
         # No connection is a ValueError of the library; what it stumbles over in a stranger's answer can be anything.
         reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
-        text = reason.strerror if isinstance(reason, OSError) and reason.strerror else "it does not speak SMB 2 or 3"
-        raise unreachable(settings.id, settings.host, f"cannot be connected to: {text}") from error
+        if isinstance(reason, TimeoutError):
+            raise server_of(settings).silent(settings.timeout_s) from error
+        if isinstance(reason, socket.gaierror):
+            raise server_of(settings).unknown() from error
+        if isinstance(reason, OSError):
+            raise server_of(settings).not_reached(reason.strerror or str(reason)) from error
+        raise server_of(settings).stranger("does not speak SMB 2 or 3") from error
 
 
 def _logon_name(login: str) -> str:

@@ -9,8 +9,10 @@ import contextlib
 import struct
 from collections.abc import Iterator, Mapping
 
-from musicfs.errors import ChangedError, DeniedError, GoneError, OriginError, UnreachableError
-from musicfs.origins.oserrors import printable
+from musicfs.config.settings import OriginSettings
+from musicfs.errors import DeniedError, OriginError, UnreachableError
+from musicfs.origins import failures
+from musicfs.origins.failures import Server
 
 SUCCESS = 0x00000000
 PENDING = 0x00000103
@@ -85,70 +87,49 @@ def status_name(status: int) -> str:
     return _REASONS.get(status) or f"the server answers with status {status:#010x}"
 
 
-def place(origin_id: str, path: str) -> str:
-    """How messages name a file or folder; an empty path is the root folder."""
-    return f"origin {origin_id!r}: {printable(path) or 'its root folder'}"
-
-
-def gone(origin_id: str, path: str) -> GoneError:
-    """The server answers, and says that there is no such file or folder."""
-    return GoneError(f"{place(origin_id, path)} is not there")
-
-
-def changed(origin_id: str, path: str, what: str = "is not the version it was") -> ChangedError:
-    """The file is another one than the caller knows."""
-    return ChangedError(f"{place(origin_id, path)} {what}")
-
-
 def path_error(status: int, origin_id: str, path: str) -> OriginError:
     """What ``status`` means for ``path``. Absence is for the caller to judge: it asks whether the root is there."""
     if status in ABSENT:
-        return gone(origin_id, path)
+        return failures.gone(origin_id, path)
     if status == END_OF_FILE:
-        return changed(origin_id, path, "ends earlier than it did")
+        return failures.changed(origin_id, path, "ends earlier than it did")
     if status in {ACCESS_DENIED, 0xC0000061}:
-        return DeniedError(
-            f"{place(origin_id, path)}: the server refuses to read it", remedy="give the user the right to read it"
-        )
+        remedy = "give the user that username names the right to read it, or leave it out with exclude"
+        return failures.denied(origin_id, path, remedy)
     return UnreachableError(
-        f"{place(origin_id, path)}: {status_name(status)}", remedy="check the server and what its log says"
+        f"{failures.name_of(origin_id, path)}: {status_name(status)}",
+        remedy="check the log of the server that host names",
     )
 
 
-def logon_error(status: int, origin_id: str, host: str, user: str) -> OriginError:
+def server_of(settings: OriginSettings) -> Server:
+    """The server as messages speak of it."""
+    return Server(settings.id, settings.host, "host and port", "username and password")
+
+
+def logon_error(status: int, server: Server, user: str) -> OriginError:
     """Why a session could not be set up; ``user`` is empty for a guest."""
-    who = f"as {user!r}" if user else "as a guest"
+    who = f"the user {user!r}" if user else "a guest"
     if status in _LOGON:
-        return DeniedError(
-            f"origin {origin_id!r}: {host} refuses to log on {who}: {_LOGON[status]}",
-            remedy="check username and password" if user else "give a username and a password",
-        )
-    return UnreachableError(
-        f"origin {origin_id!r}: {host} could not log on {who}: {status_name(status)}", remedy="check the server"
-    )
+        return server.login_refused(who, _LOGON[status])
+    return server.stranger(f"could not log on {who}: {status_name(status)}")
 
 
-def share_error(status: int, origin_id: str, host: str, share: str) -> OriginError:
+def share_error(status: int, server: Server, share: str) -> OriginError:
     """Why a share could not be entered."""
     if status == BAD_NETWORK_NAME:
-        return UnreachableError(
-            f"origin {origin_id!r}: there is no share {share!r} on {host}",
-            remedy="check the share's name, and that the server offers it",
+        return failures.no_root(
+            server.origin_id, f"share {share!r} on {server.shown}", "check share, and that the server offers it"
         )
     if status == ACCESS_DENIED:
         return DeniedError(
-            f"origin {origin_id!r}: {host} refuses to open the share {share!r}",
-            remedy="give the user the right to use the share",
+            f"{server.name} refuses the share {share!r}: permission denied",
+            remedy="check username, and give that user the right to use the share",
         )
     return UnreachableError(
-        f"origin {origin_id!r}: the share {share!r} on {host} cannot be opened: {status_name(status)}",
-        remedy="check the server",
+        f"{server.name} cannot open the share {share!r}: {status_name(status)}",
+        remedy="check share, and the server's log",
     )
-
-
-def unreachable(origin_id: str, host: str, why: str) -> UnreachableError:
-    """The server cannot be asked now."""
-    return UnreachableError(f"origin {origin_id!r}: {host} {why}", remedy="check that the server is on and in reach")
 
 
 @contextlib.contextmanager
@@ -158,5 +139,5 @@ def sensible(origin_id: str, path: str) -> Iterator[None]:
         yield
     except (struct.error, UnicodeDecodeError) as error:
         raise UnreachableError(
-            f"{place(origin_id, path)}: the server's answer makes no sense", remedy="check what the server is"
+            f"{failures.name_of(origin_id, path)}: the server's answer makes no sense", remedy="check host and port"
         ) from error

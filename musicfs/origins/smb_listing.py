@@ -12,6 +12,7 @@ from musicfs.errors import OriginError
 from musicfs.model import Entry
 from musicfs.origins import smb_messages as messages
 from musicfs.origins.contract import Folder
+from musicfs.origins.failures import gone_folder
 from musicfs.origins.selection import Selection, is_junk
 from musicfs.origins.smb_connection import Answer, Exchange, SmbConnection
 from musicfs.origins.smb_errors import (
@@ -19,7 +20,6 @@ from musicfs.origins.smb_errors import (
     HIDDEN,
     NO_MORE_FILES,
     SUCCESS,
-    gone,
     path_error,
     sensible,
     status_name,
@@ -185,7 +185,7 @@ class SmbListing:
         if status in ABSENT:
             self._prove_root()
             if required:
-                raise gone(self._origin_id, path)
+                raise gone_folder(self._origin_id, path)
             return None
         if path and status in HIDDEN:
             return Folder(path, (), (("", _reason(status, self._origin_id, path)),), complete=False)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from musicfs.origins.paths import is_path
+
 _IMPOSSIBLE = re.compile(r'[\\/:*?"<>\0\ud800-\udfff]')
 _NAME_UNITS_MAX = 255  # UTF-16 code units of one component, [MS-FSCC] 2.1.5.2
 _PATH_BYTES_MAX = 65_534  # its length is a 16-bit number of bytes, [MS-SMB2] 2.2.13
@@ -16,8 +18,7 @@ _PATH_BYTES_MAX = 65_534  # its length is a 16-bit number of bytes, [MS-SMB2] 2.
 
 def can_exist(path: str) -> bool:
     """Whether a server could hold a file at the origin path ``path``: it is canonical, and SMB can say it."""
-    names = path.split("/")
-    if any(name in {"", ".", ".."} or not can_be_said(name) for name in names):
+    if not (is_path(path) and all(map(can_be_said, path.split("/")))):
         return False
     return len(path) * 4 <= _PATH_BYTES_MAX or len(path.encode("utf-16-le")) <= _PATH_BYTES_MAX
 

@@ -11,8 +11,9 @@ import time
 from musicfs.config.settings import OriginSettings
 from musicfs.errors import OriginError, UnreachableError
 from musicfs.origins import smb_messages as messages
+from musicfs.origins.failures import closed
 from musicfs.origins.smb_connection import SmbConnection, connect
-from musicfs.origins.smb_errors import unreachable
+from musicfs.origins.smb_errors import server_of
 
 CONNECTIONS_MAX = 2
 PING_AFTER_S = 30.0  # well before a router forgets the connection, and before Windows ends an idle session (15 minutes)
@@ -43,7 +44,7 @@ class Pool:
         with self._changed:
             while True:
                 if self._closed.is_set():
-                    raise unreachable(self._settings.id, self._settings.host, "is asked after the origin was closed")
+                    raise closed(self._settings.id)
                 self._connections = [each for each in self._connections if each.alive]
                 best = min(self._connections, key=lambda each: each.load_bytes, default=None)
                 if best is not None and (self._connecting or not self._wants_more(best)):
@@ -85,7 +86,7 @@ class Pool:
         """Wait for the outcome of the attempt that another caller makes, and share its failure."""
         attempt = self._attempts
         if not self._changed.wait_for(lambda: self._attempts > attempt, 2 * self._settings.timeout_s):
-            raise unreachable(self._settings.id, self._settings.host, "is still being connected to")
+            raise server_of(self._settings).silent(self._settings.timeout_s)
         failure = self._failure
         if failure is not None:
             raise type(failure)(str(failure), remedy=failure.remedy)

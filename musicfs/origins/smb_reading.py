@@ -13,8 +13,9 @@ from __future__ import annotations
 import collections
 
 from musicfs.origins import smb_messages as messages
+from musicfs.origins.failures import changed, changed_meanwhile, gone, no_bytes
 from musicfs.origins.smb_connection import Answer, Exchange
-from musicfs.origins.smb_errors import ABSENT, SUCCESS, changed, gone, path_error, sensible
+from musicfs.origins.smb_errors import ABSENT, SUCCESS, path_error, sensible
 from musicfs.origins.smb_messages import Facts, Message
 from musicfs.origins.smb_pool import Pool
 
@@ -74,7 +75,7 @@ class RangeRead:
         with sensible(self._origin_id, self._path):
             data = messages.data_of(read[0].body) if read else memoryview(b"")
         if len(data) != size_bytes:
-            raise changed(self._origin_id, self._path, "was changed while it was read")
+            raise changed_meanwhile(self._origin_id, self._path)
         return data
 
     def _prove(self, answer: Answer) -> None:
@@ -83,9 +84,7 @@ class RangeRead:
         if self._version and facts.version != self._version:
             raise changed(self._origin_id, self._path)
         if self._stop > facts.size_bytes:
-            raise changed(
-                self._origin_id, self._path, f"has no bytes {self._start} to {self._stop} in {facts.size_bytes}"
-            )
+            raise no_bytes(self._origin_id, self._path, self._start, self._stop, facts.size_bytes)
         self._version = facts.version
 
 

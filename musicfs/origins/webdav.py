@@ -10,17 +10,17 @@ for https, or for a network of one's own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 from musicfs.config.settings import OriginSettings
-from musicfs.errors import ChangedError, ConfigError, DeniedError, GoneError
+from musicfs.errors import ConfigError, DeniedError
 from musicfs.model import Entry
 from musicfs.origins.contract import Caps, Folder, RangeCost
+from musicfs.origins.failures import changed, gone, gone_folder, no_bytes
 from musicfs.origins.http_pool import parse_endpoint
-from musicfs.origins.oserrors import printable
-from musicfs.origins.paths import is_entered, is_path, is_served, reject_name
+from musicfs.origins.paths import encode_path, is_entered, is_path, is_served, reject_name
 from musicfs.origins.selection import Selection, is_junk
+from musicfs.origins.walk_ahead import Listed, walk_ahead
 from musicfs.origins.webdav_client import Resource, WebdavClient
 
 CAPS = Caps(parallel=16, range_cost=RangeCost.ROUND_TRIP, stable_version=False, slow_stat=True, case_sensitive=True)
@@ -56,14 +56,13 @@ class WebdavOrigin:
     def list(self, prefix: str = "") -> Iterator[Folder]:
         if prefix and not (_can_be(prefix) and is_entered(self._selection, prefix)):
             self._client.prove()
-            raise self._gone(prefix)
+            raise gone_folder(self._id, prefix)
         found = self._client.list_folder(prefix)
         if found is None:
-            raise self._gone(prefix)
-        folder, children = self._sort_out(prefix, found)
-        yield folder
-        if children:
-            yield from self._walk(children)
+            raise gone_folder(self._id, prefix)
+        first = self._sort_out(prefix, found)
+        for _, folder in walk_ahead(prefix, first, self._list_below, ahead=_AHEAD, name=f"list-{self._id}"):
+            yield folder
 
     def stat(self, path: str) -> Entry | None:
         found = self._stat(path) if is_served(self._selection, path) else None
@@ -74,44 +73,24 @@ class WebdavOrigin:
             return self._client.get(path, start, stop, version)
         found = self._stat(path)
         if found is None:
-            raise self._gone(path)
+            raise gone(self._id, path)
         if version not in {"", found.version}:
-            raise ChangedError(f"{self._name(path)} is not the version it was")
+            raise changed(self._id, path)
         if not 0 <= start <= stop <= found.size:
-            raise ChangedError(f"{self._name(path)}: no bytes {start} to {stop} in {found.size}")
+            raise no_bytes(self._id, path, start, stop, found.size)
         return b""
 
     def close(self) -> None:
         self._client.close()
 
-    def _walk(self, folders: Sequence[str]) -> Iterator[Folder]:
-        """``folders`` and all below them, the next few asked for while one is handed out."""
-        with ThreadPoolExecutor(_AHEAD, thread_name_prefix=f"list-{self._id}") as pool:
-            pending = list(reversed(folders))
-            asked: dict[str, Future[Sequence[Resource] | Folder | None]] = {}
-            try:
-                while pending:
-                    for path in pending[: -_AHEAD - 1 : -1]:
-                        if path not in asked:
-                            asked[path] = pool.submit(self._list_below, path)
-                    path = pending.pop()
-                    found = asked.pop(path).result()
-                    if isinstance(found, Folder):
-                        yield found
-                    elif found is not None:  # else it went away since its parent was listed
-                        folder, children = self._sort_out(path, found)
-                        yield folder
-                        pending.extend(reversed(children))
-            finally:
-                pool.shutdown(cancel_futures=True)  # waits for what is under way, which has its timeout
-
-    def _list_below(self, path: str) -> Sequence[Resource] | Folder | None:
-        """What is in a folder that was listed; the folder as such when only it is refused; None when it is gone."""
+    def _list_below(self, path: str) -> Listed[str] | None:
+        """A folder that its parent's listing named; without its files where it is refused; None when it is gone."""
         try:
-            return self._client.list_folder(path)
+            found = self._client.list_folder(path)
         except DeniedError as error:
             self._client.prove()  # it is this folder that is refused, not the user
-            return Folder(path, (), (("", str(error)),), complete=False)
+            return Listed(Folder(path, (), (("", str(error)),), complete=False), ())
+        return None if found is None else self._sort_out(path, found)
 
     def _stat(self, path: str) -> Resource | None:
         if not _can_be(path):
@@ -120,12 +99,12 @@ class WebdavOrigin:
         found = self._client.stat(path)
         return None if found is None or found.is_folder or found.problem else found
 
-    def _sort_out(self, path: str, found: Sequence[Resource]) -> tuple[Folder, Sequence[str]]:
+    def _sort_out(self, path: str, found: Sequence[Resource]) -> Listed[str]:
         files: list[Entry] = []
         children: list[str] = []
         skipped: list[tuple[str, str]] = []
         complete = True
-        for each in sorted(found, key=lambda each: each.path.encode("utf-8", "surrogateescape")):
+        for each in sorted(found, key=lambda each: encode_path(each.path)):
             folder, _, name = each.path.rpartition("/")
             if is_junk(name):
                 continue
@@ -140,13 +119,7 @@ class WebdavOrigin:
                     complete = False
                 else:
                     files.append(_entry(each))
-        return Folder(path, tuple(files), tuple(skipped), complete=complete), children
-
-    def _gone(self, path: str) -> GoneError:
-        return GoneError(f"{self._name(path)} is not there")
-
-    def _name(self, path: str) -> str:
-        return f"origin {self._id!r}: {printable(path)}"
+        return Listed(Folder(path, tuple(files), tuple(skipped), complete=complete), children)
 
 
 def open_webdav_origin(settings: OriginSettings, *, anchor: bytes, debounce_s: float) -> WebdavOrigin:
@@ -160,9 +133,7 @@ def _entry(found: Resource) -> Entry:
 
 def _can_be(path: str) -> bool:
     """Whether a server could have something at ``path``."""
-    try:
-        names = [name.encode("utf-8", "surrogateescape") for name in path.split("/")]
-    except UnicodeEncodeError:  # a surrogate that stands for no byte
+    if not is_path(path):
         return False
-    short = all(len(name) <= _NAME_BYTES_MAX for name in names) and len(b"/".join(names)) <= _PATH_BYTES_MAX
-    return short and is_path(path)
+    whole = encode_path(path)
+    return len(whole) <= _PATH_BYTES_MAX and all(len(name) <= _NAME_BYTES_MAX for name in whole.split(b"/"))

@@ -12,11 +12,12 @@ from xml.etree import ElementTree
 
 import msgspec
 
-from musicfs.config.secrets import lookup_secret
 from musicfs.config.settings import OriginSettings
-from musicfs.errors import ChangedError, ConfigError, DeniedError, GoneError, OriginError, UnreachableError
+from musicfs.errors import OriginError, UnreachableError
+from musicfs.origins.failures import ROOT, Server, changed, denied, gone, name_of, no_bytes, no_root
 from musicfs.origins.http_pool import Endpoint, HttpPool, Response
-from musicfs.origins.oserrors import printable
+from musicfs.origins.paths import encode_path, printable
+from musicfs.origins.secrets import find_secret
 
 _FOLDER_BYTES_MAX = 64 * 1024 * 1024  # some 100,000 files
 _ERROR_BYTES_MAX = 64 * 1024
@@ -51,11 +52,12 @@ class WebdavClient:
     """A folder of a WebDAV server. Building it does no I/O; every call is one request, but where it says otherwise."""
 
     def __init__(self, settings: OriginSettings, endpoint: Endpoint) -> None:
-        self._name = f"origin {settings.id!r}"
+        self._id = settings.id
+        self._server = Server(settings.id, endpoint.authority, "url", "username and password")
         self._settings = settings
         self._endpoint = endpoint
         self._base = unquote(endpoint.path, errors="surrogateescape").rstrip("/")
-        self._pool = HttpPool(endpoint, name=self._name, timeout_s=settings.timeout_s)
+        self._pool = HttpPool(endpoint, origin_id=settings.id, address_key="url", timeout_s=settings.timeout_s)
         self._lock = threading.Lock()
         self._authorization: str | None = None
 
@@ -63,7 +65,7 @@ class WebdavClient:
         """Return if the origin's folder is there; else raise UnreachableError or DeniedError."""
         found = self._describe("", Depth.ITSELF, folder=True)
         if found is None or not found[0].is_folder:
-            raise UnreachableError(f"{self._name}: there is no folder at {self._endpoint}", remedy="check url")
+            raise no_root(self._id, f"folder {self._endpoint}", "check url, and that its disk is mounted on the server")
 
     def stat(self, path: str) -> Resource | None:
         """The file or folder now; None when the server is there and it is not. Two requests for what is not there."""
@@ -94,43 +96,44 @@ class WebdavClient:
             headers["If-Match"] = version
         size_max = max(stop - start, _ERROR_BYTES_MAX)
         response = self._request("GET", path, folder=False, headers=headers, body_max=size_max)
-        what = f"{self._name}: {printable(path)}"
+        what = name_of(self._id, path)
         if response.status == 206:
             span, _, total = response.headers.get("content-range", "").removeprefix("bytes ").partition("/")
             if total.isdecimal():
                 mtime_ns = _mtime_ns(response.headers.get("last-modified", ""))
                 if version and version != make_version(int(total), mtime_ns, response.headers.get("etag", "")):
-                    self._compare_without_etag(what, version, int(total), mtime_ns)
+                    self._compare_without_etag(path, version, int(total), mtime_ns)
                 if int(total) < stop:
-                    raise ChangedError(f"{what}: no bytes {start} to {stop} in {total}")
+                    raise no_bytes(self._id, path, start, stop, int(total))
             if span != f"{start}-{stop - 1}" or len(response.body) != stop - start or not total.isdecimal():
-                raise UnreachableError(f"{what}: the server answered with another range than it was asked for")
+                raise UnreachableError(
+                    f"{what}: the server answered with another range than it was asked for", remedy="check url"
+                )
             return response.body
         if response.status == 412:
-            raise ChangedError(f"{what} is not the version it was")
+            raise changed(self._id, path)
         if response.status == 416:
-            raise ChangedError(f"{what}: no bytes {start} to {stop} in it")
+            raise no_bytes(self._id, path, start, stop)
         if response.status in _ABSENT or _leads_to_folder(response):
             self.prove()
-            raise GoneError(f"{what} is not there")
+            raise gone(self._id, path)
         if response.status == 200:
             found = self.stat(path)
             if found is None or found.is_folder:  # the page that a browser would show
-                raise GoneError(f"{what} is not there")
+                raise gone(self._id, path)
             if stop > found.size:
-                raise ChangedError(f"{what}: no bytes {start} to {stop} in {found.size}")
-            raise UnreachableError(f"{what}: the server answers with whole files, not with ranges")
-        raise self._refusal(response, printable(path))
+                raise no_bytes(self._id, path, start, stop, found.size)
+            raise UnreachableError(f"{what}: the server answers with whole files, not with ranges", remedy="check url")
+        raise self._refusal(response, path)
 
     def close(self) -> None:
         """Close every connection. Idempotent."""
         self._pool.close()
 
-    @staticmethod
-    def _compare_without_etag(what: str, version: str, size: int, mtime_ns: int) -> None:
+    def _compare_without_etag(self, path: str, version: str, size: int, mtime_ns: int) -> None:
         """A young file's ETag may be weak and become strong later: what was known without one is compared so."""
         if version != make_version(size, mtime_ns, ""):
-            raise ChangedError(f"{what} is not the version it was")
+            raise changed(self._id, path)
 
     def _describe(self, path: str, depth: Depth, *, folder: bool) -> list[Resource] | None:
         """None when the server says that there is nothing there."""
@@ -145,9 +148,12 @@ class WebdavClient:
         if response.status == 400 and path and self._is_absent(path, folder=folder):
             return None
         if response.status != 207:
-            raise self._refusal(response, printable(path) or "its root folder")
+            raise self._refusal(response, path)
         if not response.whole:
-            raise UnreachableError(f"{self._name}: {printable(path)} has too many files in one folder")
+            raise UnreachableError(
+                f"{name_of(self._id, path)}: too many files in one folder",
+                remedy="divide it, or leave it out with exclude",
+            )
         try:
             document = ElementTree.fromstring(response.body)
         except ElementTree.ParseError:
@@ -177,7 +183,7 @@ class WebdavClient:
     def _request(
         self, method: str, path: str, *, folder: bool, headers: dict[str, str], body: bytes = b"", body_max: int
     ) -> Response:
-        inner = quote(path.encode("utf-8", "surrogateescape"), safe="/-_.~")
+        inner = quote(encode_path(path), safe="/-_.~")
         target = f"{self._endpoint.path}/{inner}" + ("/" if folder and inner else "")
         if authorization := self._authorize():
             headers = {**headers, "Authorization": authorization}
@@ -187,35 +193,33 @@ class WebdavClient:
         """The header of Basic authentication (RFC 7617); looked up at its first use, and again after a refusal."""
         with self._lock:
             if self._authorization is None:
-                try:
-                    password = lookup_secret(self._settings.password)
-                except ConfigError as error:
-                    raise DeniedError(f"{self._name}: {error}", remedy=error.remedy) from None
+                password = find_secret(self._settings, "password")
                 login = self._settings.login
                 pair = base64.b64encode(f"{login}:{password}".encode()).decode()
                 self._authorization = f"Basic {pair}" if login or password else ""
             return self._authorization
 
-    def _refusal(self, response: Response, what: str) -> OriginError:
-        server = f"{self._name}: {self._endpoint.authority}"
+    def _refusal(self, response: Response, path: str) -> OriginError:
+        server, what = self._server, printable(path) or ROOT
         if response.status == 401:
             with self._lock:
                 known, self._authorization = self._authorization, None
             if not known:
-                return DeniedError(f"{server} wants a user's name", remedy="set username and password")
-            return DeniedError(f"{server} refused the user's name or password", remedy="check username and password")
+                return server.login_refused("requests without a user's name", "set username and password")
+            return server.login_refused(f"the user {self._settings.login!r}", "the user name or the password is wrong")
         if response.status == 403:
-            return DeniedError(f"{server} refuses {what} to this user", remedy="give the user the right to read it")
+            remedy = "give the user that username names the right to read it, or leave it out with exclude"
+            return denied(self._id, path, remedy)
         if response.status in _REDIRECTS:
-            return UnreachableError(f"{server} says that {what} is elsewhere", remedy="set url to where it leads")
+            return UnreachableError(f"{server.name} says that {what} is elsewhere", remedy="set url to where it leads")
         if response.status in {200, 405, 501}:
-            return UnreachableError(f"{server} does not speak WebDAV there", remedy="check url")
-        return UnreachableError(f"{server} answered {response.status} when asked for {what}")
+            return server.stranger("does not speak WebDAV there")
+        return UnreachableError(
+            f"{server.name} answered {response.status} when asked for {what}", remedy="check url, and the server's log"
+        )
 
     def _foreign(self) -> UnreachableError:
-        return UnreachableError(
-            f"{self._name}: {self._endpoint.authority} does not answer as a WebDAV server does", remedy="check url"
-        )
+        return self._server.stranger("does not answer as a WebDAV server does")
 
 
 def make_version(size: int, mtime_ns: int, etag: str) -> str:

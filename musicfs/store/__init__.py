@@ -8,6 +8,7 @@ The catalog (``cache_dir/catalog``): ``schema`` names every table with its key a
 
 The content store (``cache_dir/chunks``): ``chunks_schema`` says what is in it; ``chunks_tables`` opens it, ``chunks`` is
 the mount's side (reading from any thread; adding blocks from one that may wait), ``chunks_upkeep`` the keeper's (one
-thread), made of ``chunks_recut``, ``chunks_evict`` and ``chunks_verify``; all change contents through ``chunks_edit``,
-and manifests are ``chunks_manifest``. Bytes that leave it have been verified, and whatever happens to it costs a fetch.
+thread), made of ``chunks_recut``, ``chunks_adopted``, ``chunks_evict`` and ``chunks_verify``; all change contents through
+``chunks_edit``, and manifests are ``chunks_manifest``. Bytes that leave it have been verified, and whatever happens to it
+costs a fetch.
 """

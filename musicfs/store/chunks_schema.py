@@ -8,7 +8,8 @@ put aside). A *content* is one version of one file, named by a key of 16 bytes t
 table          key                                       value
 =============  ========================================  ==================================================================
 meta           name                                      ``schema``, ``byteorder``, ``seed`` u64, ``totals`` (msgpack
-                                                         :class:`Totals`)
+                                                         :class:`Totals`); ``adopted/`` and a content key: msgpack
+                                                         :class:`Adopted`, until the content was compared
 contents       content key                               :class:`Record`: size, last use, cached and mapped bytes, then one
                                                          bit for each block that is stored
 uses           tier u8, last use u64, content key        empty: the order of eviction
@@ -50,6 +51,8 @@ import msgspec
 # Raised whenever a key or value changes its form. A store of another schema is put aside: its content can be fetched again.
 SCHEMA = 1
 TABLES = ("meta", "contents", "uses", "blocks", "manifests", "chunks", "refs", "lost")
+
+ADOPTED = b"adopted/"  # the beginning of keys in ``meta``
 
 BLOCK_BYTES = 128 << 10
 HASH_BYTES = 16
@@ -103,6 +106,18 @@ class Reuse(msgspec.Struct, frozen=True):
     stop: int
     source: bytes  # its key
     source_start: int
+
+
+class Adopted(msgspec.Struct, frozen=True, array_like=True):
+    """A content some of whose bytes were taken over from another one, without proof. ``path`` is in the origin's bytes."""
+
+    key: bytes
+    size: int
+    origin_id: str
+    path: bytes
+    version: str
+    object_id: int  # the catalog's
+    ranges: tuple[tuple[int, int], ...]  # what was taken over
 
 
 class Eviction(msgspec.Struct, frozen=True):

@@ -9,12 +9,13 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from musicfs.clock import Clock
-from musicfs.store import chunks_evict, chunks_recut, chunks_verify
+from musicfs.store import chunks_adopted, chunks_evict, chunks_recut, chunks_verify
 from musicfs.store.chunks import ChunkStore
 from musicfs.store.chunks_edit import clear_contents
 from musicfs.store.chunks_manifest import Manifest
 from musicfs.store.chunks_recut import Cut
 from musicfs.store.chunks_schema import (
+    Adopted,
     Content,
     Eviction,
     Piece,
@@ -55,6 +56,22 @@ class ChunkUpkeep:
     def adopt(self, content: Content, pieces: Sequence[Reuse]) -> int:
         """Give a new content what is known of it; see :func:`~musicfs.store.chunks_recut.adopt`."""
         return chunks_recut.adopt(self._tables, content, pieces, self._clock.time_ns())
+
+    def put_parts(self, content: Content, parts: Iterable[tuple[int, bytes]]) -> int:
+        """Add bytes at any place; see :func:`~musicfs.store.chunks_adopted.put_parts`."""
+        return chunks_adopted.put_parts(self._tables, content, parts, self._clock.time_ns())
+
+    def note_adopted(self, adopted: Adopted) -> None:
+        """Have an adopted content compared with its origin some time."""
+        chunks_adopted.note_adopted(self._tables, adopted)
+
+    def forget_adopted(self, content_key: bytes) -> None:
+        """It need not be compared any more."""
+        chunks_adopted.forget_adopted(self._tables, content_key)
+
+    def adopted(self, count: int = _KEYS_AT_ONCE) -> list[Adopted]:
+        """Up to ``count`` contents that are to be compared, in key order; may be called on any thread."""
+        return chunks_adopted.list_adopted(self._tables, count)
 
     def complete_blocks(self, after: bytes = b"", count: int = _KEYS_AT_ONCE) -> list[Content]:
         """Up to ``count`` contents after a key, in key order, that are complete and wait to be re-cut.

@@ -21,6 +21,7 @@ from musicfs.store.records import (
     U64,
     U64_U64,
     FolderRecord,
+    NodeKind,
     ObjectKind,
     ObjectRecord,
     OriginRecord,
@@ -98,6 +99,19 @@ class WriteTransaction(TreeTables):
         if not self._quiet:
             self._changes.append((op, parent, name, inode))
 
+    def note_content(self, object_id: int) -> None:
+        """Have the kernel forget the bytes of an object, wherever it or a part of it (its cover) appears."""
+        for place in [self.place(object_id, view) for view in range(256)]:
+            node = self.node(place) if place else None
+            if node is None:
+                continue
+            beside = (self.node(inode) for _, inode, _ in self.entries_of(node.parent))
+            parts = {
+                one.inode for one in beside if one is not None and one.kind == NodeKind.OBJECT and one.ref == object_id
+            }
+            for inode in sorted(parts | {place}):
+                self.note(ChangeOp.CONTENT, 0, b"", inode)
+
     def serve(self, tables: Tables, fingerprint: bytes) -> None:
         """Swap the tree: from this commit on the generation of ``tables`` is the served one."""
         self.txn.put(b"generation", _encode(tables.generation), db=self.tables.meta)
@@ -133,6 +147,11 @@ class WriteTransaction(TreeTables):
         """The record of an origin, or None before its first scan."""
         raw = self.txn.get(origin_id.encode(), db=self.tables.origins)
         return None if raw is None else decode_origin(raw)
+
+    def origin_numbers(self) -> dict[str, int]:
+        """The number of each origin by its id."""
+        with self.txn.cursor(self.tables.origins) as cursor:
+            return {key.decode(): decode_origin(raw).number for key, raw in cursor}
 
     def put_origin(self, origin_id: str, record: OriginRecord) -> None:
         """Write an origin's record."""

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
+from musicfs.model import Technical
 from musicfs.store.catalog import folder_key
 from musicfs.store.records import ObjectRecord, StoredFacts, unpack_stored
 from musicfs.store.transaction import WriteTransaction
@@ -14,6 +15,11 @@ from musicfs.vfs.views import album_key
 # Added (also several times) to the priority of an origin that should serve nothing which another origin has too. Names are
 # given by what remains without it: which origin is up has no part in them. Priorities lie within half of it around zero.
 UNHEALTHY_PENALTY = 1 << 32
+
+_LOSSLESS = frozenset(("flac", "alac", "pcm"))
+
+Quality = tuple[bool, int, int, int, int]
+Serving = tuple[int, Quality, int, bytes, bytes]
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
@@ -58,10 +64,12 @@ class Ranks:
     """In what order files come to names, and which of a track's sources is served.
 
     Both go by priority, then by the order in which origins list. Ids have no part in it: they differ between machines.
+    Where quality is preferred, what is served goes by that before, among the origins that are up.
     """
 
-    def __init__(self, tx: WriteTransaction, priorities: Mapping[int, int]) -> None:
+    def __init__(self, tx: WriteTransaction, priorities: Mapping[int, int], *, prefer_quality: bool = False) -> None:
         """``priorities`` by origin number; an :data:`UNHEALTHY_PENALTY` counts for serving alone."""
+        self.prefer_quality = prefer_quality
         self._tx = tx
         self._priorities = priorities
         self._folders: dict[
@@ -76,10 +84,11 @@ class Ranks:
         """The file's place in the order in which names are given."""
         return *self._folder(item.record.folder)[2], item.record.name
 
-    def serving(self, item: Item) -> tuple[int, bytes, bytes]:
+    def serving(self, item: Item) -> Serving:
         """The lowest of a track's sources is served."""
-        _, priority, (_, key) = self._folder(item.record.folder)
-        return priority, key, item.record.name
+        _, priority, (plain, key) = self._folder(item.record.folder)
+        sound = quality_rank(item.facts.technical) if self.prefer_quality and item.facts is not None else _NO_QUALITY
+        return priority - plain, sound, plain, key, item.record.name
 
     def origin(self, item: Item) -> int:
         """The number of the origin that has the object."""
@@ -93,6 +102,20 @@ class Ranks:
             found = folder.origin, priority, (naming_priority(priority), folder_key(folder.origin, folder.path))
             self._folders[folder_id] = found
         return found
+
+
+def quality_rank(technical: Technical) -> Quality:
+    """The lower, the better it sounds, as far as the numbers say.
+
+    Lossless audio comes first, by bits per sample, sample rate and channels: its bitrate tells how well it is packed.
+    Lossy audio goes by channels and bitrate, and by its sample rate last, which Opus has the most of at any quality.
+    """
+    if technical.codec in _LOSSLESS:
+        return False, -technical.bits_per_sample, -technical.sample_rate, -technical.channels, 0
+    return True, 0, -technical.channels, -technical.bitrate, -technical.sample_rate
+
+
+_NO_QUALITY = quality_rank(Technical())
 
 
 def naming_priority(priority: int) -> int:

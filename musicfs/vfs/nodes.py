@@ -15,7 +15,7 @@ from musicfs.content.readers import BlobReader, Reader
 from musicfs.content.sources import Sources
 from musicfs.errors import ChangedError, GoneError, StoreError
 from musicfs.store.catalog import Catalog
-from musicfs.store.records import Node, NodeKind
+from musicfs.store.records import Node, NodeKind, ObjectKind, unpack_stored
 from musicfs.store.schema import ROOT_INODE
 from musicfs.vfs.mirror import MIRROR_NAME, MIRROR_ROOT, is_mirrored, mirror, mirrored, original
 from musicfs.vfs.successions import Successions
@@ -132,10 +132,26 @@ class Nodes:
         return source
 
     def _others(self, node: Node) -> tuple[Source, ...]:
-        """Where else the same track lies; whether the bytes are the same is found out while both can be read."""
+        """Where else the same audio lies; whether the bytes are the same is found out while both can be read.
+
+        Where quality is preferred a track's sources may be different recordings: these are not handed out to be compared.
+        """
         others = self._catalog.sources_of(original(node.inode), node.ref)[1:]
-        found = (self._locate(object_id) for object_id in others)
+        if not others:
+            return ()
+        audio = self._audio(node.ref)
+        if audio is None:
+            return ()
+        found = (self._locate(object_id) for object_id in others if self._audio(object_id) == audio)
         return tuple(source for source in found if source is not None)
+
+    def _audio(self, object_id: int) -> int | None:
+        """What the audio of an origin's file is known by: 0 for a file that is not audio, None if nothing is known."""
+        record = self._catalog.object(object_id)
+        if record is None or record.kind == ObjectKind.SIDECAR:
+            return None if record is None else 0
+        facts = unpack_stored(record.facts)
+        return (facts.audio_id or None) if facts is not None else None
 
     def _locate(self, object_id: int) -> Source | None:
         located = self._catalog.locate(object_id)

@@ -47,6 +47,9 @@ class Placer:
         self._directories = directories
         self._federation = federation
         self._displace = displace  # removes a made file (a cover) that stands where a real one wants to be
+        # Entries (directory, name) whose sources, or which of them is served, may have changed, where there can be several.
+        self.changed: set[tuple[int, bytes]] = set()
+        self.read_anew: set[int] = set()  # objects with more sources beside them that were read anew
         self._anchor_changes: dict[tuple[int, int], int] = {}
         # Entries (directory, name) that may be one too many; those of sidecars apart, as these are placed last.
         self._unsettled: dict[bool, set[tuple[int, bytes]]] = {False: set(), True: set()}
@@ -69,9 +72,13 @@ class Placer:
         if old.folder != item.record.folder:
             self._count(old, node.parent, -1)
             self._count(item.record, node.parent, 1)
+        reread = _read_anew(old, item.record)
+        if len(sources) > 1:
+            self._note_change(node)
+            self.read_anew.update((item.object_id,) if reread else ())
         best = item if len(sources) == 1 else self._federation.best(sources)
         if best is not None and (best.object_id == item.object_id or best.object_id != node.ref):
-            self._serve(node, best, sources, anew=best.object_id == item.object_id and _read_anew(old, item.record))
+            self._serve(node, best, sources, anew=best.object_id == item.object_id and reread)
         return True
 
     def put(self, item: Item, wish: Wish) -> None:
@@ -106,6 +113,7 @@ class Placer:
             self._remove(node)
             return
         self._tx.set_sources(node.inode, others)
+        self._note_change(node)
         self._unsettled[_is_sidecar(record)].add((node.parent, node.name))
         if node.ref == object_id:
             self._serve(node, best, others)
@@ -141,6 +149,7 @@ class Placer:
         self._tx.set_place(item.object_id, self._view.number, node.inode)
         self._tx.set_sources(node.inode, sources)
         self._count(item.record, node.parent, 1)
+        self._note_change(node)
         self.serve_best(node, sources)
 
     def _dissolve(self, node: Node, sources: Sequence[int]) -> list[Item]:
@@ -173,6 +182,7 @@ class Placer:
             return
         if anew or served != node:
             self._directories.refresh(served)
+            self._note_change(node)
         self._forget_art(node)
         self._note_art(best, served)
 
@@ -182,11 +192,17 @@ class Placer:
             self._tx.set_place(object_id, self._view.number, node.inode)
         if len(sources) > 1:
             self._tx.set_sources(node.inode, sources)
+        self._note_change(node)
         self._note_art(served, node)
 
     def _remove(self, node: Node) -> None:
         self._directories.remove(node)
+        self._note_change(node)
         self._forget_art(node)
+
+    def _note_change(self, node: Node) -> None:
+        if self._federation.possible:
+            self.changed.add((node.parent, node.name))
 
     def _count(self, record: ObjectRecord, directory: int, change: int) -> None:
         if not _is_sidecar(record):

@@ -2,8 +2,8 @@
 
 A batch goes through in one order: siblings first (an album that becomes a multi-disc one renames all its tracks), then
 everything that leaves, then everything that arrives in (priority, origin path) order, then names that files of several
-origins need no longer, then sidecars in the same way, then made files, then folders' times. Names therefore never pass
-through a state that nobody asked for, and a name is free only when its holder has left.
+origins need no longer, then sidecars in the same way, then versions, made files, and folders' times. Names therefore never
+pass through a state that nobody asked for, and a name is free only when its holder has left.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from musicfs.vfs.names import split_suffix
 from musicfs.vfs.placing import Placer
 from musicfs.vfs.sidecars import Sidecars
 from musicfs.vfs.templates import Subject
+from musicfs.vfs.versions import Versions
 from musicfs.vfs.views import View, Wish, album_key, discs, names_several_discs
 
 # Raised when the same facts and templates would give another tree: a new generation is then built.
@@ -38,6 +39,8 @@ class TreeOptions(msgspec.Struct, frozen=True):
     covers: bool = True
     playlists: bool = False
     ignore_case: bool = False
+    versions: bool = False
+    prefer_quality: bool = False
 
 
 class TreeBuilder:
@@ -80,7 +83,7 @@ class TreeBuilder:
                 facts = unpack_stored(record.facts)
                 affected[object_id] = Item(object_id, record, facts, album_key(facts.tags) if facts is not None else 0)
         arrived = {change.object_id for change in changes if change.old is None}
-        ranks = Ranks(tx, priorities)
+        ranks = self._ranks(tx, priorities)
         items = Items(tx, affected.values(), arrived | leaving.keys())
         order = sorted(affected.values(), key=ranks.naming)
         for view in self.views:
@@ -92,7 +95,7 @@ class TreeBuilder:
         Looks at up to ``limit`` such tracks with inode numbers above ``after``, and at nothing else. Returns what to pass
         as ``after`` with the next transaction, 0 at the end. May block where a cover has to be converted anew.
         """
-        albums, items, ranks = _Albums(tx), Items(tx, (), ()), Ranks(tx, priorities)
+        albums, items, ranks = _Albums(tx), Items(tx, (), ()), self._ranks(tx, priorities)
         shared = list(islice(tx.shared_inodes(after), limit))
         batches: dict[int, _ViewBatch] = {}
         views = {view.number: view for view in self.views}
@@ -106,6 +109,9 @@ class TreeBuilder:
         for batch in batches.values():
             batch.finish()
         return shared[-1][0] if len(shared) == limit else 0
+
+    def _ranks(self, tx: WriteTransaction, priorities: Mapping[int, int]) -> Ranks:
+        return Ranks(tx, priorities, prefer_quality=self.options.prefer_quality)
 
     def directories(self, tx: WriteTransaction, view: View) -> Directories:
         """The folders of a view for one batch."""
@@ -209,6 +215,7 @@ class _ViewBatch:
         self._wishes = _Wishes(tx, view, albums, self._sidecars)
         federation = Federation(tx, view.number, self._directories, items, ranks, self._wishes.of)
         self._placer = Placer(tx, view, self._directories, federation, self._artwork.displace)
+        self._versions = Versions(tx, view.number, self._directories, federation)
 
     def apply(
         self,
@@ -246,6 +253,8 @@ class _ViewBatch:
 
     def finish(self) -> None:
         """Make what is made of the folders' files, and give the folders their times."""
+        if self._options.versions:
+            self._versions.settle(self._placer.changed, self._placer.read_anew)
         if not self._view.folders:
             self._make()
         self._directories.finish()

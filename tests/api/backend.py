@@ -32,6 +32,7 @@ from musicfs.api.backend import (
 from musicfs.api.client import Client
 from musicfs.api.server import ControlServer
 from musicfs.errors import NotFoundError
+from musicfs.events import Event, EventType
 from musicfs.model import Health
 
 CACHE = CacheStats(
@@ -91,6 +92,15 @@ ORIGINS = (
         root_path="/media/usb",
         health=Health.UNHEALTHY,
         message="the folder is not there",
+    ),
+)
+EVENTS = (
+    Event(type=EventType.SYNC_STARTED, time_ms=1_700_000_000_000, origin_id="nas", path="A/\udcff"),
+    Event(
+        type=EventType.ORIGIN_HEALTH_CHANGED,
+        time_ms=1_700_000_001_000,
+        origin_id="usb",
+        details={"health": "unhealthy", "message": "no answer"},
     ),
 )
 SCAN = (
@@ -198,6 +208,13 @@ class FakeBackend:
     def problems(self, origin_id: str, start: int, stop: int) -> ProblemPage:
         self._enter("problems", origin_id, start, stop)
         return ProblemPage(PROBLEMS[start:stop], len(PROBLEMS))
+
+    def events(self, types: Sequence[str], origin_id: str) -> Iterator[Event | None]:
+        self._enter("events", *types, origin_id)
+        for event in EVENTS:
+            yield None
+            if (not types or event.type in types) and origin_id in ("", event.origin_id):
+                yield event
 
     def cache_stats(self) -> CacheStats:
         self._enter("cache_stats")

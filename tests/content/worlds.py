@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from musicfs.content.cached import Gaps
+from musicfs.content.fetch import Gaps
 from musicfs.content.origins import Access
 from musicfs.origins.contract import LocalPaths, Origin
 from musicfs.origins.wrappers.wrapper import Operation, Wrapper

@@ -27,11 +27,15 @@ from musicfs.store.chunks_schema import Content
 from musicfs.store.chunks_upkeep import ChunkUpkeep
 from musicfs.store.state import State, prepare_state
 from musicfs.testing.faults import FaultyOrigin
+from musicfs.vfs.tree import TreeOptions
+from musicfs.vfs.views import View
 from tests.content.worlds import Gate, Opened
 from tests.daemon.test_upkeep import Set
 from tests.faults.living import wait_for
 from tests.library.collection import Collection, flac
 from tests.store.chunk_world import World
+from tests.vfs.world import Put, content
+from tests.vfs.world import World as Facts
 
 NAMES = ("One", "Two", "Three", "Four")
 SIZE = 1_000_000
@@ -338,3 +342,22 @@ def test_a_pin_follows_its_file_and_its_folder(make: Make) -> None:
     [pin] = bench.control.pins()
     assert (pin.path, pin.files) == ("/B", 0)
     assert bench.control.unpin(["/B"]).files == 0
+
+
+def test_a_pin_keeps_a_track_from_all_its_origins(tmp_path: Path) -> None:
+    """Another may serve it by tomorrow."""
+    view = View(0, "", "$artist/$title.$format", folders=False, names="posix")
+    tree = Facts(tmp_path / "catalog", (view,), TreeOptions())
+    prepare_state(str(tmp_path / "state"))
+    state = State(str(tmp_path / "state"))
+    with contextlib.closing(tree), contextlib.closing(state):
+        for number in (1, 2):
+            tree.apply([Put((number, b"a", b"1.flac"), content(100 * number, artist="X", title="One", audio=7))])
+        access = Access(direct=False, keep=True, stable_version=False)
+        files = LibraryFiles(tree.catalog, {"origin1": access, "origin2": access}.get)
+        pins = Pins(files, state, Set())
+        assert pins.pin(["/X"]).files == 1
+        both = [files.at_origin(origin_id, b"a/1.flac") for origin_id in ("origin1", "origin2")]
+        assert pins.keys() == {file.content.key for file in both if file is not None}
+        assert len(pins.keys()) == 2
+        assert [pin.size_bytes for pin in pins.listed(lambda _: 7)] == [200], "what is served counts"

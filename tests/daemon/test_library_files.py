@@ -118,6 +118,18 @@ def test_bytes_that_are_not_utf8_may_be_given_as_they_are_shown(make: Make) -> N
     assert shown(files.below([files.resolve("/plain\\xf6")]))[0][2] == "plain\\xf6/2.flac"
 
 
+def test_the_same_track_elsewhere_comes_with_its_file(make: Make) -> None:
+    world, files = make()
+    for number in (1, 2):
+        world.apply([Put((number, b"a", b"1.flac"), content(100 * number, artist="X", title="One", audio=7))])
+    [file] = files.below([b"/"])
+    assert file.source.origin_id == "origin2", "it has the better priority"
+    assert [(other.source.origin_id, other.source.size) for other in file.others] == [("origin1", 100)]
+    assert file.others[0] == files.at_origin("origin1", b"a/1.flac")
+    world.apply([Remove((2, b"a", b"1.flac"))])
+    assert [(file.source.origin_id, file.others) for file in files.below([b"/X"])] == [("origin1", ())]
+
+
 def test_files_of_an_origin(make: Make) -> None:
     world, files = make()
     fill(world)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from musicfs.config.settings import OriginSettings
+from musicfs.testing.audio import make_audio, run_ffmpeg
 from tests.faults.living import track
-from tests.mounting import Mounted, Place
+from tests.mounting import Mounted, Place, musicfs_command
 
 MountLibrary = Callable[..., Mounted]
 SETTINGS = "[health]\ncheck_interval_secs = 1\n[prefetch]\nnext_track = false\n"
@@ -62,7 +65,22 @@ def test_the_other_one_serves_while_the_preferred_is_away(
     mounted.allow_log("cannot be read|open:|read:")
     path = min(mounted.point.rglob("*.flac"))
     content = path.read_bytes()
+    listening = subprocess.Popen(
+        [*musicfs_command(), "--config", str(mounted.folder / "config.toml"), "--json", "events", "--origin", "first"],
+        env=mounted.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert listening.stdout is not None
+    mounted.command("origin", "rescan", "first")
+    assert json.loads(listening.stdout.readline())["type"] == "sync_started"
     first.rename(first.with_name("away"))
+    while (event := json.loads(listening.stdout.readline()))["type"] != "origin_disconnected":
+        pass
+    assert event["origin_id"] == "first"
+    listening.terminate()
+    listening.wait(10)
+    listening.stdout.close()
     _wait_for(lambda: _origin_of(path) == "second")
     assert path.read_bytes() == content
     assert len(list(mounted.point.rglob("*.flac"))) == 3
@@ -121,3 +139,73 @@ def test_bytes_that_nobody_compared_are_never_mixed(mount_library: MountLibrary,
         assert failed.value.errno in {errno.EIO, errno.ESTALE}
     assert bytes(got) == (first.with_name("away") / "Album/1.flac").read_bytes()[: len(got)]
     first.with_name("away").rename(first)
+
+
+def test_what_is_not_served_can_be_read_beside_the_track(
+    mount_library: MountLibrary, mirrors: tuple[Path, Path]
+) -> None:
+    """Names are the same whichever is served; the files swap places, and each reads as what its name says."""
+    first, second = mirrors
+    for root in mirrors:  # the same audio below other tags
+        track(root, "Album/1.flac", title="Song 1", artist="A", album="Album", track="1", comment=root.name)
+    bytes_of = {root.name: (root / "Album/1.flac").read_bytes() for root in mirrors}
+    mounted = mount_library(_places(first, second), SETTINGS + "[tree]\nversions = true\nm3u8 = true\n")
+    mounted.allow_log("cannot be read|open:|read:")
+    album = mounted.point / "A" / "Album [FLAC]"
+    served, hidden = album / "01 - Song 1.flac", album / ".versions"
+
+    def shown() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in (served, *hidden.glob("01*"))}
+
+    assert shown() == {served.name: bytes_of["first"], "01 - Song 1 [second].flac": bytes_of["second"]}
+    markers = {".ignore", ".mpdignore", ".ndignore", ".plexignore"}
+    tracks = {f"0{number} - Song {number} [second].flac" for number in (1, 2, 3)}
+    assert {path.name for path in hidden.iterdir()} == tracks | markers
+    assert {(hidden / name).read_bytes() for name in markers} == {b"*\n"}
+    assert _origin_of(hidden / "02 - Song 2 [second].flac") == "second"
+    assert b"second" not in (album / "Album [FLAC].m3u8").read_bytes()
+    first.rename(first.with_name("away"))
+    _wait_for((hidden / "01 - Song 1 [first].flac").exists)
+    assert {path.name for path in hidden.iterdir()} == {name.replace("second", "first") for name in tracks} | markers
+    assert served.read_bytes() == bytes_of["second"]
+    first.with_name("away").rename(first)
+    _wait_for((hidden / "01 - Song 1 [second].flac").exists)
+    assert shown() == {served.name: bytes_of["first"], "01 - Song 1 [second].flac": bytes_of["second"]}
+
+
+def test_the_best_recording_is_read_and_never_mixed_with_another(
+    mount_library: MountLibrary, mirrors: tuple[Path, Path]
+) -> None:
+    first, second = mirrors
+    studio = run_ffmpeg(["-i", str(first / "Album/1.flac"), "-ar", "96000", "-sample_fmt", "s32", "-f", "flac", "-"])
+    (second / "Album/1.flac").write_bytes(studio)
+    bytes_of = {}
+    for root in mirrors:  # as long as each other, and most of it the same
+        with (root / "Album/1.flac").open("ab") as stream:
+            stream.write(bytes((32 << 20) - stream.tell()))
+        bytes_of[root.name] = (root / "Album/1.flac").read_bytes()
+    tags = {"title": "Song 4", "artist": "A", "album": "Album", "track": "4"}
+    make_audio(first / "Album/4.m4a", "m4a", tags=tags)
+    make_audio(second / "Album/4.m4a", "alac", tags=tags)
+    settings = "[cache]\ncontent_cache_gb = 0\n" + SETTINGS + '[tree]\nversions = true\nprefer = "quality"\n'
+    mounted = mount_library(_places(first, second, "on"), settings)
+    mounted.allow_log("cannot be read|open:|read:")
+    assert {path.name: _origin_of(path) for path in mounted.point.glob("*/*/0*")} == {
+        "01 - Song 1.flac": "second", "02 - Song 2.flac": "first", "03 - Song 3.flac": "first",
+        "04 - Song 4.m4a": "second",
+    }  # fmt: skip
+    path = mounted.point / "A" / "Album [FLAC]" / "01 - Song 1.flac"
+    assert (path.parent / ".versions" / "01 - Song 1 [first].flac").read_bytes() == bytes_of["first"]
+    with path.open("rb", buffering=0) as stream:
+        got = bytearray(stream.read(1 << 20))
+        second.rename(second.with_name("away"))
+        with pytest.raises(OSError) as failed:
+            while more := stream.read(1 << 17):
+                got += more
+        assert failed.value.errno in {errno.EIO, errno.ESTALE}
+    assert got == bytes_of["second"][: len(got)]
+    _wait_for(lambda: _origin_of(path) == "first")
+    assert path.read_bytes() == bytes_of["first"]
+    second.with_name("away").rename(second)
+    _wait_for(lambda: _origin_of(path) == "second")
+    assert path.read_bytes() == bytes_of["second"]

@@ -13,7 +13,7 @@ import pytest
 from tests.faults.living import accept_originals, album, check_everything, kill, restart, tree, wait_for
 from tests.mounting import Mounted, mount
 
-WORDS = "cannot be read|is not a folder|is not there|is not on the filesystem|waits|vanished"
+WORDS = "cannot be read|is not a folder|is not there|there is no folder|is not on the filesystem|waits|vanished"
 
 
 @pytest.fixture

@@ -177,8 +177,8 @@ def test_words_for_what_is_wrong(server: GaneshaServer) -> None:
         port = nobody.getsockname()[1]
         good = server.settings()
         cases: list[tuple[OriginSettings, type[Exception], str]] = [
-            (server.settings(export="/nowhere"), DeniedError, "does not have the export '/nowhere'"),
-            (server.settings(export=str(server.hidden)), DeniedError, "does not have the export"),
+            (server.settings(export="/nowhere"), DeniedError, "has no export '/nowhere' for this machine"),
+            (server.settings(export=str(server.hidden)), DeniedError, "has no export"),
             (server.settings(export=str(server.refused)), DeniedError, "wants more than the numbers of user and group"),
             (server.settings("no/such"), UnreachableError, f"there is no folder no/such in the export '{server.root}'"),
             (
@@ -188,7 +188,11 @@ def test_words_for_what_is_wrong(server: GaneshaServer) -> None:
             ),
             (msgspec.structs.replace(good, mount_port=port), UnreachableError, f"MOUNT service at port {port}"),
             (msgspec.structs.replace(good, mount_port=server.port), UnreachableError, "has no such program"),
-            (msgspec.structs.replace(good, host="host.invalid"), UnreachableError, "no host that is known here"),
+            (
+                msgspec.structs.replace(good, host="host.invalid"),
+                UnreachableError,
+                "its name is not known here",
+            ),
         ]
         for settings, error, words in cases:
             origin = open_origin(settings)
@@ -225,7 +229,7 @@ def test_another_folder_in_the_roots_place(subject: NfsSubject, server: GaneshaS
             lambda origin=origin: origin.stat("1.flac"),
             lambda origin=origin: list(origin.list()),
         ):
-            with pytest.raises(UnreachableError, match="not the folder it was"):
+            with pytest.raises(UnreachableError, match="is not on the filesystem it was on"):
                 action()
     again.close()
 
@@ -445,7 +449,7 @@ def test_close_ends_what_is_under_way(server: GaneshaServer, tmp_path: Path) -> 
                 reading.result(10)
     finally:
         server.resume()
-    with pytest.raises(UnreachableError, match="was closed"):
+    with pytest.raises(UnreachableError, match="is closed"):
         subject.origin.check()
 
 

@@ -167,8 +167,8 @@ def test_where_the_mount_service_is_found(fake: FakeNfs, monkeypatch: pytest.Mon
     ("export", "status", "error", "words"),
     [
         ("/shown/below", nfs.ACCES, DeniedError, "refuses the export '/shown/below'"),
-        ("/music", nfs.ACCES, DeniedError, "does not have the export '/music' for this machine"),
-        ("/music", nfs.NOENT, UnreachableError, "does not have the export '/music'"),
+        ("/music", nfs.ACCES, DeniedError, "has no export '/music' for this machine"),
+        ("/music", nfs.NOENT, UnreachableError, "there is no export '/music' on "),
         ("/music", 10006, UnreachableError, "a fault of the server"),
         ("/music", 4711, UnreachableError, "error 4711"),
     ],

@@ -224,7 +224,7 @@ def test_a_line_that_breaks_in_the_middle_of_an_answer(subject: StoreSubject) ->
             origin.read("file.flac", 0, 1_000_000, "")
         assert origin.read("file.flac", 0, 3, "") == b"xxx"
         proxy.stall()
-        with pytest.raises(UnreachableError, match=r"did not answer within 0\.5 s"):
+        with pytest.raises(UnreachableError, match=r"does not answer within 0\.5 s"):
             origin.read("file.flac", 0, 3, "")
         proxy.resume()
         assert origin.read("file.flac", 0, 3, "") == b"xxx"
@@ -238,12 +238,12 @@ def wrong_settings(weed: WeedServer, folder: Path) -> dict[str, OriginSettings]:
     other.touch(mode=0o600)
     other.write_text("another-but-secret-too")
     return {
-        "refused the secret of the access key": weed.settings(secret_access_key=f"file:{other}"),
-        "does not know the access key": weed.settings(access_key_id=f"file:{other}"),
-        "wants an access key, and none was found": weed.settings(access_key_id="", secret_access_key=""),
-        "has no bucket 'nowhere'": weed.settings(bucket="nowhere"),
+        "refuses the access key: its secret is another one": weed.settings(secret_access_key=f"file:{other}"),
+        "refuses the access key: it does not know it": weed.settings(access_key_id=f"file:{other}"),
+        "refuses requests without an access key: none was found": weed.settings(access_key_id="", secret_access_key=""),
+        "there is no bucket 'nowhere' on": weed.settings(bucket="nowhere"),
         "onnection refused": weed.settings(endpoint="http://127.0.0.1:1"),
-        "name of the host is not known": weed.settings(endpoint="http://nas.invalid"),
+        "its name is not known here": weed.settings(endpoint="http://nas.invalid"),
         "does not speak TLS": weed.settings(endpoint=weed.endpoint.replace("http:", "https:")),
     }
 
@@ -299,7 +299,7 @@ def test_a_store_that_stops_answering(subject: StoreSubject) -> None:
     try:
         for call in (origin.check, lambda: origin.read("file.flac", 0, 5, version), lambda: list(origin.list())):
             begun = time.monotonic()
-            with pytest.raises(UnreachableError, match=r"did not answer within 0\.5 s"):
+            with pytest.raises(UnreachableError, match=r"does not answer within 0\.5 s"):
                 call()
             assert time.monotonic() - begun < 2
     finally:

@@ -270,7 +270,7 @@ def test_wrong_password(
     origin = open_origin(server.settings(password="env:WRONG_PASSWORD"))
     for call in _calls(origin):
         with pytest.raises(
-            DeniedError, match=rf"127\.0\.0\.1 refuses to log on as '{USER}'.*password is wrong"
+            DeniedError, match=rf"127\.0\.0\.1 refuses the user '{USER}': .*password is wrong"
         ) as caught:
             call()
         assert "not the password" not in f"{caught.value!r} {caught.value.remedy} {caught.value.__cause__!r}"
@@ -279,7 +279,7 @@ def test_wrong_password(
 
 def test_unknown_user(server: SambaServer, open_origin: Opener) -> None:
     """The server would let such a user in as a guest, who sees less: an account that was named must be that account."""
-    with pytest.raises(DeniedError, match="only as a guest"):
+    with pytest.raises(DeniedError, match="knows them as a guest only"):
         open_origin(server.settings(username="nobody-knows-me")).check()
 
 
@@ -312,7 +312,7 @@ def test_missing_root(path: str, server: SambaServer, open_origin: Opener) -> No
     (server.root / "a-file").touch()
     origin = open_origin(server.settings(path=path))
     for call in _calls(origin):
-        with pytest.raises(UnreachableError, match=f"no folder '{path}' in its share 'music'"):
+        with pytest.raises(UnreachableError, match=f"there is no folder {path} in the share 'music' on"):
             call()
 
 

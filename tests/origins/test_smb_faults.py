@@ -180,7 +180,7 @@ def test_close_while_the_server_hangs(server: SambaServer, folder: Path, open_or
 def test_a_port_where_nothing_or_something_else_listens(server: SambaServer, open_origin: Opener) -> None:
     with CountingProxy(server.port) as proxy:
         closed_port = proxy.port
-    with pytest.raises(UnreachableError, match=r"127\.0\.0\.1 cannot be connected to: Connection refused"):
+    with pytest.raises(UnreachableError, match=r"127\.0\.0\.1 cannot be reached: Connection refused"):
         open_origin(port=closed_port).check()
     with CountingProxy(server.port) as proxy:
         proxy.refuse()

@@ -159,7 +159,7 @@ def test_a_server_that_stops_answering_or_is_killed(apache: ApacheServer, folder
     apache.pause()
     try:
         for call in calls:
-            with pytest.raises(UnreachableError, match=r"did not answer within 0\.5 s"):
+            with pytest.raises(UnreachableError, match=r"does not answer within 0\.5 s"):
                 call()
     finally:
         apache.resume()
@@ -197,9 +197,9 @@ def test_what_is_wrong_is_said_in_words_and_without_secrets(
     other.touch(mode=0o600)
     other.write_text("another-but-secret-too")
     cases = {
-        "refused the user's name or password": apache.settings(path=path, password=f"file:{other}"),
-        "wants a user's name": apache.settings(path=path, username="", password=""),
-        "no folder at": apache.settings(path="nowhere"),
+        "the user name or the password is wrong": apache.settings(path=path, password=f"file:{other}"),
+        "refuses requests without a user's name": apache.settings(path=path, username="", password=""),
+        "there is no folder http": apache.settings(path="nowhere"),
         "answered 400 when asked for": apache.settings(path=f"{path}/file.flac"),
         "onnection refused": apache.settings(url="http://127.0.0.1:1"),
     }
@@ -306,10 +306,10 @@ def test_a_folder_that_is_refused_hides_nothing_else() -> None:
         (UnreachableError, "another range", lambda _l, _h, c: say(c, 206, b"123", Content_Range="bytes 0-3/4", ETag='"e"')),
         (ChangedError, "not the version", lambda _l, _h, c: say(c, 206, b"1234", Content_Range="bytes 0-3/4", ETag='"f"')),
         (ChangedError, "not the version", lambda _l, _h, c: say(c, 412)),
-        (ChangedError, "no bytes 0 to 4 in it", lambda _l, _h, c: say(c, 416)),
+        (ChangedError, "has no bytes 0 to 4", lambda _l, _h, c: say(c, 416)),
         (GoneError, "is not there", lambda _l, _h, c: say(c, 404)),
         (GoneError, "is not there", lambda _l, _h, c: say(c, 301, Location="/dav/my%20music/a.flac/")),
-        (DeniedError, "refuses a.flac", lambda _l, _h, c: say(c, 403)),
+        (DeniedError, "a.flac: permission denied", lambda _l, _h, c: say(c, 403)),
     ],
 )  # fmt: skip
 def test_reads(error: type[OriginError], words: str, answer: Answer) -> None:

@@ -11,13 +11,16 @@ from musicfs.model import FIELDS, Tags, first
 from musicfs.store.records import DISCS, ENTRY, U32, U64, U64_U64, Node, NodeKind, ObjectKind, StoredTags, unpack_node
 from musicfs.store.schema import ROOT_INODE, ChangeOp
 from musicfs.vfs import artwork, inodes
+from musicfs.vfs.items import UNHEALTHY_PENALTY
 from musicfs.vfs.names import fit, fold, is_variant, split_suffix, variant_number
 from musicfs.vfs.placing import content_version
 from musicfs.vfs.templates import Subject, disc_number
+from musicfs.vfs.versions import MARKER_DATA, MARKER_NAMES, VERSIONS_NAME
 from musicfs.vfs.views import View, Wish, album_key
 from tests.vfs.world import File, Key, World
 
 Path = tuple[bytes, ...]
+ENCODER_FIELDS = ("encoder", "encoded_by", "encodersettings", "encoder_settings", "tlen")
 
 
 class Tree:
@@ -114,6 +117,8 @@ class Oracle:
         """Files of several origins that are equal in this, and wish for one path, are one."""
         if file.record.kind == ObjectKind.SIDECAR:
             return "size", file.content.size
+        if self.options.prefer_quality and any(field not in ENCODER_FIELDS for field in self.tags(file)):
+            return "track", 0
         audio = file.content.audio if file.content.facts() is not None else 0
         return ("audio", audio) if audio else None
 
@@ -125,9 +130,25 @@ class Oracle:
         ]
         return sorted(found, key=self._rank)
 
-    def _rank(self, file: File) -> tuple[int, int, bytes, bytes]:
+    def _rank(self, file: File) -> tuple[bool, list[int], int, int, bytes, bytes]:
         origin, folder, name = file.key
-        return self.world.priorities[origin], origin, folder.replace(b"/", b"\0"), name
+        priority = self.world.priorities[origin]
+        quality = _worse(file) if self.options.prefer_quality else []
+        return priority > UNHEALTHY_PENALTY // 2, quality, priority, origin, folder.replace(b"/", b"\0"), name
+
+    def versions(self, view: View) -> dict[Path, File]:
+        """What is not served of tracks that several origins have, by path."""
+        found: dict[Path, File] = {}
+        for file in self.world.files.values():
+            node = self.node(view, file)
+            if node is None or file.record.kind != ObjectKind.AUDIO or node.ref == file.object_id:
+                continue
+            stem, dot, suffix = node.name.rpartition(b".")
+            name = b"%s [origin%d]%s%s" % (stem, file.key[0], dot, suffix)
+            path = (*self.tree.path(node.parent), VERSIONS_NAME, name)
+            assert path not in found
+            found[path] = file
+        return found
 
     # Sidecars.
 
@@ -238,6 +259,17 @@ class Oracle:
         return next(file for file in self.world.files.values() if file.object_id == node.ref)
 
 
+def _worse(file: File) -> list[int]:
+    """Grows with what a recording lacks."""
+    facts = file.content.facts()
+    if file.record.kind == ObjectKind.SIDECAR or facts is None:
+        return []
+    is_lossless = facts.technical.codec in ("flac", "alac", "pcm")
+    one = facts.technical
+    best_first = (one.bits_per_sample, one.sample_rate, one.channels) if is_lossless else (one.channels, one.bitrate)
+    return [int(not is_lossless), *(-number for number in best_first), -one.sample_rate]
+
+
 def _discs(tags: Tags) -> tuple[int, int]:
     return disc_number(first(tags, "disc")), disc_number(first(tags, "disc_total"))
 
@@ -261,8 +293,7 @@ def check_tree(world: World) -> Tree:
     for view in world.views:
         _check_places(world, tree, oracle, view)
         _check_sharing(world, tree, oracle, view)
-        if not view.folders:
-            _check_made(world, tree, oracle, view)
+        _check_made(world, tree, oracle, view)
     _check_counts(world, tree, oracle)
     return tree
 
@@ -279,7 +310,10 @@ def _check_entries(world: World, tree: Tree) -> None:
         assert (node.parent, node.name, node.kind) == (parent, name, kind)
         assert tree.nodes[parent].kind == NodeKind.FOLDER
         assert inode not in reached, "two names for one number"
-        assert 0 < len(name) <= 255 and name not in (b".", b"..") and not name.startswith(b".") and b"/" not in name
+        assert 0 < len(name) <= 255 and name not in (b".", b"..") and b"/" not in name
+        if name.startswith(b"."):
+            assert world.options.versions and (name == VERSIONS_NAME) == (kind == NodeKind.FOLDER)
+            assert kind == NodeKind.FOLDER or tree.nodes[parent].name == VERSIONS_NAME, "only what is made is hidden"
         reached.add(inode)
     assert reached == set(tree.nodes), "numbers without a name"
     roots = {view.root for view in world.views}
@@ -352,9 +386,9 @@ def _check_made(world: World, tree: Tree, oracle: Oracle, view: View) -> None:
         for inode, node in tree.nodes.items()
         if node.view == view.number and node.kind != NodeKind.FOLDER and inode not in held
     }
-    wanted: set[Path] = set()
+    wanted = _check_versions(world, tree, oracle, view)
     for inode, folder in tree.nodes.items():
-        if folder.kind != NodeKind.FOLDER or (folder.view != view.number and inode != ROOT_INODE):
+        if view.folders or folder.kind != NodeKind.FOLDER or (folder.view != view.number and inode != ROOT_INODE):
             continue
         path = tree.path(inode)
         cover = oracle.cover(inode) if world.options.covers else None
@@ -373,6 +407,26 @@ def _check_made(world: World, tree: Tree, oracle: Oracle, view: View) -> None:
                 node = tree.nodes[tree.entries[inode, name][0]]
                 assert (node.kind, node.size, tree.blobs[node.ref]) == (NodeKind.BLOB, len(playlist), playlist)
     assert made == wanted
+
+
+def _check_versions(world: World, tree: Tree, oracle: Oracle, view: View) -> set[Path]:
+    """What lies in ``.versions`` folders; returns the paths of all that belongs there."""
+    wanted: set[Path] = set()
+    if not world.options.versions:
+        return wanted
+    by_path = tree.by_path()
+    for path, file in oracle.versions(view).items():
+        node = by_path[path]
+        assert (node.kind, node.view, node.ref, node.start) == (NodeKind.OBJECT, view.number, file.object_id, 0)
+        assert (node.size, node.mtime_ns) == (file.content.size, file.content.mtime_ns)
+        assert node.inode == _derived(view.number, path, content_version(file.record))
+        assert world.catalog.sources_of(node.inode, node.ref) == [node.ref], "another source must not step in"
+        wanted.add(path)
+        for name in MARKER_NAMES:
+            marker = by_path[*path[:-1], name]
+            assert (marker.kind, tree.blobs[marker.ref]) == (NodeKind.BLOB, MARKER_DATA)
+            wanted.add((*path[:-1], name))
+    return wanted
 
 
 def _is_real(tree: Tree, oracle: Oracle, directory: int, name: bytes, ignore_case: bool) -> bool:

@@ -22,6 +22,7 @@ from musicfs.vfs.views import View
 
 SECOND_NS = 1_000_000_000
 START_NS = 1_600_000_000 * SECOND_NS
+ORDINARY = Technical(duration_ms=61_499)
 PRIORITIES: Mapping[int, int] = {1: 100, 2: 50, 3: 100}
 
 Key = tuple[int, bytes, bytes]  # origin number, folder, name
@@ -51,13 +52,14 @@ class Content(msgspec.Struct, frozen=True):
     mtime_ns: int = START_NS
     pictures: tuple[Picture, ...] = ()
     audio: int = 0
+    technical: Technical = ORDINARY
 
     def facts(self) -> Facts | None:
         if self.tags is None:
             return None
         tags: dict[str, tuple[str, ...]] = {field: (value,) for field, value in self.tags if value}
         layout = Layout("flac", 10, self.size)
-        return Facts("flac", tags, Technical(duration_ms=61_499), layout, self.pictures, self.audio)
+        return Facts("flac", tags, self.technical, layout, self.pictures, self.audio)
 
     def stored(self) -> StoredFacts | None:
         facts = self.facts()
@@ -65,10 +67,15 @@ class Content(msgspec.Struct, frozen=True):
 
 
 def content(
-    size: int = 1000, mtime_ns: int = START_NS, pictures: Sequence[Picture] = (), audio: int = 0, **tags: str
+    size: int = 1000,
+    mtime_ns: int = START_NS,
+    pictures: Sequence[Picture] = (),
+    audio: int = 0,
+    technical: Technical = ORDINARY,
+    **tags: str,
 ) -> Content:
     """A tagged file: ``content(title="A", artist="X")``."""
-    return Content(tuple(tags.items()), size, mtime_ns, tuple(pictures), audio)
+    return Content(tuple(tags.items()), size, mtime_ns, tuple(pictures), audio, technical)
 
 
 class File(msgspec.Struct, frozen=True):

@@ -381,3 +381,34 @@ class VerifyProgress(_message.Message):
     damaged: int
     complete: bool
     def __init__(self, checked: _Optional[int] = ..., total: _Optional[int] = ..., damaged: _Optional[int] = ..., complete: bool = ...) -> None: ...
+
+class EventFilter(_message.Message):
+    __slots__ = ("event_types", "origin_id")
+    EVENT_TYPES_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_ID_FIELD_NUMBER: _ClassVar[int]
+    event_types: _containers.RepeatedScalarFieldContainer[str]
+    origin_id: str
+    def __init__(self, event_types: _Optional[_Iterable[str]] = ..., origin_id: _Optional[str] = ...) -> None: ...
+
+class Event(_message.Message):
+    __slots__ = ("event_type", "timestamp_ms", "origin_id", "path", "file_id", "metadata")
+    class MetadataEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_MS_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_ID_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    FILE_ID_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    event_type: str
+    timestamp_ms: int
+    origin_id: str
+    path: str
+    file_id: int
+    metadata: _containers.ScalarMap[str, str]
+    def __init__(self, event_type: _Optional[str] = ..., timestamp_ms: _Optional[int] = ..., origin_id: _Optional[str] = ..., path: _Optional[str] = ..., file_id: _Optional[int] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
