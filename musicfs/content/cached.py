@@ -78,6 +78,7 @@ class CachedReader:
         self._with = circumstances
         self._ahead = ReadAhead(wanted.content.size)
         self._tail_asked = False
+        self._proof_asked = False
 
     def read(self, start: int, stop: int) -> memoryview:
         begin = self._start + start
@@ -134,7 +135,8 @@ class CachedReader:
         self.fetch_ahead(max(size - _TAIL_BYTES, 0), size)
 
     def _look_ahead(self, start: int, stop: int) -> None:
-        if self._wanted.others and stop - self._start > PROOF_AFTER_BYTES:
+        if self._wanted.others and not self._proof_asked and stop - self._start > PROOF_AFTER_BYTES:
+            self._proof_asked = True
             self._with.proofs.begin(self._wanted.source, self._wanted.others)
         following = self._ahead.note(start, stop, self._share)
         if following is not None:
