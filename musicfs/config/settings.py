@@ -201,6 +201,7 @@ class PrefetchSettings(_Section, frozen=True, kw_only=True):
 
     next_track: bool = True
     next_track_at: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5  # of the current one
+    push: bool = True  # into the kernel's own cache
     learn: bool = True  # what was played after what
 
 

@@ -114,12 +114,16 @@ class Sources:
             self._keeping.touch(content)
         return Wanted(content, source, others), stored
 
-    def prefetch(self, source: Source, others: tuple[Source, ...] = ()) -> None:
-        """Have all of a file fetched in the background, as far as it is not here. Does not block, promises nothing."""
+    def prefetch(self, source: Source, others: tuple[Source, ...] = ()) -> bool:
+        """Have all of a file fetched in the background, as far as it is not here. Does not block, promises nothing.
+
+        False for a file of this machine, which needs no fetching.
+        """
         access = self._access(source.origin_id)
         if not access.direct:
             wanted, stored = self._look_up(source, others, access)
             CachedReader(wanted, stored, 0, source.size, self._circumstances).fetch_ahead(0, source.size)
+        return not access.direct
 
     @property
     def counts(self) -> ReadCounts:

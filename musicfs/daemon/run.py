@@ -27,6 +27,7 @@ from musicfs.daemon.supervisor import Supervisor
 from musicfs.errors import AlreadyRunningError, MusicFSError, StoreError
 from musicfs.mount.mountpoint import MountPoint, check_allow_other, unmount
 from musicfs.mount.operations import Operations, Presentation, released
+from musicfs.mount.pushing import Pusher
 from musicfs.mount.session import Session, handlers_paused, invalidate, invalidate_folders
 from musicfs.store.catalog import Catalog, prepare
 from musicfs.store.chunks_schema import Content
@@ -143,11 +144,13 @@ class _MountProcess:
         )
         uid = settings.mount.uid if settings.mount.uid >= 0 else os.getuid()
         gid = settings.mount.gid if settings.mount.gid >= 0 else os.getgid()
+        self._pusher = Pusher(self._nodes)
         self._operations = Operations(
             self._nodes,
             Presentation(uid, gid, settings.mount.umask, settings.mount.xattrs, self._next_track_at()),
             self._announce,
             self._on_damage,
+            *((self._pusher.push,) if settings.prefetch.push else ()),
         )
         self._supervisor = Supervisor(settings, os.getpid(), self._started_ns, self._clock, self._on_message)
         # Threads inherit the mask: signals reach the signals thread, and SIGINT the main thread alone. Python's own
@@ -167,6 +170,7 @@ class _MountProcess:
         finally:
             signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
             self._begin_end()
+            self._pusher.close()
             session.close()
             self._reading.close()
             mount_point.uncover()

@@ -89,10 +89,14 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
         presentation: Presentation,
         on_ready: Callable[[], None],
         on_damage: Callable[[Exception], None],
+        on_following: Callable[[Node], object] = lambda _: None,
     ) -> None:
-        """``on_ready`` is called once the kernel has said hello; ``on_damage`` whenever the catalog cannot be understood."""
+        """``on_ready`` is called once the kernel has said hello; ``on_damage`` whenever the catalog cannot be understood;
+        ``on_following`` with the track that is fetched because it follows the one that plays, and must not block.
+        """
         super().__init__()
         self._on_damage = on_damage
+        self._on_following = on_following
         self._nodes = nodes
         self._on_ready = on_ready
         self._uid = presentation.uid
@@ -225,7 +229,9 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
         file.unread_bytes -= stop - offset
         if file.unread_bytes < 0:
             file.unread_bytes = _NEVER
-            self._nodes.prefetch_after(file.node)
+            following = self._nodes.prefetch_after(file.node)
+            if following is not None:
+                self._on_following(following)
         return reader.read(offset, stop)
 
     @guarded

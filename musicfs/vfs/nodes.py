@@ -161,17 +161,17 @@ class Nodes:
         origin, path, record = located
         return Source(self._origin_id(origin), os.fsdecode(path), record.version.decode(), record.size)
 
-    def prefetch_after(self, node: Node) -> None:
+    def prefetch_after(self, node: Node) -> Node | None:
         """A track is being played: have the one that follows fetched, in the background.
 
-        That is what followed the last time, else the next one in its folder.
+        That is what followed the last time, else the next one in its folder. Returns it if it comes over a network.
         """
         learned = self._successions.note(node.inode) if self._successions is not None else 0
         following = self._catalog.node(learned) if learned else None
         if following is None or following.kind != NodeKind.OBJECT:
             following = self._following(node)
-        if following is not None:
-            self._sources.prefetch(self._source_of(following))
+        is_fetched = following is not None and self._sources.prefetch(self._source_of(following))
+        return following if is_fetched else None
 
     def _following(self, node: Node) -> Node | None:
         """The next file of the same suffix in the folder, in the order of names; among versions, of the same origin."""

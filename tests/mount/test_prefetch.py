@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import os
 import time
 from collections.abc import Callable
@@ -50,6 +52,32 @@ def test_the_next_track_is_fetched_while_one_plays(mount_library: MountLibrary, 
         stream.read(500_000)
         _wait_for(lambda: _percent(second) == 100)
     assert _percent(third) == 0
+
+
+def test_the_next_track_begins_without_a_request(mount_library: MountLibrary, album: Path) -> None:
+    mounted = mount_library({"o": _cached(album)})
+    first, second, _ = sorted(mounted.point.rglob("*.mp3"))
+    size = second.stat().st_size  # the kernel knows its inode now
+    first.read_bytes()
+    with second.open("rb", buffering=0) as stream:
+        _wait_for(lambda: _cached_pages(stream.fileno(), size) == -(-size // mmap.PAGESIZE))
+        before = mounted.status()["fuse_ops_total"]
+        assert stream.read() == (album / "Album" / "2.mp3").read_bytes()
+    assert mounted.status()["fuse_ops_total"] - before < 8  # that many reads would be 1 MiB
+
+
+def _cached_pages(descriptor: int, size: int) -> int:
+    """How many pages of a file the kernel has in its cache (mincore(2)), without touching any."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
+    address = ctypes.c_void_p(libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0))
+    vector = (ctypes.c_ubyte * -(-size // mmap.PAGESIZE))()
+    try:
+        assert libc.mincore(address, ctypes.c_size_t(size), vector) == 0
+    finally:
+        libc.munmap(address, ctypes.c_size_t(size))
+    return sum(state & 1 for state in vector)
 
 
 def test_opening_a_file_below_the_mirror_fetches_all_of_it(mount_library: MountLibrary, album: Path) -> None:

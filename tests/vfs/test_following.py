@@ -27,8 +27,9 @@ class Asked(Sources):
         super().__init__(NoOrigins(), contextlib.nullcontext)
         self.paths: list[str] = []
 
-    def prefetch(self, source: Source, others: tuple[Source, ...] = ()) -> None:
+    def prefetch(self, source: Source, others: tuple[Source, ...] = ()) -> bool:
         self.paths.append(source.path)
+        return True
 
 
 def test_the_next_one_unless_another_one_followed(tmp_path: Path) -> None:
