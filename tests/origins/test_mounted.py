@@ -534,7 +534,7 @@ def test_a_child_that_hangs_in_the_kernel_ends_as_soon_as_it_can(nas: Bindfs, up
         assert parent.stdout is not None
         parent.kill()
         assert parent.stdout.read() == ""  # nobody waits for the end of what the dead child has open
-        assert not is_gone(pid)
+        # It may be gone already: a read that waits for a page can be killed, an open that was sent cannot.
         nas.resume()
         until(lambda: is_gone(pid), "the child outlives its parent")
 
