@@ -5,7 +5,7 @@ Rooms, from the ground up; a room imports only from floors below its own (``test
 ====== ==========================================  =========================================================
 floor  room                                        owns
 ====== ==========================================  =========================================================
-0      ``errors`` ``model`` ``clock``               the words: frozen values, the error tree; no I/O
+0      ``errors`` ``model`` ``events`` ``clock``   the words: frozen values, the error tree, events; no I/O
        ``interpreter``                             how our own modules are started as processes
 1      ``config``                                  TOML, environment and flags to frozen structs
 2      ``origins`` ``store`` ``formats``           bytes from elsewhere; bytes we keep; containers

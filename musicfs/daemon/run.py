@@ -1,7 +1,8 @@
 """The mount process: open the catalog, mount, serve; start the keeper beside it; end in order.
 
 Threads: llfuse's workers, driven from the main thread; ``signals``, which waits for SIGTERM and SIGHUP; ``supervisor``, which
-owns the keeper and receives from it; ``replay``, which tells the kernel what to forget. The main thread sits in llfuse and
+owns the keeper and receives from it; ``replay``, which tells the kernel what to forget; those of ``content``, which fetch and
+keep; and ``push``, which fills the kernel's cache with the next track. The main thread sits in llfuse and
 is woken by SIGINT only: llfuse's own handler for it ends the loop, and the other threads use it for that.
 """
 
