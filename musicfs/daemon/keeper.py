@@ -1,7 +1,8 @@
 """``python -m musicfs.daemon.keeper FD``: the process that scans, watches, writes the catalog and answers clients.
 
-Threads: ``link`` (main) reads from the mount process; ``scan`` owns the catalog's writing side; ``content`` the content
-store's upkeep; ``health-ID`` probes an origin; the control server and the watchers have theirs. When the link closes, everything ends.
+Threads: ``link`` (main) reads from the mount process; ``scan`` owns the catalog's writing side; ``content`` is the content
+store's upkeep; ``health-ID`` probes an origin; the control server and the watchers have theirs. When the link closes,
+everything ends.
 """
 
 from __future__ import annotations
