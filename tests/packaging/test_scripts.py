@@ -159,6 +159,8 @@ def without_services(policy: Path, script: str) -> subprocess.Popen[str]:
     """A command during which Debian's services must not start; ``$0`` in the script is the policy's file."""
     return subprocess.Popen(
         [
+            # Under nohup the tests ignore SIGHUP, and a shell cannot trap what was ignored when it began.
+            *("env", "--default-signal"),
             "bash",
             "-c",
             'cd "$1"; source dist/install.sh; exec bash -c "$WITHOUT_SERVICES" bash "$2" bash -c "$3" "$2"',
