@@ -90,7 +90,7 @@ class GaneshaServer:
         inside = Path(f"/proc/{self._rpcbind.pid}")
         self._wait(lambda: _is_up(inside / "root/run"), self._rpcbind)
         self._ganesha = self._spawn(
-            "nsenter", f"--mount={inside}/ns/mnt",
+            "nsenter", f"--mount={inside}/ns/mnt", f"--root={inside}/root",
             "ganesha.nfsd", "-F", "-f", str(self._folder / "ganesha.conf"),
             "-L", str(self._log), "-p", str(self._folder / "pid"),
         )  # fmt: skip
