@@ -1,0 +1,72 @@
+"""From a file and a change of its tags to the file with that change: planned by its container's module, then proven.
+
+The proof is that the planned file, read as any file is, says what was asked for: the fields of the edit have their new values,
+all others what they had; the audio is the same bytes, every picture that was not to change is still there. A plan that
+does not hold this is never served.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from musicfs.errors import FormatError
+from musicfs.formats.plans import Edit, Plan
+from musicfs.formats.probe import probe_at
+from musicfs.formats.reader import read
+from musicfs.formats.source import MALFORMED, RangeReader, View
+from musicfs.formats.splice_flac import splice_flac
+from musicfs.formats.spliced import SplicedSource
+from musicfs.model import Facts
+
+_FRONT_COVER = 3
+
+# container -> (view, where it begins, own facts, edit) -> plan; FormatError if it cannot be spliced safely.
+Splicer = Callable[[View, int, Facts, Edit], Plan]
+_SPLICERS: Mapping[str, Splicer] = {"flac": splice_flac}
+
+
+def splice(source: RangeReader, name: str, edit: Edit) -> Plan:
+    """The file ``source``, called ``name`` (only the suffix matters), with ``edit``.
+
+    Raises FormatError, for people, when the file is not understood well enough to change it and lose nothing, and whatever
+    ``source`` raises. Reads what lies before the audio and behind it, nothing of the audio but its edges.
+    """
+    return splice_known(source, name, edit, read(source, name))
+
+
+def splice_known(source: RangeReader, name: str, edit: Edit, own: Facts) -> Plan:
+    """As :func:`splice`, for a file whose facts are known."""
+    try:
+        view = View(source)
+        found = probe_at(view.head, name)
+        splicer = _SPLICERS.get(found[0]) if found is not None else None
+        if found is None or splicer is None:
+            raise FormatError(f"tags of {own.layout.container} files cannot be changed")
+        plan = splicer(view, found[1], own, edit)
+        _prove(plan, source, name, own, edit)
+    except FormatError:
+        raise
+    except (*MALFORMED, struct.error) as error:
+        raise FormatError(f"{name} is damaged: {error}") from error
+    return plan
+
+
+def _prove(plan: Plan, source: RangeReader, name: str, own: Facts, edit: Edit) -> None:
+    """Raise FormatError unless the planned file says what it should."""
+    made = read(SplicedSource(plan, source), name)
+    changed = {field for field in edit.fields if field not in plan.unfit}
+    for field in sorted(own.tags.keys() | made.tags.keys() | changed):
+        wanted = edit.fields[field] if field in changed else own.tags.get(field, ())
+        if made.tags.get(field, ()) != tuple(wanted):
+            raise FormatError(f"with the change its {field} would be read as {made.tags.get(field, ())!r}")
+    if made.audio_id != own.audio_id or made.format != own.format:
+        raise FormatError("with the change its audio would be taken for another")
+    if msgspec.structs.replace(made.technical, bitrate=0) != msgspec.structs.replace(own.technical, bitrate=0):
+        raise FormatError("with the change its technical data would be read differently")
+    before = [one.stop - one.start for one in own.pictures]
+    after = [one.stop - one.start for one in made.pictures]
+    if edit.cover is None and not edit.remove_cover and len(before) != len(after):
+        raise FormatError(f"with the change {len(after)} of its {len(before)} pictures would be found")
