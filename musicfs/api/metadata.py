@@ -93,7 +93,7 @@ class FieldChange(msgspec.Struct, frozen=True):
 class ChangeResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one track of a change. ``index`` is the change's place in what was sent.
 
-    ``path`` is where the track was, ``new_path`` where it is now. ``error`` is empty when it worked; then the change is on disk.
+    ``path`` is where the track was, ``new_path`` where it is now. ``error`` is empty when it worked: the change is on disk.
     ``total`` is how many results there will be, 0 while that is not known.
     """
 
@@ -110,7 +110,7 @@ class ChangeResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HistoryItem(msgspec.Struct, frozen=True, kw_only=True):
-    """One change that was made, newest first. ``action`` is set, clear, undo or import; ``path`` is the track's path now."""
+    """One change that was made. ``action`` is set, clear, undo or import; ``path`` is the track's path now."""
 
     sequence: int
     time_ms: int

@@ -1,7 +1,7 @@
 """What a change of tags is, and what a file with changed tags is made of: values, and nothing else.
 
-A :class:`Plan` is the whole file as a list of pieces, some written anew, the rest ranges of the file as it is. Pieces are
-in the file's order and without gaps, so the size is exact before a byte is read.
+A :class:`Plan` is the whole file as a list of pieces, some written anew, the rest ranges of the original. Pieces are in the
+file's order and without gaps, so the size is exact before a byte is read.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ Piece = Literal | Range | Pages | Extra
 class Plan(msgspec.Struct, frozen=True):
     """A whole file with its changes.
 
-    ``extra`` is what :class:`Extra` pieces refer to. ``unfit`` names the fields of the edit that this container cannot hold as
-    they were given, each with the reason for people: these keep the file's own values in it.
+    ``extra`` is what :class:`Extra` pieces refer to. ``unfit`` names the fields of the edit that this container cannot hold
+    as they were given, each with the reason for people: these keep the file's own values in it.
     """
 
     pieces: tuple[Piece, ...]

@@ -1,6 +1,6 @@
 """From a file and a change of its tags to the file with that change: planned by its container's module, then proven.
 
-The proof is that the planned file, read as any file is, says what was asked for: the fields of the edit have their new values,
+The proof is that the planned file, read as any file is, says what was asked for: the edited fields have their new values,
 all others what they had; the audio is the same bytes, every picture that was not to change is still there. A plan that
 does not hold this is never served.
 """
