@@ -61,7 +61,7 @@ class TreeBuilder:
         return f"{TREE_RULES}\1{self.options}\1{views}".encode("utf-8", "surrogateescape")
 
     def apply(self, tx: WriteTransaction, changes: Sequence[Change], priorities: Mapping[int, int]) -> None:
-        """Follow the changes. New records are in ``tx`` already; leaving ones are still there.
+        """Follow the changes, whose records are as they are served. New ones are in ``tx`` already; leaving ones still.
 
         ``priorities`` gives each origin number its priority: lower ones take the plain names of a batch, and serve the
         tracks that several origins have. An origin that is down has an
@@ -78,7 +78,7 @@ class TreeBuilder:
             if change.new is not None:
                 affected[change.object_id] = Item(change.object_id, change.new, facts, album)
         for object_id in albums.settle():
-            record = tx.object(object_id) if object_id not in affected and object_id not in leaving else None
+            record = tx.served(object_id) if object_id not in affected and object_id not in leaving else None
             if record is not None:
                 facts = unpack_stored(record.facts)
                 affected[object_id] = Item(object_id, record, facts, album_key(facts.tags) if facts is not None else 0)
