@@ -6,6 +6,7 @@ process before anything else maps the files.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,7 +17,7 @@ import xxhash
 from musicfs.errors import SchemaError, StoreError
 from musicfs.store import environment
 from musicfs.store.correction_tables import Serving, read_correction, read_former, read_former_folder, read_serving
-from musicfs.store.corrections import Correction
+from musicfs.store.corrections import Correction, decode_correction
 from musicfs.store.records import (
     ENTRY,
     NODE,
@@ -35,7 +36,7 @@ from musicfs.store.records import (
 )
 from musicfs.store.schema import MIGRATED_SCHEMAS, ROOT_INODE, SCHEMA
 from musicfs.store.tables import Tables, create
-from musicfs.store.tree_tables import read_sources
+from musicfs.store.tree_tables import read_sources, read_track
 
 _MAX_PLAIN_PATH = 500  # LMDB keys are at most 511 bytes
 _decode = msgspec.msgpack.decode
@@ -106,6 +107,7 @@ class Catalog:
 
     def __init__(self, path: str, *, readonly: bool, durable: bool = True) -> None:
         self.path = path
+        self.writing = threading.RLock()  # held by who writes: a batch, or what must not be overtaken by one
         self.env = environment.open_environment(path, readonly=readonly, durable=durable)
         self.env.reader_check()
         meta = self.env.open_db(b"meta", create=False)
@@ -215,6 +217,11 @@ class Catalog:
         with self.env.begin() as txn:
             return [ref, *(found for found in read_sources(txn, self.tables, inode) if found != ref)]
 
+    def track_of(self, object_id: int) -> list[int]:
+        """Ids of the objects that are one track with this one, the served one first; itself alone if the tree lacks it."""
+        with self.env.begin() as txn:
+            return read_track(txn, self.tables, object_id)
+
     # The facts.
 
     def object(self, object_id: int) -> ObjectRecord | None:
@@ -313,6 +320,11 @@ class Catalog:
         """What is corrected of an object, or None."""
         with self.env.begin() as txn:
             return read_correction(txn, self.tables, object_id)
+
+    def corrections(self) -> list[tuple[int, Correction]]:
+        """Every object that is corrected, by id."""
+        with self.env.begin() as txn, txn.cursor(self.tables.corrections) as cursor:
+            return [(U64.unpack(key)[0], decode_correction(raw)) for key, raw in cursor]
 
     def serving(self, node: Node) -> Serving | None:
         """What the file ``node`` is made of, by one snapshot; None if the tree no longer has exactly this inode."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import lmdb
@@ -74,12 +73,6 @@ class CorrectionTables(TreeTables):
         key = U64.pack(object_id)
         self.txn.delete(key, db=self.tables.corrections)
         self.txn.delete(key, db=self.tables.plans)
-
-    def corrected_objects(self) -> Iterator[tuple[int, Correction]]:
-        """Every object with a correction. Do not write corrections while iterating."""
-        with self.txn.cursor(self.tables.corrections) as cursor:
-            for key, raw in cursor:
-                yield U64.unpack(key)[0], decode_correction(raw)
 
     def _hold_extra(self, data: bytes) -> bytes:
         key = xxhash.xxh3_128_digest(data)

@@ -20,6 +20,7 @@ from musicfs.store.transaction import WriteTransaction
 from musicfs.vfs.artwork import Artwork, CoverMaker
 from musicfs.vfs.directories import Directories
 from musicfs.vfs.federation import Federation
+from musicfs.vfs.former import FormerNames
 from musicfs.vfs.items import Item, Items, Ranks
 from musicfs.vfs.names import split_suffix
 from musicfs.vfs.placing import Placer
@@ -88,6 +89,14 @@ class TreeBuilder:
         order = sorted(affected.values(), key=ranks.naming)
         for view in self.views:
             _ViewBatch(self, tx, view, albums, items, ranks).apply(affected, leaving, order, arrived)
+
+    def correct(
+        self, tx: WriteTransaction, changes: Sequence[Change], priorities: Mapping[int, int], until_ns: int
+    ) -> None:
+        """As :meth:`apply`, for changes that the user made: names that end by them lead to their files until then."""
+        names = FormerNames(tx, [change.object_id for change in changes])
+        self.apply(tx, changes, priorities)
+        names.keep(until_ns)
 
     def rerank(self, tx: WriteTransaction, priorities: Mapping[int, int], after: int = 0, limit: int = 1000) -> int:
         """Serve tracks with several sources from the best by ``priorities``, which changed; no name changes.
