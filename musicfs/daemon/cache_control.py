@@ -127,7 +127,7 @@ class CacheControl:
     def prefetch(self, paths: Sequence[str], origin_id: str) -> Iterator[PrefetchProgress]:
         """Read the files through to their end, one after the other, on a thread of its own that ends with the caller."""
         files = self._files.below([self._files.resolve(path) for path in paths], origin_id)
-        return self._follow(Prefetch(files, self._open()))
+        return self._follow(Prefetch(files, self.reading()))
 
     def _follow(self, work: Prefetch) -> Iterator[PrefetchProgress]:
         with self._lock:
@@ -144,7 +144,8 @@ class CacheControl:
             with self._lock:
                 self._prefetches.discard(work)
 
-    def _open(self) -> Reading:
+    def reading(self) -> Reading:
+        """The way to read files in this process. UnreachableError when it is ending."""
         with self._lock:
             if self._closed:
                 raise UnreachableError("the daemon is ending")

@@ -36,7 +36,7 @@ from musicfs.store.records import (
 )
 from musicfs.store.schema import MIGRATED_SCHEMAS, ROOT_INODE, SCHEMA
 from musicfs.store.tables import Tables, create
-from musicfs.store.tree_tables import read_sources, read_track
+from musicfs.store.tree_tables import read_place, read_sources, read_track
 
 _MAX_PLAIN_PATH = 500  # LMDB keys are at most 511 bytes
 _decode = msgspec.msgpack.decode
@@ -216,6 +216,11 @@ class Catalog:
         """
         with self.env.begin() as txn:
             return [ref, *(found for found in read_sources(txn, self.tables, inode) if found != ref)]
+
+    def place_of(self, object_id: int) -> int:
+        """The inode under which an object appears, in the first view that has it; 0 if none has."""
+        with self.env.begin() as txn:
+            return read_place(txn, self.tables, object_id)
 
     def track_of(self, object_id: int) -> list[int]:
         """Ids of the objects that are one track with this one, the served one first; itself alone if the tree lacks it."""
