@@ -158,19 +158,23 @@ class Client:
         request = pb.ClearCacheRequest(origin_id=origin_id or None, clear_chunks=True, tier=tier.value, dry_run=dry_run)
         return cache_messages.cleared_value(self._call("ClearCache", request, pb.ClearCacheResponse))
 
-    def prefetch(self, paths: Sequence[str], origin_id: str = "") -> Iterator[PrefetchProgress]:
+    def prefetch(
+        self, paths: Sequence[str], origin_id: str = "", query: str | None = None
+    ) -> Iterator[PrefetchProgress]:
         """See ``Backend.prefetch``; without a deadline."""
-        request = pb.PrefetchRequest(paths=_wire_paths(paths), origin_id=origin_id or None)
+        request = pb.PrefetchRequest(paths=_wire_paths(paths), origin_id=origin_id or None, query=_wire_query(query))
         for message in self._stream("Prefetch", request, pb.PrefetchProgress):
             yield cache_messages.prefetch_value(message)
 
-    def pin(self, paths: Sequence[str]) -> PinChange:
+    def pin(self, paths: Sequence[str], query: str | None = None) -> PinChange:
         """See ``Backend.pin``."""
-        return cache_messages.pin_value(self._call("Pin", pb.PinRequest(paths=_wire_paths(paths)), pb.PinResponse))
+        request = pb.PinRequest(paths=_wire_paths(paths), query=_wire_query(query))
+        return cache_messages.pin_value(self._call("Pin", request, pb.PinResponse))
 
-    def unpin(self, paths: Sequence[str]) -> PinChange:
+    def unpin(self, paths: Sequence[str], query: str | None = None) -> PinChange:
         """See ``Backend.unpin``."""
-        return cache_messages.pin_value(self._call("Unpin", pb.PinRequest(paths=_wire_paths(paths)), pb.PinResponse))
+        request = pb.PinRequest(paths=_wire_paths(paths), query=_wire_query(query))
+        return cache_messages.pin_value(self._call("Unpin", request, pb.PinResponse))
 
     def pins(self) -> tuple[PinnedPath, ...]:
         """See ``Backend.pins``."""
@@ -234,3 +238,7 @@ def _path(method: str) -> str:
 
 def _wire_paths(paths: Sequence[str]) -> list[str]:
     return [wire_text(path) for path in paths]
+
+
+def _wire_query(query: str | None) -> str | None:
+    return None if query is None else wire_text(query)

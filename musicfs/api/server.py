@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn, TypeVar
 
@@ -178,17 +178,17 @@ class _Service:
         return cache_messages.cleared_message(cleared)
 
     def Prefetch(self, request: pb.PrefetchRequest, context: _Context) -> Iterator[pb.PrefetchProgress]:
-        paths = _paths(context, request.paths)
-        for progress in self._stream(context, lambda: self._backend.prefetch(paths, request.origin_id)):
+        paths, query = _chosen(context, request)
+        for progress in self._stream(context, lambda: self._backend.prefetch(paths, request.origin_id, query)):
             yield cache_messages.prefetch_message(progress)
 
     def Pin(self, request: pb.PinRequest, context: _Context) -> pb.PinResponse:
-        paths = _paths(context, request.paths)
-        return cache_messages.pin_message(self._answer(context, lambda: self._backend.pin(paths)))
+        paths, query = _chosen(context, request)
+        return cache_messages.pin_message(self._answer(context, lambda: self._backend.pin(paths, query)))
 
     def Unpin(self, request: pb.PinRequest, context: _Context) -> pb.PinResponse:
-        paths = _paths(context, request.paths)
-        return cache_messages.pin_message(self._answer(context, lambda: self._backend.unpin(paths)))
+        paths, query = _chosen(context, request)
+        return cache_messages.pin_message(self._answer(context, lambda: self._backend.unpin(paths, query)))
 
     def ListPins(self, _request: pb.Empty, context: _Context) -> pb.PinsResponse:
         return cache_messages.pins_message(self._answer(context, self._backend.pins))
@@ -257,13 +257,16 @@ def _required(context: _Context, origin_id: str) -> str:
     return origin_id
 
 
-def _paths(context: _Context, paths: Sequence[str]) -> list[str]:
-    """Virtual paths, at least one."""
-    if not paths or not all(paths):
+def _chosen(context: _Context, request: pb.PrefetchRequest | pb.PinRequest) -> tuple[list[str], str]:
+    """Virtual paths and a query; at least one of them."""
+    paths, query = list(request.paths), request.query
+    if not query and request.HasField("query"):
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the query is empty")
+    if not all(paths) or not (paths or query):
         context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a path is empty")
     if any("\0" in path for path in paths):
         context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a path holds a NUL character")
-    return list(paths)
+    return paths, query
 
 
 def _relative(context: _Context, subdir: str) -> str:
