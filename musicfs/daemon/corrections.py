@@ -10,11 +10,12 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from musicfs.clock import Clock
 from musicfs.content.readers import Reader
 from musicfs.daemon.library_files import LibraryFiles
-from musicfs.daemon.metadata import MetadataControl, Select
+from musicfs.daemon.metadata import MetadataControl
 from musicfs.daemon.reading import Reading
 from musicfs.daemon.tracks import Tracks
 from musicfs.errors import ChangedError, DiskFullError, StoreError
@@ -82,10 +83,9 @@ class Corrections:
         events: EventBus,
         clock: Clock,
         roots: Mapping[str, str],
-        select: Select,
         keep_names_s: float,
     ) -> None:
-        """``roots`` are the folders of this machine that origins stand for, by their ids; ``select`` understands queries."""
+        """``roots`` are the folders of this machine that origins stand for, by their ids."""
         self._catalog = catalog
         self._clock = clock
         renderer = Renderer(KeeperOriginals(files, reading), state)
@@ -95,7 +95,7 @@ class Corrections:
         self._corrector = corrector
         self.attachments = Attachments(catalog, state, corrector, renderer)
         tracks = Tracks(catalog, state, files, roots)
-        self.control = MetadataControl(catalog, state, tracks, corrector, select, events, clock)
+        self.control = MetadataControl(catalog, state, tracks, corrector, events, clock)
         self._lock = threading.Lock()
         self._back: set[str] = set()
         self._wake = threading.Event()
@@ -132,7 +132,7 @@ class Corrections:
                 back, self._back = frozenset(self._back), set()
             self._guarded(self.attachments.settle)
             if back:
-                self._guarded(lambda: self.attachments.render_pending(back))
+                self._guarded(partial(self.attachments.render_pending, back))
             wait_s = self._drop_old_names()
             if not self.attachments.waiting and not self._ended.is_set():
                 self._clock.wait(self._wake, wait_s)

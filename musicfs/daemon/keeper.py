@@ -94,18 +94,13 @@ class Keeper:
         settings = self._settings
         states = self._open_origins(catalog)
         monitor = self._monitor(states)
-        given = cache.state.image
-        covers = Covers(self._origins, pool, given)
+        covers = Covers(self._origins, pool, cache.state.image)
         builder = self._builder(covers, fresh=False)
         priorities = partial(_priorities, states, monitor)
         look = partial(self._link.send, Look())
-        # What clients change must not wait for a scan, nor share with it what is used from one thread.
-        own_covers = Covers(self._origins, editing_pool, given)
-        corrections = Corrections(
-            catalog, cache.state, cache.files, cache.control.reading, self._builder(own_covers, fresh=False), priorities,
-            look, own_covers, self._events, self._clock, self._local_roots(), _select,
-            settings.tree.old_names_s,
-        )  # fmt: skip
+        corrections = self._corrector(
+            catalog, cache, Covers(self._origins, editing_pool, cache.state.image), priorities
+        )
 
         def committed() -> None:
             look()
@@ -162,6 +157,25 @@ class Keeper:
             if scanning.is_alive():
                 log.warning("the scan did not stop within %.0f s", _END_TIMEOUT_S)
                 os._exit(0)  # a listing hangs in the kernel; what is committed is committed
+
+    def _corrector(
+        self, catalog: Catalog, cache: Cache, covers: Covers, priorities: Callable[[], Mapping[int, int]]
+    ) -> Corrections:
+        """What clients change does not wait for a scan: ``covers`` and the builder of the tree are its own."""
+        return Corrections(
+            catalog,
+            cache.state,
+            cache.files,
+            cache.control.reading,
+            self._builder(covers, fresh=False),
+            priorities,
+            partial(self._link.send, Look()),
+            covers,
+            self._events,
+            self._clock,
+            {one.id: one.path for one in enabled_origins(self._settings) if one.origin_type == "local"},
+            self._settings.tree.old_names_s,
+        )
 
     def _monitor(self, states: Sequence[OriginState]) -> HealthMonitor:
         health = self._settings.health
@@ -285,9 +299,6 @@ class Keeper:
                     publisher.remove(objects[first : first + _REMOVE_FILES], (folder_id,))
             with WriteTransaction(catalog) as tx:
                 tx.remove_origin(origin_id)
-
-    def _local_roots(self) -> dict[str, str]:
-        return {one.id: one.path for one in enabled_origins(self._settings) if one.origin_type == "local"}
 
     def _builder(self, covers: Covers, *, fresh: bool) -> TreeBuilder:
         tree = self._settings.tree

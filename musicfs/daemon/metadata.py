@@ -30,8 +30,6 @@ _BATCH_TRACKS = 100  # written together
 _BATCH_S = 0.5
 _COVER_WORDS = {OWN_COVER: "own", NO_COVER: "removed"}
 
-Select = Callable[[str], Callable[[int], bool]]  # a query -> whether a track matches; raises ConfigError
-
 
 class _Batch(msgspec.Struct):
     """Edits that wait to be written together, with the change each comes from."""
@@ -51,7 +49,6 @@ class MetadataControl:
         state: State,
         tracks: Tracks,
         corrector: Corrector,
-        select: Select,
         events: EventBus,
         clock: Clock,
     ) -> None:
@@ -59,7 +56,6 @@ class MetadataControl:
         self._state = state
         self._tracks = tracks
         self._corrector = corrector
-        self._select = select
         self._events = events
         self._clock = clock
 
@@ -69,7 +65,7 @@ class MetadataControl:
 
     def tracks(self, paths: Sequence[str], query: str) -> Iterator[TrackMetadata | None]:
         """Tracks at and below paths that match a query."""
-        matches = self._select(query)
+        matches = self._tracks.selecting(query, self._clock.time_ns())
         found = self._tracks.below(paths)
         return self._described(found, matches)
 
@@ -89,7 +85,7 @@ class MetadataControl:
         self, changes: Sequence[MetadataChange], *, query: str, action: str, author: str, dry_run: bool
     ) -> Iterator[ChangeResult | None]:
         """Apply changes in order."""
-        matches = self._select(query)
+        matches = self._tracks.selecting(query, self._clock.time_ns())
         find_by = self._tracks.finder()
 
         def edits() -> Iterator[tuple[int, Edit | MusicFSError]]:
@@ -117,7 +113,9 @@ class MetadataControl:
             try:
                 describe_image(change.cover)
             except FormatError as error:
-                raise ConfigError(f"the cover cannot be used: {error}", remedy="give a JPEG, PNG, GIF or WebP") from None
+                raise ConfigError(
+                    f"the cover cannot be used: {error}", remedy="give a JPEG, PNG, GIF or WebP"
+                ) from None
             cover = self._state.put_image(change.cover)
         return Wanted(dict(change.set), change.revert, change.revert_all, cover)
 
@@ -215,7 +213,9 @@ class MetadataControl:
         """The last changes, newest first."""
         if not path:
             return tuple(self._item(entry) for entry in self._state.history(None, limit))
-        overlays = {one.id: None for found in self._tracks.below((path,)) for one in self._corrector.track(found).overlays}
+        overlays = {
+            one.id: None for found in self._tracks.below((path,)) for one in self._corrector.track(found).overlays
+        }
         entries = [entry for overlay_id in overlays for entry in self._state.history(overlay_id, limit)]
         entries.sort(key=lambda entry: -entry.sequence)
         return tuple(self._item(entry) for entry in entries[:limit])

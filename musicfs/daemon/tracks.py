@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from musicfs.api.metadata import Cover, Served, TrackMetadata
 from musicfs.daemon.library_files import LibraryFiles
+from musicfs.daemon.track_query import Selection
 from musicfs.errors import ConfigError, NotFoundError
+from musicfs.index.parser import parse
 from musicfs.library.overlays import effective_tags
-from musicfs.model import FIELD_NAMES, Technical, Tags
+from musicfs.model import Tags, Technical
 from musicfs.store.catalog import Catalog
 from musicfs.store.corrections import NO_COVER, OWN_COVER, Correction, is_spliced
 from musicfs.store.records import Node, NodeKind, ObjectKind, ObjectRecord, unpack_facts
@@ -47,8 +49,22 @@ class Tracks:
         node = find(self._catalog, resolved)
         object_id = self._track_at(node) if node is not None else None
         if object_id is None:
-            raise NotFoundError(f"{path!r} is no track", remedy="give a track's path, or a folder where that is allowed")
+            raise NotFoundError(
+                f"{path!r} is no track", remedy="give a track's path, or a folder where that is allowed"
+            )
         return object_id
+
+    def selecting(self, query: str, now_ns: int) -> Callable[[int], bool]:
+        """What says whether a track matches; an empty query is all of them. ConfigError, with the column, for a bad one."""
+        if not query:
+            return lambda _: True
+        selection = Selection(parse(query), now_ns)
+        ids = {record.number: origin_id for origin_id, record in self._catalog.origins().items()}
+
+        def matches(object_id: int) -> bool:
+            return selection.selects(self._catalog, ids, object_id, lambda: self._catalog.track_of(object_id))
+
+        return matches
 
     def _track_at(self, node: Node) -> int | None:
         """The object if an audio file is placed there; not a cover that is a part of one."""
@@ -109,16 +125,9 @@ class Tracks:
 
     def effective(self, object_id: int) -> Tags:
         """The tags as they read, from the catalog alone."""
-        record, correction = self._catalog.object(object_id), self._catalog.correction(object_id)
+        record = self._catalog.served(object_id)
         facts = unpack_facts(record.facts) if record is not None else None
-        own: Tags = facts.tags if facts is not None else {}
-        if correction is None:
-            return own
-        changed = {
-            (FIELD_NAMES[field] if isinstance(field, int) else field): (values,) if isinstance(values, str) else values
-            for field, values in correction.tags.items()
-        }
-        return effective_tags(own, {field: tuple(values) for field, values in changed.items()})
+        return facts.tags if facts is not None else {}
 
     def _origin_id(self, number: int) -> str:
         return next((one for one, record in self._catalog.origins().items() if record.number == number), "")

@@ -17,7 +17,7 @@ import xxhash
 from musicfs.errors import SchemaError, StoreError
 from musicfs.store import environment
 from musicfs.store.correction_tables import Serving, read_correction, read_former, read_former_folder, read_serving
-from musicfs.store.corrections import Correction, decode_correction
+from musicfs.store.corrections import Correction, corrected, decode_correction
 from musicfs.store.records import (
     ENTRY,
     NODE,
@@ -234,6 +234,14 @@ class Catalog:
         with self.env.begin() as txn:
             raw = txn.get(U64.pack(object_id), db=self.tables.objects)
         return None if raw is None else decode_object(raw)
+
+    def served(self, object_id: int) -> ObjectRecord | None:
+        """The object as the tree sees it: with its corrections, if it has any."""
+        with self.env.begin() as txn:
+            raw = txn.get(U64.pack(object_id), db=self.tables.objects)
+            correction = read_correction(txn, self.tables, object_id) if raw is not None else None
+        record = None if raw is None else decode_object(raw)
+        return record if record is None or correction is None else corrected(record, correction)
 
     def locate(self, object_id: int) -> tuple[int, bytes, ObjectRecord] | None:
         """(origin number, path in the origin, record) of an object, or None."""

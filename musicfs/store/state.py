@@ -15,6 +15,7 @@ newer version's is refused and left as it is.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 import lmdb
 import msgspec
@@ -90,18 +91,22 @@ class State:
         with self._env.begin() as txn:
             return int(txn.stat(self._pins)["entries"])
 
-    def put_pin(self, pin: Pin) -> None:
-        """Pin, or pin again. Raises DiskFullError."""
-        self._write(_pin_key(pin.path), _encode(pin))
+    def put_pins(self, pins: Iterable[Pin]) -> None:
+        """Pin, or pin again: all of them or, when it raises DiskFullError, none."""
+        self._write((_pin_key(pin.path), _encode(pin)) for pin in pins)
 
-    def remove_pin(self, path: bytes) -> bool:
-        """Unpin; False if this path was not pinned."""
-        return self._write(_pin_key(path), None)
+    def remove_pins(self, paths: Iterable[bytes]) -> None:
+        """Unpin all of these paths; one that is not pinned is passed over."""
+        self._write((_pin_key(path), None) for path in paths)
 
-    def _write(self, key: bytes, value: bytes | None) -> bool:
+    def _write(self, changes: Iterable[tuple[bytes, bytes | None]]) -> None:
         try:
             with self._env.begin(self._pins, write=True) as txn:
-                return txn.delete(key) if value is None else txn.put(key, value)
+                for key, value in changes:
+                    if value is None:
+                        txn.delete(key)
+                    else:
+                        txn.put(key, value)
         except lmdb.Error as error:
             raise environment.store_error(self.path, error) from error
 
