@@ -94,6 +94,19 @@ class Extra(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=4):
 Piece = Literal | Range | Pages | Extra
 
 
+def pack_pieces(pieces: tuple[Piece, ...]) -> bytes:
+    """The pieces as they are kept."""
+    return msgspec.msgpack.encode(pieces)
+
+
+_decode_pieces = msgspec.msgpack.Decoder(tuple[Piece, ...]).decode
+
+
+def unpack_pieces(raw: bytes) -> tuple[Piece, ...]:
+    """Undo :func:`pack_pieces`."""
+    return _decode_pieces(raw)
+
+
 class Plan(msgspec.Struct, frozen=True):
     """A whole file with its changes.
 
