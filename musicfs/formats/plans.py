@@ -6,7 +6,7 @@ file's order and without gaps, so the size is exact before a byte is read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -138,3 +138,8 @@ def joined(pieces: list[Piece]) -> tuple[Piece, ...]:
         else:
             whole.append(piece)
     return tuple(whole)
+
+
+def shifted(pieces: Iterable[Piece], shift: int) -> list[Piece]:
+    """The pieces, whose ranges count from byte ``shift`` of the file, with ranges of the file."""
+    return [Range(one.start + shift, one.stop + shift) if isinstance(one, Range) else one for one in pieces]
