@@ -205,6 +205,12 @@ class PrefetchSettings(_Section, frozen=True, kw_only=True):
     learn: bool = True  # what was played after what
 
 
+class GrpcSettings(_Section, frozen=True, kw_only=True):
+    """``[grpc]``: what clients of the control socket may have done."""
+
+    import_folders: tuple[NonEmpty, ...] = ()  # files with changes of tags are imported from these only
+
+
 class LoggingSettings(_Section, frozen=True, kw_only=True):
     """``[logging]``."""
 
@@ -233,4 +239,5 @@ class Settings(_Section, frozen=True, kw_only=True):
     cache: CacheSettings = msgspec.field(default_factory=CacheSettings)
     health: HealthSettings = msgspec.field(default_factory=HealthSettings)
     prefetch: PrefetchSettings = msgspec.field(default_factory=PrefetchSettings)
+    grpc: GrpcSettings = msgspec.field(default_factory=GrpcSettings)
     logging: LoggingSettings = msgspec.field(default_factory=LoggingSettings)
