@@ -13,7 +13,8 @@ from musicfs.clock import Clock
 from musicfs.daemon.library_files import LibraryFile, LibraryFiles, normal
 from musicfs.errors import NotFoundError
 from musicfs.store.chunks_schema import Content
-from musicfs.store.state import Pin, State
+from musicfs.store.overlays import Pin
+from musicfs.store.state import State
 
 # A scan changes the catalog all the time. A new version of a pinned file may be without its pin this long: it was used last,
 # and goes last.
