@@ -23,7 +23,7 @@ from musicfs.model import Entry
 from musicfs.origins.contract import Origin
 from musicfs.store.catalog import Catalog
 from musicfs.store.chunks_schema import Content
-from musicfs.store.state import State, prepare_state, state_path
+from musicfs.store.state import open_state
 
 
 class Cache:
@@ -35,9 +35,7 @@ class Cache:
         self._catalog = catalog
         self._clock = clock
         self._access = {one.id: access_of(one) for one in enabled_origins(settings)}
-        path = state_path(settings.state_dir)
-        prepare_state(path)
-        self.state = State(path)
+        self.state = open_state(settings.state_dir)
         self._store = open_content_store(settings, prepare=False)
         self.files = LibraryFiles(catalog, self._access.get)
         self._pins = Pins(self.files, self.state, clock)

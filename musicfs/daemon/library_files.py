@@ -97,7 +97,7 @@ class LibraryFiles:
         ids = {record.number: found for found, record in self._catalog.origins().items()}
         for file in files:
             sources = [file.object_id, *(other.object_id for other in file.others)]
-            if selection.selects(self._catalog, ids, file.object_id, lambda sources=sources: sources):
+            if selection.selects(self._catalog, ids, file.object_id, partial(list, sources)):
                 yield file
 
     def of_origin(self, origin_id: str) -> Iterator[LibraryFile]:
