@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from enum import StrEnum
 
-from musicfs.api.tagfiles.rows import ChangeRow, Covers
+from musicfs.api.tagfiles.rows import ChangeRow, Covers, CoverUse
 from musicfs.errors import ConfigError
 
 _MAGIC = b"SQLite format 3\0"
@@ -29,34 +29,28 @@ _SUFFIXES = {
 
 
 def read_changes(
-    path: str,
-    form: TagFormat | None = None,
-    *,
-    beets_root: str = "",
-    reads_covers: bool = True,
-    covers: Covers | None = None,
+    path: str, form: TagFormat | None = None, *, beets_root: str = "", covers: CoverUse | Covers = CoverUse.READ
 ) -> Iterator[ChangeRow]:
     """Every row of the file at ``path``, as a change or as what is wrong with it.
 
-    Without ``form`` the file's content and name say what it is. ``reads_covers = False`` looks whether the images are there
-    and leaves them out of the changes: for a first look at the whole file. ``beets_root`` is where relative paths of a beets
-    library start. ``covers`` loads the images in another way. Raises ConfigError for a
-    file that makes no sense, OSError where it cannot be read.
+    Without ``form`` the file's content and name say what it is. ``covers`` is what becomes of images: a first look at a file
+    only checks that they are there; or what loads them. ``beets_root`` is where relative paths of a beets library start.
+    Raises ConfigError for a file that makes no sense, OSError where it cannot be read.
     """
-    covers = covers or Covers(os.path.dirname(os.path.abspath(path)), is_read=reads_covers)
+    images = covers if isinstance(covers, Covers) else Covers(os.path.dirname(os.path.abspath(path)), covers)
     form = form or guess_format(path)
     if form is TagFormat.CSV:
         from musicfs.api.tagfiles.csv_rows import csv_rows
 
-        return csv_rows(path, covers)
+        return csv_rows(path, images)
     if form is TagFormat.BEETS:
         from musicfs.api.tagfiles.beets import beets_rows
 
         _check_database(path)
-        return beets_rows(path, covers, root=beets_root)
+        return beets_rows(path, images, root=beets_root)
     from musicfs.api.tagfiles.json_rows import json_line_rows, json_rows
 
-    return json_rows(path, covers) if form is TagFormat.JSON else json_line_rows(path, covers)
+    return json_rows(path, images) if form is TagFormat.JSON else json_line_rows(path, images)
 
 
 def guess_format(path: str) -> TagFormat:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 
 from musicfs.api.metadata import MAX_COVER_BYTES, MetadataChange
 from musicfs.api.tagfiles.names import IDENTITIES, Column, Kind
 from musicfs.errors import MusicFSError
 
 Values = tuple[str, ...]
+
+_MAX_ROW_CHARACTERS = 1_000_000  # at four bytes each what a message can hold
 
 
 class RowError(MusicFSError):
@@ -34,36 +37,52 @@ class ChangeRow:
     error: RowError | None = None
 
 
+class CoverUse(Enum):
+    """What is done about the images that rows name."""
+
+    READ = "read"
+    CHECK = "check"  # that they are there; changes go without them
+    REFUSE = "refuse"  # for a file that comes from somebody who may not read ours
+
+
 class Covers:
     """The image files that rows name, below the folder of the file of tags. The last one is kept: albums share theirs."""
 
-    def __init__(self, folder: str, *, is_read: bool) -> None:
+    def __init__(self, folder: str, use: CoverUse = CoverUse.READ) -> None:
         self._folder = folder
-        self._is_read = is_read
+        self._use = use
         self._last: tuple[str, bytes] = ("", b"")
 
     def load(self, name: str) -> bytes:
         """The image (nothing if this is only a check that it is there). Raises RowError."""
+        if self._use is CoverUse.REFUSE:
+            raise RowError(
+                "pictures are not read here", column="cover", remedy="`musicfs metadata import` reads them for its user"
+            )
         path = os.path.join(self._folder, name)
         if path == self._last[0]:
             return self._last[1]
         try:
             size = os.stat(path).st_size
-            if size > MAX_COVER_BYTES:
-                raise RowError(
-                    f"{path} is larger than a picture may be ({MAX_COVER_BYTES >> 20} MiB)",
-                    column="cover",
-                    remedy="make it smaller",
-                )
-            with open(path, "rb") as stream:
-                data = stream.read(MAX_COVER_BYTES) if self._is_read else b""
+            data = b"" if self._use is CoverUse.CHECK else _contents(path)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise RowError(
                 f"{path}: {reason}", column="cover", remedy="give a path relative to the folder of the file"
             ) from None
+        if not 0 < size <= MAX_COVER_BYTES:
+            raise RowError(
+                f"{path} has {size} bytes, and a picture 1 to {MAX_COVER_BYTES}",
+                column="cover",
+                remedy="make it smaller",
+            )
         self._last = (path, data)
         return data
+
+
+def _contents(path: str) -> bytes:
+    with open(path, "rb") as stream:
+        return stream.read(MAX_COVER_BYTES)
 
 
 def read_row(number: int, cells: Iterable[tuple[Column, Values]], covers: Covers) -> ChangeRow:
@@ -87,6 +106,8 @@ def _change(cells: Iterable[tuple[Column, Values]], covers: Covers) -> MetadataC
             cover = values
         elif values:
             (keys if column.kind is Kind.KEY else match)[column.name] = _single(values, column.name)
+    if sum(len(value) for values in fields.values() for value in values) > _MAX_ROW_CHARACTERS:
+        raise RowError("has more text than one change may have (a million characters)", remedy="shorten it")
     file_id, path, match = _track(keys, match, fields)
     image = None if not cover else covers.load(_single(cover, "cover"))
     return MetadataChange(
