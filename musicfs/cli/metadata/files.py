@@ -144,7 +144,7 @@ def export(
 def _apply(
     client: Client, rows: Iterator[ChangeRow], total: int, *, dry_run: bool, goes_on: bool
 ) -> Generator[Outcome, None, None]:
-    """The outcome of every row, in order as far as rows that make no sense allow."""
+    """The outcome of every row, in order."""
     from musicfs.api.metadata import ChangeResult
     from musicfs.cli.metadata.results import Outcome
 
@@ -167,9 +167,10 @@ def _apply(
 
     results = client.change_metadata(changes(), action="import", dry_run=dry_run)
     for result in results:
-        while goes_on and refused:
+        number = numbers[result.index]
+        while refused and refused[0].row < number:
             yield refused.popleft()
-        yield Outcome(result, result.index + 1, total, numbers[result.index])
+        yield Outcome(result, result.index + 1, total, number)
         if result.error and not goes_on:
             return
     yield from refused
