@@ -77,7 +77,7 @@ FULL: Mapping[str, object] = {
     "track": 3, "tracktotal": 12, "disc": 1, "year": 2001, "month": 5, "day": 0, "original_year": 1999,
     "original_month": 12, "original_day": 31, "comp": 1, "bpm": 120, "isrc": "ISRC", "comments": "la\nla", "lyrics": "tra",
     "mb_trackid": "rec", "mb_releasetrackid": "trk", "mb_albumid": "alb", "mb_artistid": "one", "label": "L",
-    "rg_track_gain": -6.5, "rg_track_peak": 0.98, "rg_album_gain": 0.0, "length": 1.5, "albumtypes": "album\\␀live",
+    "rg_track_gain": -6.5, "rg_track_peak": 0.98, "rg_album_gain": 0.0, "length": 1.5, "albumtypes": "album; live",
 }  # fmt: skip
 EXPECTED: Mapping[str, tuple[str, ...]] = {
     "title": ("Ísbrú",), "artist": ("A feat. B",), "album": ("Glóð",), "album_artist": ("A",), "track": ("3",),
