@@ -1,9 +1,10 @@
 """Reading the library of beets (https://beets.readthedocs.io): the tags it would write into its files.
 
 Its database is SQLite with a row of ``items`` for each file (checked with versions 1.6 and 2.14). A path is a BLOB, absolute
-or, in newer versions, relative to beets' music folder, which the database does not know; several values of a column are
-joined with a backslash and U+2400, types of albums with a semicolon and a space. Zero, false and empty text mean that beets knows nothing. Flexible attributes are its
-own bookkeeping and stay there. Names are those that beets' MediaFile and Picard give the same tags in a file.
+or, in newer versions, relative to beets' music folder, which the database does not know. Several values of a column are
+joined with a backslash and U+2400, types of albums with a semicolon and a space. Zero, false and empty text mean that beets
+knows nothing. Flexible attributes are its own bookkeeping and stay there. Names are those that beets' MediaFile and Picard
+give the same tags in a file.
 
 The database is never written to: it is opened immutable, or, where a write-ahead log or a journal lies beside it, as a copy.
 """

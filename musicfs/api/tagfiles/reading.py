@@ -40,8 +40,8 @@ def read_changes(
 
     Without ``form`` the file's content and name say what it is. ``reads_covers = False`` looks whether the images are there
     and leaves them out of the changes: for a first look at the whole file. ``covers`` loads them in another way.
-    ``beets_root`` is where relative paths of a beets library start. Raises ConfigError for a file that makes no sense, OSError
-    where it cannot be read.
+    ``beets_root`` is where relative paths of a beets library start. Raises ConfigError for a file that makes no sense,
+    OSError where it cannot be read.
     """
     images = covers or Covers(os.path.dirname(os.path.abspath(path)), is_read=reads_covers)
     form = form or guess_format(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from musicfs.api.metadata import Cover, MetadataChange, TrackMetadata
@@ -83,6 +83,7 @@ def test_formulas_are_disarmed_and_nothing_else(text: str, cell: str) -> None:
 
 
 @given(st.lists(st.tuples(fields, st.booleans()), max_size=4), value.filter(lambda text: not text.isspace()))
+@example([({}, False)], REMOVE)
 @pytest.mark.parametrize("form", WRITTEN)
 def test_an_export_is_read_back(
     form: TagFormat, given_tracks: list[tuple[dict[str, tuple[str, ...]], bool]], origin_path: str
