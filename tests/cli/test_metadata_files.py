@@ -90,12 +90,13 @@ def test_rows_keep_their_numbers_over_several_messages(run: Run, backend: TagBac
         ]  # fmt: skip
 
 
-def test_stopping_at_the_first_row_that_fails(run: Run, backend: TagBackend, tmp_path: Path) -> None:
+@pytest.mark.parametrize("bad", ['{"genre": "b"}', '{"path": "/nowhere", "genre": "b"}'])
+def test_stopping_at_the_first_row_that_fails(run: Run, backend: TagBackend, tmp_path: Path, bad: str) -> None:
     file = tmp_path / "tags.jsonl"
-    file.write_text(f'{{"path": "{ONE}", "genre": "a"}}\n{{"genre": "b"}}\n{{"path": "{TWO}", "genre": "c"}}\n')
+    file.write_text(f'{{"path": "{ONE}", "genre": "a"}}\n{bad}\n{{"path": "{TWO}", "genre": "c"}}\n', encoding="utf-8")
     done = run("metadata", "import", str(file), "--stop-on-error")
     assert (done.code, done.out.splitlines()[-1]) == (1, "1 track changed, 1 failed")
-    assert backend.tracks_by_id[2].overlay == {}
+    assert [one.overlay for number, one in backend.tracks_by_id.items() if number < 3] == [{"genre": ("a",)}, {}]
     assert run("metadata", "import", str(file)).out.splitlines()[-1] == "1 track changed, 1 unchanged, 1 failed"
     assert backend.tracks_by_id[2].overlay == {"genre": ("c",)}
 

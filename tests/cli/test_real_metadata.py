@@ -66,18 +66,28 @@ def test_from_the_command_to_the_mount_and_back(mount_point: Path, sample_librar
 
 def test_a_library_of_beets(mount_point: Path, sample_library: Path, tmp_path: Path) -> None:
     assert mount_point
-    first, second, *_ = (one for one in lines("get", "/") if one["own"].get("title"))
+    first, second, third, *_ = (one for one in lines("get", "/") if one["own"].get("title"))
+    assert run_process("metadata", "set", third["path"], "--mb-recording-id", "rec").code == 0
+    items = [
+        (str(sample_library / first["origin_path"]), ""),
+        (second["origin_path"], ""),
+        ("/elsewhere/x.flac", ""),
+        ("/elsewhere/y.flac", "rec"),
+        ("/elsewhere/z.flac", "another"),
+    ]
     with sqlite3.connect(tmp_path / "library.db") as database:
         database.execute(
             "CREATE TABLE items (id INTEGER PRIMARY KEY, path BLOB, title TEXT, mb_trackid TEXT, genre TEXT)"
         )
-        for path in (str(sample_library / first["origin_path"]), second["origin_path"], "/elsewhere/x.flac"):
-            database.execute(
-                "INSERT INTO items (path, title, mb_trackid, genre) VALUES (?, '', '', 'Found')", (path.encode(),)
-            )
+        rows = [(path.encode(), recording_id) for path, recording_id in items]
+        database.executemany("INSERT INTO items (path, title, mb_trackid, genre) VALUES (?, '', ?, 'Found')", rows)
     database.close()
-    results = lines("import", str(tmp_path / "library.db"), "--beets-folder", str(sample_library))
-    assert [(one["row"], one["file_id"], bool(one["error"])) for one in sorted(results, key=lambda one: int(one["row"]))] == [
-        (1, first["file_id"], False), (2, second["file_id"], False), (3, 0, True)
-    ]  # fmt: skip
-    assert lines("get", "--query", "genre:Found", "/")[0]["effective"]["genre"] == ["Found"]
+    for folder in (("--beets-folder", str(sample_library)), ()):
+        results = sorted(lines("import", str(tmp_path / "library.db"), *folder), key=lambda one: int(one["row"]))
+        assert [(one["row"], one["file_id"]) for one in results] == [
+            (1, first["file_id"]), (2, second["file_id"]), (3, 0), (4, third["file_id"]), (5, 0)
+        ]  # fmt: skip
+        assert [bool(one["error"]) for one in results] == [False, False, True, False, True]
+    found = lines("get", "--query", "genre:Found", "/")
+    assert {one["file_id"] for one in found} == {first["file_id"], second["file_id"], third["file_id"]}
+    assert all(one["effective"]["genre"] == ["Found"] for one in found)
