@@ -96,8 +96,8 @@ class LibraryFiles:
         """Those of these files that are tracks and selected."""
         ids = {record.number: found for found, record in self._catalog.origins().items()}
         for file in files:
-            sources = [file.object_id, *(other.object_id for other in file.others)]
-            if selection.selects(self._catalog, ids, file.object_id, lambda sources=sources: sources):
+            sources = partial(_objects_of, file)
+            if selection.selects(self._catalog, ids, file.object_id, sources):
                 yield file
 
     def of_origin(self, origin_id: str) -> Iterator[LibraryFile]:
@@ -132,6 +132,10 @@ class LibraryFiles:
             return None
         source = Source(ids[number], os.fsdecode(path), record.version.decode(), record.size)
         return LibraryFile(b"", source, access, object_id)
+
+
+def _objects_of(file: LibraryFile) -> list[int]:
+    return [file.object_id, *(other.object_id for other in file.others)]
 
 
 def normal(path: bytes) -> bytes:
