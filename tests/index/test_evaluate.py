@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 import time
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -25,18 +26,20 @@ def track(
     duration_s: float = 200,
     bitrate: int = 900,
     days: float = 100,
-    format: str = "flac",
+    suffix: str = "flac",
     origin: str = "nas",
+    album_type: str = "",
     **tags: str,
 ) -> TagDocument:
     """A track that was added so many days ago; values of a tag are separated by ``|``."""
+    tags |= {"album type": album_type} if album_type else {}
     return TagDocument(
         tags={field: tuple(value.split("|")) for field, value in tags.items()},
-        format=format,
-        technical=Technical(duration_ms=round(duration_s * 1000), bitrate=bitrate * 1000, codec=format),
+        format=suffix,
+        technical=Technical(duration_ms=round(duration_s * 1000), bitrate=bitrate * 1000, codec=suffix),
         added_ns=NOW_NS - round(days * DAY_NS),
         origins=(origin,),
-        paths=(f"{tags.get('artist', 'x')}/{tags.get('title', 'y')}.{format}",),
+        paths=(f"{tags.get('artist', 'x')}/{tags.get('title', 'y')}.{suffix}",),
     )
 
 
@@ -44,14 +47,14 @@ LIBRARY = {
     "sandman": track(title="Enter Sandman", artist="Metallica", album="Metallica", genre="Metal", date="1991-08-12",
                      duration_s=331.9, track="1"),
     "puppets": track(title="Battery", artist="Metallica", album="Master of Puppets", genre="Metal|Thrash", date="1986",
-                     bitrate=192, days=10, format="mp3", origin="usb"),
+                     bitrate=192, days=10, suffix="mp3", origin="usb"),
     "joga": track(title="Jóga", artist="Björk", album="Homogenic", genre="Electronic", date="1997", lyrics="all that",
                   composer="Björk|Sjón", duration_s=305, days=40),
     "gling": track(title="Luktar-Gvendur", artist="Björk", album="Gling-Gló", genre="Jazz", date="1990", mood="happy",
-                   days=8, rating="5", **{"album type": "Live at home"}),
+                   days=8, rating="5", album_type="Live at home"),
     "tnt": track(title="T.N.T.", artist="AC/DC", album="High Voltage", genre="Rock", duration_s=209, compilation="1"),
     "blues": track(title="東京ブルース", artist="P!nk", album="Don’t", genre="Blues|Live", date="March 2003", days=0.5),
-    "bare": track(format="wav", days=20),
+    "bare": track(suffix="wav", days=20),
 }  # fmt: skip
 
 
@@ -96,6 +99,11 @@ def test_examples_of_the_help_page(example: str) -> None:
     assert found(example) == EXAMPLES[example]
     assert example in QUERY_HELP
     assert f"`{example}`" in markdown_table()
+
+
+def test_the_readme_has_the_table() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert markdown_table() in readme
 
 
 def test_the_help_page_fits_a_wide_terminal() -> None:
@@ -199,6 +207,17 @@ def test_days_begin_at_midnight_where_the_user_is() -> None:
 def test_dates_beyond_every_clock(query: str) -> None:
     assert found(query) == EVERY
     assert compile_query(parse(query), NOW_NS)(LIBRARY["joga"])
+
+
+def test_a_tag_is_there_whatever_it_says() -> None:
+    vinyl = TagDocument(tags={"track": ("A1",), "date": ("long ago",)})
+    for query, matches in (
+        ("track:* year:*", True),
+        ("duration:*", False),
+        ("track:>=0", False),
+        ("year:<3000", False),
+    ):
+        assert compile_query(parse(query), NOW_NS)(vinyl) == matches
 
 
 def test_a_compiled_query_answers_alike_again() -> None:

@@ -122,7 +122,8 @@ def opinion(query: Query, document: TagDocument) -> bool:
         case Not(child):
             return not opinion(child, document)
         case Present(field):
-            return field == "" or bool(texts(field, document) or numbers(field, document))
+            known = field in {"added", "duration", "bitrate"}
+            return field == "" or bool(numbers(field, document) if known else texts(field, document))
         case Range(field, lower, upper):
             return any(
                 (lower is None or _is_above(number, span(field, lower.value), lower.is_inclusive))
