@@ -134,7 +134,7 @@ class CacheControl:
         selection = Selection(parse(query), self._clock.time_ns()) if query else None
         roots = [self._files.resolve(path) for path in paths or ["/"]]
         files = self._files.below(roots, origin_id, selection)
-        return self._follow(Prefetch(files, self._open()))
+        return self._follow(Prefetch(files, self.reading()))
 
     def _follow(self, work: Prefetch) -> Iterator[PrefetchProgress]:
         with self._lock:
@@ -151,7 +151,8 @@ class CacheControl:
             with self._lock:
                 self._prefetches.discard(work)
 
-    def _open(self) -> Reading:
+    def reading(self) -> Reading:
+        """The way to read files in this process. UnreachableError when it is ending."""
         with self._lock:
             if self._closed:
                 raise UnreachableError("the daemon is ending")

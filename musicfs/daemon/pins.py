@@ -16,7 +16,8 @@ from musicfs.errors import NotFoundError
 from musicfs.index.parser import parse
 from musicfs.index.syntax import Query, negation
 from musicfs.store.chunks_schema import Content
-from musicfs.store.state import Pin, State
+from musicfs.store.overlays import Pin
+from musicfs.store.state import State
 
 # A scan changes the catalog all the time. A new version of a pinned file may be without its pin this long: it was used last,
 # and goes last.

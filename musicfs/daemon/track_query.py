@@ -79,6 +79,6 @@ class Selection:
 
         ``ids`` are the origins' by number; ``sources`` gives all objects of the track, and is asked if that matters.
         """
-        record = catalog.object(object_id)
+        record = catalog.served(object_id)
         facts = unpack_stored(record.facts) if record is not None else None
         return facts is not None and self._matches(CatalogTrack(catalog, ids, facts, sources))

@@ -19,9 +19,11 @@ def test_pins_are_kept(tmp_path: Path) -> None:
     state = State(path)
     long = b"/" + b"x" * 2000
     pins = [Pin(b"/A", 1, (("nas", b"a/1.flac"),)), Pin(b"/A/B", 2), Pin(long, 3), Pin(long + b"y", 4)]
-    state.put_pins(reversed(pins))
+    for pin in reversed(pins):
+        state.put_pin(pin)
     assert state.pins() == pins
-    state.remove_pins([b"/A/B", b"/never/pinned"])
+    assert state.remove_pin(b"/A/B")
+    assert not state.remove_pin(b"/A/B")
     state.close()
     mark_clean(path)
     assert prepare_state(path) is None
