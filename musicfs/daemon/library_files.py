@@ -96,8 +96,8 @@ class LibraryFiles:
         """Those of these files that are tracks and selected."""
         ids = {record.number: found for found, record in self._catalog.origins().items()}
         for file in files:
-            sources = partial(_objects_of, file)
-            if selection.selects(self._catalog, ids, file.object_id, sources):
+            sources = [file.object_id, *(other.object_id for other in file.others)]
+            if selection.selects(self._catalog, ids, file.object_id, partial(list, sources)):
                 yield file
 
     def of_origin(self, origin_id: str) -> Iterator[LibraryFile]:
@@ -114,13 +114,27 @@ class LibraryFiles:
 
     def at_origin(self, origin_id: str, path: bytes) -> LibraryFile | None:
         """The file of an origin at this path there, or None."""
+        object_id = self.object_at(origin_id, path)
+        return self.of_object(object_id) if object_id is not None else None
+
+    def of_object(self, object_id: int) -> LibraryFile | None:
+        """The file with this id, and where else the track it is of lies; None if it is gone or its origin not in use."""
+        ids = {record.number: found for found, record in self._catalog.origins().items()}
+        file = self._file(ids, object_id)
+        others = (self._file(ids, other) for other in self._catalog.track_of(object_id) if other != object_id)
+        return (
+            None
+            if file is None
+            else msgspec.structs.replace(file, others=tuple(other for other in others if other is not None))
+        )
+
+    def object_at(self, origin_id: str, path: bytes) -> int | None:
+        """The id of what an origin has at this path there, or None."""
         record = self._catalog.origins().get(origin_id)
-        if record is None:
-            return None
         folder, _, name = path.rpartition(b"/")
-        found = self._catalog.folder(record.number, folder)
+        found = self._catalog.folder(record.number, folder) if record is not None else None
         known = self._catalog.files_of(found[0]).get(name) if found is not None else None
-        return self._file({record.number: origin_id}, known[0]) if known is not None else None
+        return known[0] if known is not None else None
 
     def _file(self, ids: dict[int, str], object_id: int) -> LibraryFile | None:
         located = self._catalog.locate(object_id)
@@ -132,10 +146,6 @@ class LibraryFiles:
             return None
         source = Source(ids[number], os.fsdecode(path), record.version.decode(), record.size)
         return LibraryFile(b"", source, access, object_id)
-
-
-def _objects_of(file: LibraryFile) -> list[int]:
-    return [file.object_id, *(other.object_id for other in file.others)]
 
 
 def normal(path: bytes) -> bytes:
