@@ -151,6 +151,9 @@ def test_queries_choose_what_is_fetched_and_pinned(begin: Callable[..., Mounted]
     assert [pin["path"] for pin in cache(mounted, "pins")] == [virtual(mounted, file) for file in files[:3]]
     assert cache(mounted, "unpin", "--query", "track:(1 OR 7)")["files"] == 1
     assert [pin["path"] for pin in cache(mounted, "pins")] == [virtual(mounted, file) for file in files[1:3]]
+    assert mounted.command("metadata", "set", str(files[5]), "--title", "Renamed").returncode == 0
+    assert cache(mounted, "pin", "--query", "title:renamed")["files"] == 1, "tags are those that were corrected"
+    assert cache(mounted, "pin", "--query", 'title:"song 6"')["files"] == 0
     failed = mounted.command("cache", "pin", "--query", "song trak:1")
     assert failed.returncode == 2
     assert 'column 6: there is no field "trak"' in failed.stderr
