@@ -138,7 +138,13 @@ def _fuzzy(
 
 
 def _near(wanted: str, distance: int) -> Callable[[str], bool]:
-    return lambda word: is_within(wanted, word, distance)
+    letters = frozenset(wanted)
+
+    def is_near(word: str) -> bool:
+        # Each kind of letter that the word lacks takes an edit of its own: most words end here, soon.
+        return len(letters.difference(word)) <= distance and is_within(wanted, word, distance)
+
+    return is_near
 
 
 def _remembering(function: Callable[[str], V]) -> Callable[[str], V]:

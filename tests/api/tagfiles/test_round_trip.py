@@ -21,17 +21,11 @@ WRITTEN = (TagFormat.CSV, TagFormat.JSON, TagFormat.JSONL)
 
 characters = st.characters(exclude_categories=("Cs",), exclude_characters="\0")
 # What is special somewhere: to CSV, to JSON, to cells, to spreadsheets, to whoever splits lines.
-specials = st.sampled_from(
-    "\\ \\\\ \\- \\x41 ; , \t \" ' \r \n \r\n = + - @ 1 | \x85   \ufeff null custom:x".split(" ")
-)
-value = (
-    st.lists(specials | st.text(characters, min_size=1, max_size=3), min_size=1, max_size=6).map("".join).filter(bool)
-)
+specials = st.sampled_from("\\ \\\\ \\- \\x41 ; , \t \" ' \r \n \r\n = + - @ 1 | \x85   \ufeff null custom:x".split(" "))
+value = st.lists(specials | st.text(characters, min_size=1, max_size=3), min_size=1, max_size=6).map("".join).filter(bool)
 values = st.lists(value, max_size=4).map(tuple)
-custom = (
-    st.text('abcdefghijklmnopqrstuvwxyzäß :,;"_-.', min_size=1, max_size=8)
-    .map(str.strip)
-    .filter(lambda name: bool(name) and name == name.lower() and name not in FIELD_NAMES)
+custom = st.text("abcdefghijklmnopqrstuvwxyzäß :,;\"_-.", min_size=1, max_size=8).map(str.strip).filter(
+    lambda name: bool(name) and name == name.lower() and name not in FIELD_NAMES
 )
 fields = st.dictionaries(st.sampled_from(FIELD_NAMES) | custom, values, max_size=5)
 
@@ -165,7 +159,7 @@ def test_an_export_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
 
 def test_long_values_of_csv(tmp_path: Path) -> None:
     limit = csv.field_size_limit()
-    lyrics = ('la "la"\n' * 100_000,)
+    lyrics = ("la \"la\"\n" * 100_000,)
     write_export(str(tmp_path / "tags.csv"), [track(1, {"lyrics": lyrics})], TagFormat.CSV)
     assert read(tmp_path / "tags.csv")[0].set == {"lyrics": lyrics}
     assert csv.field_size_limit() == limit, "it belongs to the interpreter"
