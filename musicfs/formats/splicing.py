@@ -18,6 +18,7 @@ from musicfs.formats.probe import probe_at
 from musicfs.formats.reader import read
 from musicfs.formats.source import MALFORMED, RangeReader, View
 from musicfs.formats.splice_flac import splice_flac
+from musicfs.formats.splice_ogg import splice_ogg
 from musicfs.formats.spliced import SplicedSource
 from musicfs.model import Facts
 
@@ -25,7 +26,7 @@ _FRONT_COVER = 3
 
 # container -> (view, where it begins, own facts, edit) -> plan; FormatError if it cannot be spliced safely.
 Splicer = Callable[[View, int, Facts, Edit], Plan]
-_SPLICERS: Mapping[str, Splicer] = {"flac": splice_flac}
+_SPLICERS: Mapping[str, Splicer] = {"flac": splice_flac, "ogg": splice_ogg}
 
 
 def splice(source: RangeReader, name: str, edit: Edit) -> Plan:
