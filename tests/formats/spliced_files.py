@@ -5,10 +5,13 @@ from __future__ import annotations
 import random
 import struct
 import subprocess
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from mutagen._util import cdata
 
 from musicfs.errors import FormatError
 from musicfs.formats.plans import Edit, Plan
@@ -117,19 +120,26 @@ def slow_checksum(page: bytes) -> int:
     return crc
 
 
+def mutagen_checksum(page: bytes) -> bytes:
+    """The four bytes of the checksum, the way mutagen computes it."""
+    data = page[:22] + bytes(4) + page[26:]
+    crc = ~zlib.crc32(data.translate(cdata.bitswap), -1) & 0xFFFFFFFF
+    return struct.pack(">I", crc).translate(cdata.bitswap)
+
+
 def with_checksum(page: bytes) -> bytes:
-    return page[:22] + struct.pack("<I", slow_checksum(page)) + page[26:]
+    return page[:22] + mutagen_checksum(page) + page[26:]
 
 
 def ogg_pages_of(data: bytes) -> Iterator[OggPage]:
     at = 0
     while at < len(data):
-        capture, version, flags, granule, serial, sequence, crc, count = struct.unpack_from("<4sBBqIIIB", data, at)
+        capture, version, flags, granule, serial, sequence, _, count = struct.unpack_from("<4sBBqIIIB", data, at)
         assert (capture, version) == (b"OggS", 0), at
         lacing = data[at + 27 : at + 27 + count]
         stop = at + 27 + count + sum(lacing)
         payload = data[at + 27 + count : stop]
-        right = slow_checksum(data[at:stop]) == crc
+        right = mutagen_checksum(data[at:stop]) == data[at + 22 : at + 26]
         yield OggPage(at, flags, granule, serial, sequence, right, lacing, payload)
         at = stop
 

@@ -134,7 +134,7 @@ def test_other_programs_find_the_change_and_nothing_else(
     elif name == "flac.oga":
         run("flac", "--ogg", "-ts", path)
     told = run("ffprobe", "-v", "error", "-show_entries", "stream_tags", "-of", "default=nw=1", path)
-    assert ("TAG:title=Old" in told) == ("title" not in edit.fields)
+    assert ("tag:title=old" in told.lower()) == ("title" not in edit.fields)
 
 
 def after_pictures(data: bytes, name: str) -> list[MutagenPicture]:
@@ -307,6 +307,7 @@ def test_checksums_against_real_pages(files: dict[str, Path]) -> None:
     for path in files.values():
         for page in split(path.read_bytes()):
             assert checksum(page) == slow_checksum(page) == struct.unpack_from("<I", page, 22)[0]
+            assert with_checksum(page) == page
 
 
 # Renumbering: pages as they may come, against the slow way.
@@ -322,10 +323,10 @@ def page_runs(draw: st.DrawFn) -> bytes:
         if choice.randrange(4) == 0:
             lacing = b"\xff" * choice.randrange(256)
         payload = bytearray(choice.randbytes(sum(lacing)))
-        fake = draw(st.sampled_from([b"", b"OggS", b"OggSOggS\0", b"OggS" + bytes(22) + b"\1\1", "page"]))
-        inner = ogg_pages([choice.randbytes(choice.randrange(400))], serial=1) if isinstance(fake, str) else fake
-        if isinstance(fake, str):
-            inner = b"".join(with_checksum(page) for page in split(inner)) * choice.randrange(1, 4)
+        inner = draw(st.sampled_from([b"", b"", b"OggS", b"OggSOggS\0", b"OggS" + bytes(22) + b"\1\1"]))
+        if draw(st.integers(0, 3)) == 0:
+            pages = split(ogg_pages([choice.randbytes(choice.randrange(400))], serial=1))
+            inner = b"".join(with_checksum(page) for page in pages) * choice.randrange(1, 4)
         if payload and inner:
             at = choice.randrange(len(payload))
             payload[at : at + len(inner)] = inner[: len(payload) - at]
