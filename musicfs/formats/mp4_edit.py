@@ -26,6 +26,7 @@ from musicfs.formats.mp4_names import INTEGER_ITEMS, PAIR_ITEMS, TEXT_ITEMS, fre
 from musicfs.formats.mp4tags import ItemList
 from musicfs.formats.plans import Edit
 from musicfs.formats.source import MALFORMED
+from musicfs.formats.tagset import MAX_VALUE_BYTES
 from musicfs.model import Tags
 
 _INTEGER = re.compile("-?[1-9][0-9]{0,17}")
@@ -86,7 +87,7 @@ class _Draft:
             self._set_pair(number)
 
     def _set(self, name: str, values: tuple[str, ...]) -> None:
-        _check_text(values)
+        _check_text((name, *values))
         carriers = self._carriers.get(name, [])
         if not values:
             for item in carriers:
@@ -173,7 +174,7 @@ class _Draft:
             bodies += ((new[4:8], new[8:]) for new in self.added if not index)
             for name, body in bodies:
                 try:
-                    if name != COVERS:
+                    if name != COVERS and len(body) <= MAX_VALUE_BYTES:
                         read.add_body(name, body)
                 except MALFORMED:
                     continue
