@@ -63,7 +63,7 @@ def leaves(atoms: list[Atom]) -> Iterator[Atom]:
     for atom in atoms:
         if atom.inner and atom.path[-2:-1] != (b"ilst",):
             yield from leaves(atom.inner)
-        else:
+        elif atom.path[-2:] != (b"meta", b"ilst"):
             yield atom
 
 

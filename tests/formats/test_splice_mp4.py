@@ -193,9 +193,10 @@ def test_what_other_programs_read(variant: str, files: dict[str, Path], tmp_path
         assert (shown.tags["TITLE"], shown.tags["ARTIST"], shown.tags["TRACKNUMBER"]) == (["Täst"], ["A", "B"], ["7/8"])
         assert shown.tags["LABEL"] == ["Other"]
         assert "COMMENT" not in shown.tags
-    done = subprocess.run(["AtomicParsley", str(path), "-t"], capture_output=True, check=True, timeout=60)
-    assert 'Atom "trkn" contains: 7 of 8' in done.stdout.decode()
-    assert 'Atom "©nam" contains: Täst' in done.stdout.decode()
+    if variant not in ("default base", "dash"):  # whose brand, iso5, it does not read
+        done = subprocess.run(["AtomicParsley", str(path), "-t"], capture_output=True, check=True, timeout=60)
+        assert 'Atom "trkn" contains: 7 of 8' in done.stdout.decode()
+        assert 'Atom "©nam" contains: Täst' in done.stdout.decode()
 
 
 @pytest.mark.parametrize("variant", ["m4a", "first", "padded", "fragments", "untagged"])
@@ -630,7 +631,7 @@ def test_any_layout_and_any_edit(
         assert not facts.pictures
     plan = splice(CountingSource(data), "x.m4a", edit)
     assert plan.size == len(made)
-    assert not [field for field in plan.unfit if field not in ("track", "track_total", "disc", "disc_total", "bpm")]
+    assert set(plan.unfit) <= {"track", "track_total", "disc", "disc_total", "bpm", "date"}
     source = SplicedSource(plan, CountingSource(data))
     places = sorted({0, len(made), *(int(cut * len(made)) for cut in cuts)})
     for start, stop in itertools.pairwise(places):
