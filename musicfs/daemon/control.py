@@ -250,16 +250,16 @@ class KeeperBackend:
             self._lookup(origin_id)
         return self._cache.clear(origin_id, tier, dry_run=dry_run)
 
-    def prefetch(self, paths: Sequence[str], origin_id: str) -> Iterator[PrefetchProgress]:
+    def prefetch(self, paths: Sequence[str], origin_id: str, query: str) -> Iterator[PrefetchProgress]:
         if origin_id:
             self._lookup(origin_id)
-        return self._cache.prefetch(paths, origin_id)
+        return self._cache.prefetch(paths, origin_id, query)
 
-    def pin(self, paths: Sequence[str]) -> PinChange:
-        return self._cache.pin(paths)
+    def pin(self, paths: Sequence[str], query: str) -> PinChange:
+        return self._cache.pin(paths, query)
 
-    def unpin(self, paths: Sequence[str]) -> PinChange:
-        return self._cache.unpin(paths)
+    def unpin(self, paths: Sequence[str], query: str) -> PinChange:
+        return self._cache.unpin(paths, query)
 
     def pins(self) -> tuple[PinnedPath, ...]:
         return self._cache.pins()

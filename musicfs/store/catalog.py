@@ -6,6 +6,7 @@ process before anything else maps the files.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,8 @@ import xxhash
 
 from musicfs.errors import SchemaError, StoreError
 from musicfs.store import environment
+from musicfs.store.correction_tables import Serving, read_correction, read_former, read_former_folder, read_serving
+from musicfs.store.corrections import Correction, corrected, decode_correction
 from musicfs.store.records import (
     ENTRY,
     NODE,
@@ -31,9 +34,9 @@ from musicfs.store.records import (
     decode_origin,
     unpack_node,
 )
-from musicfs.store.schema import ROOT_INODE, SCHEMA
+from musicfs.store.schema import MIGRATED_SCHEMAS, ROOT_INODE, SCHEMA
 from musicfs.store.tables import Tables, create
-from musicfs.store.tree_tables import read_sources
+from musicfs.store.tree_tables import read_place, read_sources, read_track
 
 _MAX_PLAIN_PATH = 500  # LMDB keys are at most 511 bytes
 _decode = msgspec.msgpack.decode
@@ -62,19 +65,33 @@ def _create_in(path: str) -> None:
 
 
 def check_schema(path: str) -> None:
-    """Raise SchemaError unless the catalog in ``path`` was written with this schema; StoreError if it cannot be opened."""
+    """Raise SchemaError unless the catalog in ``path`` has this schema, or can be given it, which is then done.
+
+    StoreError if it cannot be opened.
+    """
     with environment.open_environment(path, readonly=True) as env:
         try:
             meta = env.open_db(b"meta", create=False)
             with env.begin(meta) as txn:
                 found, generation = _get(txn, meta, "schema", 0), _get(txn, meta, "generation", 1)
-            if found != SCHEMA:
+            if found != SCHEMA and found not in MIGRATED_SCHEMAS:
                 raise SchemaError(f"{path}: schema {found}, this version writes {SCHEMA}")
-            Tables(env, generation, create=False)
+            if found == SCHEMA:
+                Tables(env, generation, create=False)
         except lmdb.NotFoundError:
             raise SchemaError(f"{path}: not a catalog of MusicFS") from None
         except (lmdb.Error, msgspec.MsgspecError) as error:
             raise StoreError(f"{path}: {error}") from error
+    if found != SCHEMA:
+        _migrate(path, generation)
+
+
+def _migrate(path: str, generation: int) -> None:
+    """Add the tables that an older version did not have."""
+    with environment.open_environment(path) as env:
+        tables = Tables(env, generation, create=True)
+        with env.begin(tables.meta, write=True) as txn:
+            txn.put(b"schema", msgspec.msgpack.encode(SCHEMA))
 
 
 def _get(txn: lmdb.Transaction[bytes], meta: lmdb._Database, name: str, default: int) -> int:
@@ -90,6 +107,7 @@ class Catalog:
 
     def __init__(self, path: str, *, readonly: bool, durable: bool = True) -> None:
         self.path = path
+        self.writing = threading.RLock()  # held by who writes: a batch, or what must not be overtaken by one
         self.env = environment.open_environment(path, readonly=readonly, durable=durable)
         self.env.reader_check()
         meta = self.env.open_db(b"meta", create=False)
@@ -199,6 +217,16 @@ class Catalog:
         with self.env.begin() as txn:
             return [ref, *(found for found in read_sources(txn, self.tables, inode) if found != ref)]
 
+    def place_of(self, object_id: int) -> int:
+        """The inode under which an object appears, in the first view that has it; 0 if none has."""
+        with self.env.begin() as txn:
+            return read_place(txn, self.tables, object_id)
+
+    def track_of(self, object_id: int) -> list[int]:
+        """Ids of the objects that are one track with this one, the served one first; itself alone if the tree lacks it."""
+        with self.env.begin() as txn:
+            return read_track(txn, self.tables, object_id)
+
     # The facts.
 
     def object(self, object_id: int) -> ObjectRecord | None:
@@ -206,6 +234,14 @@ class Catalog:
         with self.env.begin() as txn:
             raw = txn.get(U64.pack(object_id), db=self.tables.objects)
         return None if raw is None else decode_object(raw)
+
+    def served(self, object_id: int) -> ObjectRecord | None:
+        """The object as the tree sees it: with its corrections, if it has any."""
+        with self.env.begin() as txn:
+            raw = txn.get(U64.pack(object_id), db=self.tables.objects)
+            correction = read_correction(txn, self.tables, object_id) if raw is not None else None
+        record = None if raw is None else decode_object(raw)
+        return record if record is None or correction is None else corrected(record, correction)
 
     def locate(self, object_id: int) -> tuple[int, bytes, ObjectRecord] | None:
         """(origin number, path in the origin, record) of an object, or None."""
@@ -290,6 +326,33 @@ class Catalog:
         """How many files could not be read."""
         with self.env.begin() as txn:
             return txn.stat(self.tables.problems)["entries"]
+
+    # What is corrected.
+
+    def correction(self, object_id: int) -> Correction | None:
+        """What is corrected of an object, or None."""
+        with self.env.begin() as txn:
+            return read_correction(txn, self.tables, object_id)
+
+    def corrections(self) -> list[tuple[int, Correction]]:
+        """Every object that is corrected, by id."""
+        with self.env.begin() as txn, txn.cursor(self.tables.corrections) as cursor:
+            return [(U64.unpack(key)[0], decode_correction(raw)) for key, raw in cursor]
+
+    def serving(self, node: Node) -> Serving | None:
+        """What the file ``node`` is made of, by one snapshot; None if the tree no longer has exactly this inode."""
+        with self.env.begin() as txn:
+            return read_serving(txn, self.tables, node)
+
+    def former(self, parent: int, name: bytes) -> Node | None:
+        """What a name leads to that an edit has ended not long ago, or None."""
+        with self.env.begin() as txn:
+            return read_former(txn, self.tables, parent, name)
+
+    def former_folder(self, inode: int) -> Node | None:
+        """A folder that an edit has ended not long ago, or None."""
+        with self.env.begin() as txn:
+            return read_former_folder(txn, self.tables, inode)
 
     # What changed.
 

@@ -34,6 +34,7 @@ from musicfs.api.server import ControlServer
 from musicfs.errors import NotFoundError
 from musicfs.events import Event, EventType
 from musicfs.model import Health
+from tests.api.metadata_backend import FakeMetadata
 
 CACHE = CacheStats(
     limit_bytes=10 << 30,
@@ -137,7 +138,7 @@ PROBLEMS = (ProblemFile("nas", "A/broken\udcff.mp3", "no MPEG frame"),)
 
 
 @dataclass
-class FakeBackend:
+class FakeBackend(FakeMetadata):
     """Answers what its attributes say, and raises ``error`` if there is one; ``calls`` notes what was asked."""
 
     state: Status = STATUS
@@ -253,9 +254,11 @@ class FakeBackend:
 
 
 @contextlib.contextmanager
-def serving(backend: FakeBackend, path: Path, answer_timeout_s: float = 5.0) -> Iterator[Client]:
+def serving(
+    backend: FakeBackend, path: Path, answer_timeout_s: float = 5.0, import_folders: Sequence[str] = ()
+) -> Iterator[Client]:
     """A client of a server in front of ``backend``, on the socket at ``path``."""
-    server = ControlServer(backend, os.fspath(path), answer_timeout_s=answer_timeout_s)
+    server = ControlServer(backend, os.fspath(path), answer_timeout_s=answer_timeout_s, import_folders=import_folders)
     server.start()
     try:
         with Client(os.fspath(path)) as client:

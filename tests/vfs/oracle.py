@@ -13,7 +13,7 @@ from musicfs.store.schema import ROOT_INODE, ChangeOp
 from musicfs.vfs import artwork, inodes
 from musicfs.vfs.items import UNHEALTHY_PENALTY
 from musicfs.vfs.names import VERSIONS_NAME, fit, fold, is_variant, split_suffix, variant_number
-from musicfs.vfs.placing import content_version
+from musicfs.store.corrections import content_version
 from musicfs.vfs.templates import Subject, disc_number
 from musicfs.vfs.versions import MARKER_DATA, MARKER_NAMES
 from musicfs.vfs.views import View, Wish, album_key
