@@ -158,8 +158,12 @@ class _Draft:
             for name in {*self._own, *made, *self._fields}
             if made.get(name, ()) != self._fields.get(name, self._own.get(name, ()))
         }
+        # A second name of an edited field may have nothing new to say beside it any more.
+        wrong -= {
+            name for name in wrong - made.keys() if _first_name(name) in self._fields and name not in self._fields
+        }
         # Another field is wrong if what hid behind an edited one shows now, or the other way round.
-        blamed = wrong | {VORBIS.get(name) or VORBIS_ALIASES.get(name) or name for name in wrong}
+        blamed = wrong | {_first_name(name) for name in wrong}
         blamed |= {f"{name}_total" for name in wrong} | {name.removesuffix("_total") for name in wrong}
         return [name for name in self._fields if name in wrong] or [name for name in self._fields if name in blamed]
 
@@ -179,6 +183,11 @@ class _Draft:
                 except MALFORMED:
                     continue
         return read.tags.finish()
+
+
+def _first_name(name: str) -> str:
+    """The field of which ``name`` is a second name; ``name`` itself if it is none."""
+    return VORBIS.get(name) or VORBIS_ALIASES.get(name) or name
 
 
 def _check_text(values: tuple[str, ...]) -> None:

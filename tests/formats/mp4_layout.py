@@ -95,7 +95,8 @@ def chunked(data: bytes, stbl: Atom) -> Iterator[bytes]:
     wide = list(stbl.all(b"co64"))
     offsets = table(wide[0].body, ">Q") if wide else table(stbl.one(b"stco").body, ">I")
     runs = table(stbl.one(b"stsc").body, ">III")
-    for index, (offset,) in enumerate(offsets, 1):
+    for index, (start,) in enumerate(offsets, 1):
+        offset = start
         per_chunk = [per for first, per, _ in runs if first <= index][-1]
         for _ in range(per_chunk):
             size = next(sizes)

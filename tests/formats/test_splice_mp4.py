@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from mutagen.mp4 import MP4, AtomDataType, MP4FreeForm
 
 from musicfs.errors import FormatError
-from musicfs.formats import extract_picture, read
+from musicfs.formats import extract_picture
 from musicfs.formats.plans import Edit, Image, Literal, Plan
 from musicfs.formats.spliced import SplicedSource
 from musicfs.formats.splicing import splice
@@ -253,7 +253,8 @@ class Layout:
         return self.options[name]
 
     def _box(self, name: bytes, body: bytes) -> bytes:
-        return box(name, body, long=name in self.long)
+        is_long: bool = name in self.long
+        return box(name, body, long=is_long)
 
     def _movie(self, offsets: list[list[int]]) -> bytes:
         tracks = b""
@@ -299,7 +300,7 @@ class Layout:
             if self.to_end:
                 media = struct.pack(">I4s", 0, b"mdat") + frames
                 assert b"mdat" not in self.long
-            return bytes(head + extra + movie + self.free_behind + media + self.behind)
+            return b"".join((head, extra, movie, self.free_behind, media, self.behind))
         return bytes(head + extra + media + self.behind + movie + self.free_behind)
 
 
@@ -473,7 +474,6 @@ def test_a_large_audiobook() -> None:
 
 def test_what_cannot_be_moved_is_refused() -> None:
     longer = Edit({"title": ("longer",)})
-    mixed = box(b"mdat", b"")
     for options, reason in (
         ({"table": box(b"what", b"")}, "what"),
         ({"behind": box(b"what", b"")}, "what"),
@@ -485,7 +485,7 @@ def test_what_cannot_be_moved_is_refused() -> None:
         data = Layout(items=text(b"\xa9nam", "a"), **options).build()
         with pytest.raises(FormatError, match=reason):
             splice(CountingSource(data), "x.m4a", longer)
-        if reason == "too large" or reason == "2 movie boxes":
+        if reason in {"too large", "2 movie boxes"}:
             continue
         free = Layout(items=text(b"\xa9nam", "a"), free_in_meta=box(b"free", bytes(99)), **options).build()
         assert splice(CountingSource(free), "x.m4a", longer).size == len(free)
@@ -502,7 +502,6 @@ def test_what_cannot_be_moved_is_refused() -> None:
     keyed = inside.replace(b"mdirappl", b"mdtaappl")
     with pytest.raises(FormatError, match="mdta"):
         splice(CountingSource(keyed), "x.m4a", longer)
-    assert mixed
 
 
 def iloc(*, version: int, base: int, extents: Sequence[int], base_width: int, width: int, method: int = 0) -> bytes:
@@ -557,14 +556,14 @@ def test_places_of_items_and_of_auxiliary_data_and_segments() -> None:
     for version in (0, 1):
         data = Layout(items=text(b"\xa9nam", "a"), behind=sidx(version, 77)).build()
         assert spliced(data, title)[0].endswith(sidx(version, 77))
-        for distance, after in ((9000, 9100), (3, None)):
+        for distance, moved_to in ((9000, 9100), (3, None)):
             index = sidx(version, distance)
             data = Layout(items=text(b"\xa9nam", "a"), index=index).build()
-            if after is None:
+            if moved_to is None:
                 with pytest.raises(FormatError, match="index of segments"):
                     splice(CountingSource(data), "x.m4a", title)
             else:
-                assert spliced(data, title)[0][16:].startswith(sidx(version, after))
+                assert spliced(data, title)[0][16:].startswith(sidx(version, moved_to))
 
 
 def test_encrypted_and_old_files_keep_their_structure(files: dict[str, Path]) -> None:
@@ -600,8 +599,8 @@ layouts = st.fixed_dictionaries({
     "long": st.sets(st.sampled_from([b"moov", b"udta", b"meta", b"ilst", b"trak", b"stbl", b"stco"])),
 })  # fmt: skip
 EDITED_ITEMS = {
-    "title": b"\xa9nam", "artist": b"\xa9ART", "genre": b"\xa9gen", "xyzw": b"xyzw", "comment": b"\xa9cmt", "date": b"\xa9day",
-    "track": b"trkn", "track_total": b"trkn", "disc": b"disk", "disc_total": b"disk", "bpm": b"tmpo",
+    "title": b"\xa9nam", "artist": b"\xa9ART", "genre": b"\xa9gen", "xyzw": b"xyzw", "comment": b"\xa9cmt",
+    "date": b"\xa9day", "track": b"trkn", "track_total": b"trkn", "disc": b"disk", "disc_total": b"disk", "bpm": b"tmpo",
 }  # fmt: skip
 
 
