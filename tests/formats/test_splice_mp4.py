@@ -279,7 +279,7 @@ class Layout:
         meta += box(b"hdlr", bytes(8) + b"mdirappl" + bytes(9)) + self.before_list
         meta += self._box(b"ilst", self.items + self.free_in_list) + self.free_in_meta
         user = self._box(b"udta", box(b"Xtra", b"x") + self._box(b"meta", meta) + self.free_in_udta + bytes(4))
-        body = box(b"mvhd", bytes(100)) + tracks + (user if self.user_data else b"") + self.free_in_movie
+        body: bytes = box(b"mvhd", bytes(100)) + tracks + (user if self.user_data else b"") + self.free_in_movie
         if self.to_end and not self.first:
             return struct.pack(">I4s", 0, b"moov") + body
         return self._box(b"moov", body)
