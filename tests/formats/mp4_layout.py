@@ -23,7 +23,8 @@ CONTAINERS = {
 
 class Atom:
     def __init__(self, data: bytes, start: int, stop: int, path: tuple[bytes, ...]) -> None:
-        size, self.name = struct.unpack_from(">I4s", data, start)
+        (size,) = struct.unpack_from(">I", data, start)
+        self.name = data[start + 4 : start + 8]
         self.header = 16 if size == 1 else 8
         if size == 1:
             (size,) = struct.unpack_from(">Q", data, start + 8)

@@ -116,12 +116,19 @@ def wanted_tags(own: Facts, edit: Edit, plan: Plan) -> dict[str, tuple[str, ...]
 
 
 def kept(data: bytes, *items: bytes) -> list[tuple[tuple[bytes, ...], bytes]]:
-    """Every atom that is to stay as it is, but for the metadata ``items`` and offsets."""
+    """Every atom that is to stay as it is: all but offsets and ``items``, named as they are, or as free-form items are."""
     return [
         (atom.path, atom.body)
         for atom in mp4_layout.leaves(mp4_layout.parse(data))
-        if atom.name not in MOVING and atom.path[-2:] not in {(b"ilst", item) for item in items}
+        if atom.name not in MOVING and not (atom.path[-2:-1] == (b"ilst",) and item_name(atom) in items)
     ]
+
+
+def item_name(atom: mp4_layout.Atom) -> bytes:
+    if atom.name != b"----":
+        return atom.name
+    _, name, *_ = mp4_layout.parse(atom.body)
+    return name.body[4:].lower()
 
 
 def check(data: bytes, edit: Edit, *, items: Sequence[bytes] = (), is_fragmented: bool = False) -> bytes:
@@ -602,6 +609,7 @@ EDITED_ITEMS = {
     "title": b"\xa9nam", "artist": b"\xa9ART", "genre": b"\xa9gen", "xyzw": b"xyzw", "comment": b"\xa9cmt",
     "date": b"\xa9day", "track": b"trkn", "track_total": b"trkn", "disc": b"disk", "disc_total": b"disk", "bpm": b"tmpo",
 }  # fmt: skip
+FREE_NAMES = {"mb_album_id": b"musicbrainz album id"}
 
 
 @settings(deadline=None, max_examples=300)
@@ -618,9 +626,8 @@ def test_any_layout_and_any_edit(
     data = Layout(**options | {"items": b"".join(BUSY[index] for index in options["items"])}).build()
     cover = make_png(2) if is_pictured else None
     edit = Edit(fields, Image(cover, "image/png") if cover else None, remove_cover=removed and cover is None)
-    items = (
-        {EDITED_ITEMS.get(field, b"----") for field in fields} | {b"covr"} | ({b"gnre"} if "genre" in fields else set())
-    )
+    items = {name for field in fields for name in (EDITED_ITEMS.get(field, b""), FREE_NAMES.get(field, field.encode()))}
+    items |= {b"covr"} | ({b"gnre"} if "genre" in fields else set())
     made = check(data, edit, items=tuple(items) if options["user_data"] else ())
     own, facts = read_bytes(data, "x.m4a"), read_bytes(made, "x.m4a")
     if cover:
