@@ -111,16 +111,16 @@ class Keeper:
         swapped = self._bring_tree_up_to_date(catalog, builder, covers, priorities())
         guard_percent = settings.scan.mass_delete_guard
         scanner = Scanner(publisher, pool, self._clock, guard_percent, cache.keep_scanned, cache.revisions)
-
-        def serve_from_the_best() -> None:
-            rerank(catalog, builder, priorities(), look, covers)
-
-        service = ScanService(states, scanner, publisher, monitor, serve_from_the_best, self._events, self._clock)
+        service = ScanService(
+            states, scanner, publisher, monitor, lambda: rerank(catalog, builder, priorities(), look, covers),
+            self._events, self._clock,
+        )  # fmt: skip
         if swapped:
             service.drop_old_tree_later()
         backend = KeeperBackend(
-            self._start, states, service, monitor, cache.control, self._events, catalog, self._clock, self._link.send
-        )
+            self._start, states, service, monitor, cache.control, corrections.control, self._events, catalog,
+            self._clock, self._link.send,
+        )  # fmt: skip
         scanning = threading.Thread(target=self._scan, args=(service,), name="scan", daemon=True)
         housekeeping = threading.Thread(
             target=self._keep_house, args=(catalog, service), name="housekeeping", daemon=True
@@ -138,10 +138,10 @@ class Keeper:
             lambda: (cache.control.fetched_bytes(backend.counters), service.progress.read if service.progress else 0),
             lambda object_id: self._drop_pages(catalog, object_id),
         )
-        scanning.start()
-        housekeeping.start()
+        for thread in (scanning, housekeeping):
+            thread.start()
         server = self._serve_control(backend)
-        self._link.send(Look())  # the first word: this keeper has come up
+        look()  # the first word: this keeper has come up
         try:
             self._listen(service, backend, catalog, cache)
         finally:
@@ -217,7 +217,7 @@ class Keeper:
     def _serve_control(self, backend: KeeperBackend) -> ControlServer | None:
         path = socket_path(self._settings.instance, self._settings.state_dir, os.environ)
         server = ControlServer(
-            backend,  # type: ignore[arg-type]  # tags are not answered for yet
+            backend,
             path,
             import_folders=self._settings.grpc.import_folders,
         )
