@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -46,6 +47,7 @@ class _Made(msgspec.Struct, frozen=True):
     packets: tuple[_Packet, ...]
     extra: bytes
     unfit: dict[str, str]
+    is_flac: bool = False
 
 
 def splice_ogg(view: View, start: int, own: Facts, edit: Edit) -> Plan:
@@ -112,7 +114,7 @@ def _edit_flac(headers: Headers, own: Tags, edit: Edit) -> _Made:
         kept: list[Piece] = [Range(0, 4) if old is not None and header == old.read(0, 4) else Literal(header)]
         body = [Range(one.start + 4, one.stop + 4) if isinstance(one, Range) else one for one in block.body]
         packets.append(_Packet(block.source, joined(kept + body)))
-    return _Made(tuple(packets), made.extra, made.unfit)
+    return _Made(tuple(packets), made.extra, made.unfit, True)
 
 
 def _read_body(packet: HeaderPacket, start: int, stop: int) -> bytes:
@@ -137,6 +139,9 @@ class _Repaging:
         self._headers = headers
         self._packets = made.packets
         self._extra = made.extra
+        # Encoders give each block of Ogg FLAC pages of its own, and oggz-validate expects that: it stays so.
+        apart = all(one.last_page < other.first_page for one, other in pairwise(headers.packets))
+        self._alone = made.is_flac and apart
 
     def pieces(self) -> tuple[Piece, ...]:
         """The whole file."""
@@ -150,16 +155,17 @@ class _Repaging:
         if packets[0] == _kept(0, self._old(0)):
             pieces.append(Range(pages[0].start, pages[0].stop))
         else:
-            pieces += self._put(packets[:1], pages[:1], 1)
-        first, stop, changed = self._changed()
-        old = pages[first:stop]
-        count = _page_count(changed, len(old))
-        if count != len(old) and _page_count(packets[1:], len(pages) - 1) == len(pages) - 1:
-            # Together with the other headers they can be spread over as many pages as there were.
-            changed, old, count, first = packets[1:], pages[1:], len(pages) - 1, 1
+            pieces += self._put(packets[:1], pages[:1], self._sizes(packets[:1], 1))
+        changed, old = self._changed()
+        sizes = self._sizes(changed, len(old))
+        if len(sizes) != len(old):
+            # Perhaps the headers can all together be spread over as many pages as there were.
+            spread = self._sizes(packets[1:], len(pages) - 1)
+            if len(spread) == len(pages) - 1:
+                changed, old, sizes = packets[1:], pages[1:], spread
         pieces.append(Range(pages[0].stop, old[0].start))
-        pieces += self._put(changed, old, count)
-        shift = count - len(old)
+        pieces += self._put(changed, old, sizes)
+        shift = len(sizes) - len(old)
         rest, size = old[-1].stop, self._view.size
         pieces.append(Pages(rest, size, pages[0].serial, shift) if shift else Range(rest, size))
         return joined(pieces)
@@ -167,8 +173,13 @@ class _Repaging:
     def _old(self, index: int) -> HeaderPacket:
         return self._headers.packets[index]
 
-    def _changed(self) -> tuple[int, int, Sequence[_Packet]]:
-        """The pages ``[first, stop)`` that hold whole packets, among them all that change; and what these become."""
+    def _sizes(self, packets: Sequence[_Packet], wanted: int) -> list[int]:
+        """How many segments the pages of these packets get; ``wanted`` pages if that can be."""
+        segments = [_segments(packet) for packet in packets]
+        return _page_sizes(segments if self._alone else [sum(segments)], wanted)
+
+    def _changed(self) -> tuple[Sequence[_Packet], Sequence[Page]]:
+        """What all packets become that change, and others that share pages with them; and these pages as they are."""
         pages, packets, old = self._headers.pages, self._packets, self._headers.packets
         low, tail, most = 1, 0, min(len(packets), len(old))
         while low < most and packets[low] == _kept(low, old[low]):
@@ -186,11 +197,11 @@ class _Repaging:
         tail = sum(packet.first_page > last for packet in old)
         if not low:
             raise FormatError("the Ogg stream has its tags in its first page")
-        return first, last + 1, packets[low : len(packets) - tail]
+        return packets[low : len(packets) - tail], pages[first : last + 1]
 
-    def _put(self, packets: Sequence[_Packet], old: Sequence[Page], count: int) -> list[Piece]:
-        """These packets in ``count`` pages, in the place of the ``old`` ones; what lies among those stays."""
-        made = self._paged(packets, old, count)
+    def _put(self, packets: Sequence[_Packet], old: Sequence[Page], sizes: Sequence[int]) -> list[Piece]:
+        """These packets in pages of so many segments, in the place of the ``old`` ones; what lies among those stays."""
+        made = self._paged(packets, old, sizes)
         pieces: list[Piece] = []
         missing = max(0, len(old) - len(made))
         for index, page in enumerate(old):
@@ -202,19 +213,18 @@ class _Repaging:
                 pieces.append(Range(page.stop, old[index + 1].start))
         return pieces
 
-    def _paged(self, packets: Sequence[_Packet], old: Sequence[Page], count: int) -> list[list[Piece]]:
+    def _paged(self, packets: Sequence[_Packet], old: Sequence[Page], sizes: Sequence[int]) -> list[list[Piece]]:
         """The pieces of each new page."""
         lacing = b"".join(_lacing(packet) for packet in packets)
         content = _Content(self._content(packets))
         made: list[list[Piece]] = []
         at = 0
-        for index in range(count):
-            stop = at + min(_SEGMENTS_MAX, len(lacing) - at - (count - index - 1))
+        for index, size in enumerate(sizes):
             flags = CONTINUED if at and lacing[at - 1] == _SEGMENTS_MAX else 0
             flags |= old[0].flags & FIRST
-            if index == count - 1:
+            if index == len(sizes) - 1:
                 flags |= old[-1].flags & LAST
-            part = lacing[at:stop]
+            part = lacing[at : at + size]
             sequence = (old[0].sequence + index) & 0xFFFFFFFF
             # A page on which no packet ends has no position (RFC 3533, 6); headers are at 0.
             granule = 0 if min(part) < _SEGMENTS_MAX else -1
@@ -222,7 +232,7 @@ class _Repaging:
             payload, data = content.take(sum(part))
             crc = checksum(header + data).to_bytes(4, "little")
             made.append([Literal(header[:CHECKSUM_AT] + crc + header[CHECKSUM_STOP:]), *payload])
-            at = stop
+            at += size
         return made
 
     def _content(self, packets: Iterable[_Packet]) -> list[tuple[Piece, memoryview]]:
@@ -277,11 +287,28 @@ def _cut(piece: Piece, start: int, stop: int) -> Piece:
 
 
 def _lacing(packet: _Packet) -> bytes:
+    """RFC 3533, 5: how the packet is cut into segments."""
     full, rest = divmod(sum(piece.size for piece in packet.pieces), _SEGMENTS_MAX)
     return b"\xff" * full + bytes((rest,))
 
 
-def _page_count(packets: Iterable[_Packet], wanted: int) -> int:
-    """Into how many pages these packets go: ``wanted`` if they can, else the nearest number."""
-    segments = sum(len(_lacing(packet)) for packet in packets)
-    return min(max(wanted, -(-segments // _SEGMENTS_MAX)), segments)
+def _segments(packet: _Packet) -> int:
+    return sum(piece.size for piece in packet.pieces) // _SEGMENTS_MAX + 1
+
+
+def _page_sizes(segments: Sequence[int], wanted: int) -> list[int]:
+    """How many segments each page gets: ``wanted`` pages if that can be, else the nearest number.
+
+    ``segments`` are those of packets, or runs of packets, that share no page.
+    """
+    pages = [-(-one // _SEGMENTS_MAX) for one in segments]
+    spare = wanted - sum(pages)
+    sizes: list[int] = []
+    for count, fewest in zip(segments, pages, strict=True):
+        more = max(0, min(spare, count - fewest))
+        spare -= more
+        left = count
+        for behind in reversed(range(fewest + more)):
+            sizes.append(min(_SEGMENTS_MAX, left - behind))  # each page behind gets one at least
+            left -= sizes[-1]
+    return sizes
