@@ -325,16 +325,13 @@ def _extended_pieces(tag: Tag, slots: Sequence[Slot], frames: list[Piece], paddi
 
 def _content_of(tag: Tag, slots: Sequence[Slot]) -> bytes | None:
     """The v2.3 frames before any unsynchronisation; None if that is too much to read."""
-    sizes = (slot.stop - slot.start if isinstance(slot, Frame) else len(slot.data) + len(slot.image) for slot in slots)
-    if sum(sizes) > _MAX_CHECKED_BYTES:
-        return None
-    parts = []
+    pieces: list[Piece] = []
     for slot in slots:
         if isinstance(slot, Frame):
-            parts.append(tag.view.read(slot.start, slot.stop))
+            pieces.append(Range(slot.start, slot.stop))
         else:
-            parts.append(_bytes_of(tag, _new_frame(slot, 3, unsync=False, plain_size=False), [slot]) or b"")
-    return b"".join(parts)
+            pieces += _new_frame(slot, tag.version, unsync=False, plain_size=False)
+    return _bytes_of(tag, pieces, slots)
 
 
 def _bytes_of(tag: Tag, pieces: list[Piece], slots: Sequence[Slot]) -> bytes | None:
