@@ -573,6 +573,27 @@ def test_places_of_items_and_of_auxiliary_data_and_segments() -> None:
                 assert spliced(data, title)[0][16:].startswith(sidx(version, moved_to))
 
 
+def test_tags_by_keys_are_refused(files: dict[str, Path], tmp_path: Path) -> None:
+    keyed = tmp_path / "keyed.m4a"
+    run_ffmpeg(
+        [
+            "-i",
+            str(files["m4a"]),
+            "-map",
+            "0:a",
+            "-c",
+            "copy",
+            "-movflags",
+            "+use_metadata_tags",
+            "-f",
+            "mp4",
+            str(keyed),
+        ]
+    )
+    with pytest.raises(FormatError, match="mdta"):
+        splice(CountingSource(keyed.read_bytes()), "x.m4a", Edit({"title": ("x",)}))
+
+
 def nested() -> dict[str, Any]:
     made = b""
     for _ in range(3000):
