@@ -34,6 +34,7 @@ Splicer = Callable[[View, int, Facts, Edit], Plan]
 _SPLICERS: Mapping[str, Splicer] = {
     "flac": splice_flac,
     "mp3": splice_mp3,
+    "ogg": splice_ogg,
     "mp4": splice_mp4,
     "ogg": splice_ogg,
     "adts": splice_adts,
