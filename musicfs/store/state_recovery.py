@@ -48,8 +48,8 @@ class _Loss:
 
 def open_tables(paths: Paths) -> tuple[StateTables, Journal]:
     """Open both, made whole. Raises MusicFSError when a newer version wrote them, StoreError, DiskFullError."""
-    _remove_leftovers(paths)
     had_journal = os.path.exists(paths.journal)
+    _remove_leftovers(paths, had_journal=had_journal)
     schema, reason = _examine(paths.tables)
     journal = Journal(paths.journal)
     try:
@@ -108,8 +108,10 @@ def _examine(path: str) -> tuple[int, str]:
     return known.get(status, 0), "" if status in known else "it could not be read after an unclean stop"
 
 
-def _remove_leftovers(paths: Paths) -> None:
-    """What an interrupted recovery was making."""
+def _remove_leftovers(paths: Paths, *, had_journal: bool) -> None:
+    """What an interrupted recovery was making; and an old environment of which the journal has everything."""
+    if had_journal and os.path.getsize(paths.journal):
+        shutil.rmtree(paths.old, ignore_errors=True)
     for name in os.listdir(paths.folder):
         if name.startswith("state.new-"):
             shutil.rmtree(os.path.join(paths.folder, name), ignore_errors=True)

@@ -155,9 +155,7 @@ def test_only_one_process_has_it(tmp_path: Path) -> None:
     open_state(str(tmp_path)).close()
 
 
-def test_the_journal_is_made_smaller_when_most_of_it_is_past(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_journal_is_made_smaller_when_most_of_it_is_past(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state_engine, "_COMPACT_BYTES", 20_000)
     world = StateWorld(tmp_path)
     world.fill(1, 5)
