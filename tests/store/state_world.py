@@ -71,7 +71,7 @@ class StateWorld:
             found = [(entry.sequence, entry.before, entry.after) for entry in state.history(number, 10_000)]
             assert found == self.history[number][::-1]
         assert len(state.history(None, 1 << 30)) == sum(map(len, self.history.values()))
-        changed = dict((number, sequence) for sequence, number in state.changed_since(0))
+        changed = {number: sequence for sequence, number in state.changed_since(0)}
         assert changed.keys() == self.overlays.keys()
 
     def check_nothing_invented(self) -> int:

@@ -69,7 +69,7 @@ def test_one_of_both_is_deleted(world: StateWorld, what: str) -> None:
 def test_flipped_bits_in_one_of_both(world: StateWorld, what: str, count: int, clean: bool, seed: int) -> None:
     if not clean:
         (world.folder / "state" / "clean").unlink()
-    sequence = list(world.history.values())[0][-1][0]
+    sequence = next(iter(world.history.values()))[-1][0]
     flip(world.folder / what, random.Random(seed), count)
     heals(world)
     assert world.state.sequence >= sequence

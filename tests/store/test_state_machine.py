@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import shutil
 import tempfile
 from pathlib import Path
 from unittest import mock
 
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -30,12 +31,9 @@ class StateMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="musicfs-test-"))
-        self.patches = [
-            mock.patch.object(state_engine, "_COMPACT_BYTES", 8_000),
-            mock.patch.object(state_recovery, "log"),
-        ]
-        for patch in self.patches:
-            patch.start()
+        self.patches = contextlib.ExitStack()
+        self.patches.enter_context(mock.patch.object(state_engine, "_COMPACT_BYTES", 8_000))
+        self.patches.enter_context(mock.patch.object(state_recovery, "log"))
         self.state = open_state(str(self.folder / "user"))
         self.overlays: dict[int, Overlay] = {}
         self.history: list[HistoryEntry] = []
@@ -45,8 +43,7 @@ class StateMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.state.close()
-        for patch in self.patches:
-            patch.stop()
+        self.patches.close()
         shutil.rmtree(self.folder)
 
     @rule(given=st.lists(st.builds(
@@ -151,9 +148,8 @@ def _with(overlay: Overlay, anchors: tuple[tuple[str, bytes], ...]) -> Overlay:
 
 TestState = StateMachine.TestCase
 TestState.settings = settings(
-    max_examples=6,
-    stateful_step_count=15,
+    max_examples=25,
+    stateful_step_count=25,
     deadline=None,
-    phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
