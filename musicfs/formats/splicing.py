@@ -36,7 +36,6 @@ _SPLICERS: Mapping[str, Splicer] = {
     "mp3": splice_mp3,
     "ogg": splice_ogg,
     "mp4": splice_mp4,
-    "ogg": splice_ogg,
     "adts": splice_adts,
     "wav": splice_wav,
     "aiff": splice_aiff,

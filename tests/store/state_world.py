@@ -39,12 +39,13 @@ class StateWorld:
         return written.sequence
 
     def pin(self, pin: Pin) -> None:
-        self.state.put_pin(pin)
+        self.state.put_pins((pin,))
         self.pins[pin.path] = pin
         self.all_pins.add(pin)
 
     def unpin(self, path: bytes) -> None:
-        assert self.state.remove_pin(path) == (self.pins.pop(path, None) is not None)
+        self.state.remove_pins((path,))
+        self.pins.pop(path, None)
 
     def fill(self, seed: int, turns: int) -> None:
         """Changes of all kinds."""

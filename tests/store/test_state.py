@@ -41,10 +41,10 @@ def test_long_pins_and_anchors(tmp_path: Path) -> None:
     long = b"/" + b"x" * 2000
     pins = [Pin(b"/A", 1, (("nas", b"a/1.flac"),)), Pin(b"/A/B", 2), Pin(long, 3), Pin(long + b"y", 4)]
     for pin in reversed(pins):
-        state.put_pin(pin)
+        state.put_pins((pin,))
     assert state.pins() == pins
-    assert state.remove_pin(b"/A/B")
-    assert not state.remove_pin(b"/A/B")
+    state.remove_pins((b"/A/B", b"/not pinned"))
+    state.remove_pins((b"/A/B",))
     put(state, Overlay(1, anchors=(("nas", long),)))
     put(state, Overlay(2, anchors=(("nas", long + b"y"),)))
     state.close()

@@ -437,7 +437,7 @@ base = Path(sys.argv[1])
 def work(folder, done):
     state = open_state(str(folder))
     for turn in range(6):
-        state.put_pin(Pin(b"/p", turn, (("nas", b"x" * 5000),)))
+        state.put_pins((Pin(b"/p", turn, (("nas", b"x" * 5000),)),))
         changes = [Change(overlay(number, str(turn))) for number in (1, 2)]
         state.put_overlays(changes, action="set", author="", time_ns=turn)
         state.put_image(b"%d" % turn)
@@ -485,7 +485,7 @@ def check(state, acknowledged):
 if damage != "old":
     state = open_state(str(base / "sound"))
     for turn in range(7):
-        state.put_pin(Pin(b"/p", turn))
+        state.put_pins((Pin(b"/p", turn),))
         changes = [Change(overlay(number, str(turn))) for number in range(1, 21)]
         state.put_overlays(changes, action="set", author="", time_ns=turn)
     state.close()

@@ -82,11 +82,12 @@ class StateMachine(RuleBasedStateMachine):
     @rule(path=st.sampled_from((b"/a", b"/b")), added_ns=st.integers(0, 9))
     def pin(self, path: bytes, added_ns: int) -> None:
         self.pins[path] = Pin(path, added_ns)
-        self.state.put_pin(self.pins[path])
+        self.state.put_pins((self.pins[path],))
 
     @rule(path=st.sampled_from((b"/a", b"/b")))
     def unpin(self, path: bytes) -> None:
-        assert self.state.remove_pin(path) == (self.pins.pop(path, None) is not None)
+        self.state.remove_pins((path,))
+        self.pins.pop(path, None)
 
     @rule()
     def reopen(self) -> None:
