@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from musicfs.api.metadata import MAX_COVER_BYTES
 from musicfs.api.tagfiles.reading import TagFormat, form_of_name, guess_format, read_changes
-from musicfs.api.tagfiles.rows import ChangeRow, Covers, RowError
+from musicfs.api.tagfiles.rows import ChangeRow, Covers, CoverUse, RowError
 from musicfs.errors import ConfigError, DeniedError, MusicFSError, NotFoundError
 
 _REMEDY = "name its folder in `[grpc] import_folders` of the configuration, or use `musicfs metadata import`"
@@ -64,9 +64,9 @@ def read_rows(
     form = form or _form(file)
     # What SQLite has not yet written into a database lies beside it.
     path = file.place if form is TagFormat.BEETS else file.name
-    covers = _ConfinedCovers(os.path.dirname(file.place), folders, is_read=reads_covers)
+    images = _ConfinedCovers(os.path.dirname(file.place), folders, is_read=reads_covers)
     try:
-        yield from read_changes(path, form, covers=covers)
+        yield from read_changes(path, form, covers=images)
     except ConfigError as error:
         raise ConfigError(str(error).replace(path, file.path), remedy=error.remedy) from None
     except OSError as error:
@@ -84,12 +84,12 @@ class _ConfinedCovers(Covers):
     """Images in the folders that files are imported from. With ``is_read`` false nothing is looked for."""
 
     def __init__(self, folder: str, folders: Sequence[str], *, is_read: bool) -> None:
-        super().__init__(folder, is_read=is_read)
+        super().__init__(folder, CoverUse.READ if is_read else CoverUse.CHECK)
         self._folders = folders
 
     def load(self, name: str) -> bytes:
         path = os.path.join(self._folder, name)
-        if not self._is_read:
+        if self._use is not CoverUse.READ:
             return b""
         if path != self._last[0]:
             self._last = (path, self._image(path))
@@ -105,9 +105,9 @@ class _ConfinedCovers(Covers):
             raise RowError(str(error), column="cover", remedy=error.remedy) from None
         except OSError as error:
             raise RowError(f"{path}: {error.strerror}", column="cover") from None
-        if len(data) > MAX_COVER_BYTES:
-            reason = f"{path} is larger than a picture may be ({MAX_COVER_BYTES >> 20} MiB)"
-            raise RowError(reason, column="cover", remedy="make it smaller")
+        if not 0 < len(data) <= MAX_COVER_BYTES:
+            reason = f"{path} is no picture: it has {len(data)} bytes or more, 1 to {MAX_COVER_BYTES} are possible"
+            raise RowError(reason, column="cover", remedy="make it smaller, or name another one")
         return data
 
 

@@ -217,7 +217,7 @@ class Keeper:
     def _serve_control(self, backend: KeeperBackend) -> ControlServer | None:
         path = socket_path(self._settings.instance, self._settings.state_dir, os.environ)
         server = ControlServer(
-            backend,  # type: ignore[arg-type]  # tags are not answered for yet
+            backend,
             path,
             import_folders=self._settings.grpc.import_folders,
         )

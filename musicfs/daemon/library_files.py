@@ -114,7 +114,8 @@ class LibraryFiles:
     def at_origin(self, origin_id: str, path: bytes) -> LibraryFile | None:
         """The file of an origin at this path there, or None."""
         object_id = self.object_at(origin_id, path)
-        return self.of_object(object_id) if object_id is not None else None
+        ids = {record.number: origin_id for record in (self._catalog.origins().get(origin_id),) if record is not None}
+        return self._file(ids, object_id) if object_id is not None else None
 
     def of_object(self, object_id: int) -> LibraryFile | None:
         """The file with this id, and where else the track it is of lies; None if it is gone or its origin not in use."""

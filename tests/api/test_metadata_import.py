@@ -214,7 +214,7 @@ def test_covers_come_from_the_same_folders(import_file: Import, backend: FakeBac
     assert sorted(errors) == [3, 4, 5, 6, 7]
     assert all("does not lie in a folder" in errors[row] for row in (3, 4, 5))
     assert "there is no file" in errors[6]
-    assert "larger" in errors[7]
+    assert "is no picture" in errors[7]
     assert [change.cover for batch in backend.seen for change in batch] == [b"\xff\xd8image"]
 
 

@@ -29,6 +29,7 @@ _SUFFIXES = {
 
 
 def read_changes(
+<<<<<<< HEAD
     path: str,
     form: TagFormat | None = None,
     *,
@@ -44,6 +45,17 @@ def read_changes(
     OSError where it cannot be read.
     """
     images = covers or Covers(os.path.dirname(os.path.abspath(path)), is_read=reads_covers)
+=======
+    path: str, form: TagFormat | None = None, *, beets_root: str = "", covers: CoverUse | Covers = CoverUse.READ
+) -> Iterator[ChangeRow]:
+    """Every row of the file at ``path``, as a change or as what is wrong with it.
+
+    Without ``form`` the file's content and name say what it is. ``covers`` is what becomes of images: a first look at a file
+    only checks that they are there; or what loads them. ``beets_root`` is where relative paths of a beets library start.
+    Raises ConfigError for a file that makes no sense, OSError where it cannot be read.
+    """
+    images = covers if isinstance(covers, Covers) else Covers(os.path.dirname(os.path.abspath(path)), covers)
+>>>>>>> main
     form = form or guess_format(path)
     if form is TagFormat.CSV:
         from musicfs.api.tagfiles.csv_rows import csv_rows
