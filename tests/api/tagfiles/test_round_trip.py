@@ -21,7 +21,6 @@ WRITTEN = (TagFormat.CSV, TagFormat.JSON, TagFormat.JSONL)
 
 characters = st.characters(codec="utf-8", exclude_characters="\0")
 # What is special somewhere: to CSV, to JSON, to cells, to spreadsheets, to whoever splits lines.
-<<<<<<< HEAD
 specials = st.sampled_from([
     "\\", "\\\\", "\\-", "\\x41", ";", ",", "\t", '"', "'", "\r", "\n", "\r\n", "=", "+", "-", "@", "1", "|", "\x85",
     "\ufeff", "\u2028", " ", "null", "custom:x",
@@ -29,10 +28,6 @@ specials = st.sampled_from([
 value = (
     st.lists(specials | st.text(characters, min_size=1, max_size=3), min_size=1, max_size=6).map("".join).filter(bool)
 )
-=======
-specials = st.sampled_from(["\\", "\\\\", "\\-", "\\x41", ";", ",", "\t", '"', "'", "\r", "\n", "\r\n", "=", "+", "-", "@", "1", "|", "\x85", "", "", "\ufeff", "null", "custom:x"])
-value = st.lists(specials | st.text(characters, min_size=1, max_size=3), min_size=1, max_size=6).map("".join).filter(bool)
->>>>>>> main
 values = st.lists(value, max_size=4).map(tuple)
 custom = (
     st.text('abcdefghijklmnopqrstuvwxyzäß :,;"_-.', min_size=1, max_size=8)
