@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from musicfs.api.client import Client
     from musicfs.api.metadata import MetadataChange, TrackMetadata
-    from musicfs.api.tagfiles.rows import ChangeRow, CoverUse
+    from musicfs.api.tagfiles.rows import ChangeRow
     from musicfs.cli.metadata.results import Outcome
     from musicfs.cli.output import Output
 
@@ -70,21 +70,20 @@ def import_(
       musicfs metadata import ~/.config/beets/library.db --beets-folder /srv/music
     """
     from musicfs.api.tagfiles.reading import TagFormat, guess_format, read_changes
-    from musicfs.api.tagfiles.rows import CoverUse
     from musicfs.cli.metadata.results import follow_changes
 
     kind = TagFormat(form) if form else guess_format(file)
     root = os.path.abspath(beets_folder) if beets_folder else ""
 
-    def rows(covers: CoverUse) -> Iterator[ChangeRow]:
-        return read_changes(file, kind, beets_root=root, covers=covers)
+    def rows(*, reads_covers: bool) -> Iterator[ChangeRow]:
+        return read_changes(file, kind, beets_root=root, reads_covers=reads_covers)
 
-    total = sum(1 for _ in rows(CoverUse.CHECK))
+    total = sum(1 for _ in rows(reads_covers=False))
     with contextlib.ExitStack() as stack:
         client = stack.enter_context(invocation.client())
         note = stack.enter_context(_report(report)) if report else None
         apply = _apply_all if goes_on else _apply_until_failure
-        outcomes = apply(client, rows(CoverUse.READ), total, dry_run=dry_run)
+        outcomes = apply(client, rows(reads_covers=True), total, dry_run=dry_run)
         return follow_changes(invocation.output(), outcomes, dry_run=dry_run, on_failure=note).code
 
 

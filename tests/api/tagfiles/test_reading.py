@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from musicfs.api.metadata import MAX_COVER_BYTES, MetadataChange
 from musicfs.api.tagfiles.names import Column, Kind, column_named, field_named
 from musicfs.api.tagfiles.reading import TagFormat, guess_format, read_changes
-from musicfs.api.tagfiles.rows import ChangeRow, CoverUse
+from musicfs.api.tagfiles.rows import ChangeRow
 from musicfs.errors import ConfigError, MusicFSError
 from musicfs.formats.fields import VORBIS, VORBIS_ALIASES
 from musicfs.model import FIELD_NAMES
@@ -125,10 +125,8 @@ def test_covers(file: Path) -> None:
     assert first.cover == b"\xff\xd8\xff" and second.cover is first.cover
     assert third.remove_cover and third.cover is None
     assert not fourth.remove_cover and fourth.cover is None
-    checked = list(read_changes(str(file), covers=CoverUse.CHECK))
+    checked = list(read_changes(str(file), reads_covers=False))
     assert [row.error for row in checked] == [None] * 4
-    refused = list(read_changes(str(file), covers=CoverUse.REFUSE))
-    assert [row.error is None for row in refused] == [False, False, True, True]
 
 
 def test_json(tmp_path: Path) -> None:
