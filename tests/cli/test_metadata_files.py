@@ -38,7 +38,7 @@ def test_import(run: Run, backend: TagBackend, tmp_path: Path) -> None:
         f"{ONE}  -> /Björk/Début/Einn.flac\n"
         "  genre  (none) -> Pop; Art Pop\n"
         "  title  One -> Einn\n"
-        "  cover  another one\n"
+        "  cover  changed\n"
         "1 track changed, 1 unchanged, 2 failed\n"
     )
     assert done.err == (

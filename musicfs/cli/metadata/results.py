@@ -168,7 +168,7 @@ def _print_result(output: Output, result: ChangeResult) -> None:
     for name, before, after in change_lines(result.changes):
         output.columns([(f"  {name}", "cyan"), (f"{before} -> {after}", "")])
     if result.cover_changed:
-        output.columns([("  cover", "cyan"), ("another one", "")])
+        output.columns([("  cover", "cyan"), ("changed", "")])
 
 
 def _document(outcome: Outcome) -> dict[str, object]:
