@@ -24,7 +24,7 @@ from musicfs.api.connection import START_REMEDY
 from musicfs.api.generated import musicfs_pb2 as pb
 from musicfs.api.metadata_client import MetadataClient
 from musicfs.api.unix_socket import peer_pid
-from musicfs.api.wire import wire_paths
+from musicfs.api.wire import wire_paths, wire_text
 from musicfs.errors import ConfigError, DeniedError, NoDaemonError
 from musicfs.events import Event
 
@@ -116,23 +116,23 @@ class Client(MetadataClient):
         request = pb.ClearCacheRequest(origin_id=origin_id or None, clear_chunks=True, tier=tier.value, dry_run=dry_run)
         return cache_messages.cleared_value(self._call("MusicFS", "ClearCache", request, pb.ClearCacheResponse))
 
-    def prefetch(self, paths: Sequence[str], origin_id: str = "") -> Iterator[PrefetchProgress]:
+    def prefetch(
+        self, paths: Sequence[str], origin_id: str = "", query: str | None = None
+    ) -> Iterator[PrefetchProgress]:
         """See ``Backend.prefetch``; without a deadline."""
-        request = pb.PrefetchRequest(paths=wire_paths(paths), origin_id=origin_id or None)
+        request = pb.PrefetchRequest(paths=wire_paths(paths), origin_id=origin_id or None, query=_wire_query(query))
         for message in self._stream("MusicFS", "Prefetch", request, pb.PrefetchProgress):
             yield cache_messages.prefetch_value(message)
 
-    def pin(self, paths: Sequence[str]) -> PinChange:
+    def pin(self, paths: Sequence[str], query: str | None = None) -> PinChange:
         """See ``Backend.pin``."""
-        return cache_messages.pin_value(
-            self._call("MusicFS", "Pin", pb.PinRequest(paths=wire_paths(paths)), pb.PinResponse)
-        )
+        request = pb.PinRequest(paths=wire_paths(paths), query=_wire_query(query))
+        return cache_messages.pin_value(self._call("MusicFS", "Pin", request, pb.PinResponse))
 
-    def unpin(self, paths: Sequence[str]) -> PinChange:
+    def unpin(self, paths: Sequence[str], query: str | None = None) -> PinChange:
         """See ``Backend.unpin``."""
-        return cache_messages.pin_value(
-            self._call("MusicFS", "Unpin", pb.PinRequest(paths=wire_paths(paths)), pb.PinResponse)
-        )
+        request = pb.PinRequest(paths=wire_paths(paths), query=_wire_query(query))
+        return cache_messages.pin_value(self._call("MusicFS", "Unpin", request, pb.PinResponse))
 
     def pins(self) -> tuple[PinnedPath, ...]:
         """See ``Backend.pins``."""
@@ -142,3 +142,7 @@ class Client(MetadataClient):
         """See ``Backend.verify_cache``; without a deadline."""
         for message in self._stream("MusicFS", "VerifyCache", pb.Empty(), pb.VerifyProgress):
             yield cache_messages.verify_value(message)
+
+
+def _wire_query(query: str | None) -> str | None:
+    return None if query is None else wire_text(query)

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 
 from musicfs.api import cache_messages, messages
-from musicfs.api.answering import Answering, Context, handlers, required_paths
+from musicfs.api.answering import Answering, Context, given_paths, handlers, required_paths
 from musicfs.api.backend import ANSWER_TIMEOUT_S, Backend
 from musicfs.api.generated import musicfs_pb2 as pb
 from musicfs.api.metadata_server import MetadataService
@@ -148,17 +148,17 @@ class _Service(Answering):
         return cache_messages.cleared_message(cleared)
 
     def Prefetch(self, request: pb.PrefetchRequest, context: Context) -> Iterator[pb.PrefetchProgress]:
-        paths = required_paths(context, request.paths)
-        for progress in self.stream(context, lambda: self._backend.prefetch(paths, request.origin_id)):
+        paths, query = _chosen(context, request)
+        for progress in self.stream(context, lambda: self._backend.prefetch(paths, request.origin_id, query)):
             yield cache_messages.prefetch_message(progress)
 
     def Pin(self, request: pb.PinRequest, context: Context) -> pb.PinResponse:
-        paths = required_paths(context, request.paths)
-        return cache_messages.pin_message(self.answer(context, lambda: self._backend.pin(paths)))
+        paths, query = _chosen(context, request)
+        return cache_messages.pin_message(self.answer(context, lambda: self._backend.pin(paths, query)))
 
     def Unpin(self, request: pb.PinRequest, context: Context) -> pb.PinResponse:
-        paths = required_paths(context, request.paths)
-        return cache_messages.pin_message(self.answer(context, lambda: self._backend.unpin(paths)))
+        paths, query = _chosen(context, request)
+        return cache_messages.pin_message(self.answer(context, lambda: self._backend.unpin(paths, query)))
 
     def ListPins(self, _request: pb.Empty, context: Context) -> pb.PinsResponse:
         return cache_messages.pins_message(self.answer(context, self._backend.pins))
@@ -172,6 +172,15 @@ def _required(context: Context, origin_id: str) -> str:
     if not origin_id:
         context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the origin id is empty")
     return origin_id
+
+
+def _chosen(context: Context, request: pb.PrefetchRequest | pb.PinRequest) -> tuple[list[str], str]:
+    """Virtual paths and a query; at least one of them."""
+    query = request.query
+    if not query and request.HasField("query"):
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the query is empty")
+    checked = given_paths if query else required_paths
+    return checked(context, request.paths), query
 
 
 def _relative(context: Context, subdir: str) -> str:

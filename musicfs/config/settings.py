@@ -127,6 +127,9 @@ class TreeSettings(_Section, frozen=True, kw_only=True):
     m3u8: bool = False
     versions: bool = False  # what other origins have of a track, in .versions beside it
     prefer: Preference = "priority"  # which of several origins' files of one track is served
+    old_names_s: Annotated[float, msgspec.Meta(ge=0)] = (
+        600.0  # for how long the old names of edited files still lead to them
+    )
     show_hidden: bool = False  # list the hidden folders at the root, such as .prefetch
 
 

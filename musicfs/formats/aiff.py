@@ -15,6 +15,7 @@ from musicfs.model import Facts, Layout, Picture, Technical
 
 _PCM = frozenset({"NONE", "sowt", "twos", "in24", "in32", "42ni", "23ni", "fl32", "FL32", "fl64", "FL64", "raw "})
 _CODECS = {"alaw": "alaw", "ALAW": "alaw", "ulaw": "mulaw", "ULAW": "mulaw", "ima4": "adpcm"}
+ID3_NAMES = (b"ID3 ", b"id3 ")
 _MAX_SAMPLE_RATE = 1 << 24
 
 
@@ -49,7 +50,7 @@ class _Aiff:
             self.edges = read_edges(view, *self.sound)
         elif name in AIFF_TEXT and stop - start <= MAX_VALUE_BYTES:
             self.text.add(AIFF_TEXT[name], _text(view.read(start, stop)))
-        elif name in (b"ID3 ", b"id3 "):
+        elif name in ID3_NAMES:
             try:
                 tag = read_id3(view, start)
             except MALFORMED:

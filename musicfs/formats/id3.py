@@ -15,14 +15,14 @@ from musicfs.model import Picture
 
 HEADER_BYTES = 10
 # A tag that is unsynchronised as a whole (v2.2, v2.3) can only be walked by undoing that for all of it.
-_MAX_UNSYNC_TAG_BYTES = 8 * 1024 * 1024
+MAX_UNSYNC_TAG_BYTES = 8 * 1024 * 1024
 _PICTURE_HEADER_BYTES = 1024
 _MAX_COMPRESSED_FRAMES = 100
 
-_UNSYNC, _EXTENDED = 0x80, 0x40
+UNSYNC, EXTENDED = 0x80, 0x40
 # Frame format flags: "ID3 tag version 2.3.0", 3.3.1; "2.4.0 - Main Structure", 4.1.2.
-_V23_COMPRESSED, _V23_ENCRYPTED, _V23_GROUPED = 0x80, 0x40, 0x20
-_V24_GROUPED, _V24_COMPRESSED, _V24_ENCRYPTED, _V24_UNSYNC, _V24_LENGTH = 0x40, 0x08, 0x04, 0x02, 0x01
+V23_COMPRESSED, V23_ENCRYPTED, V23_GROUPED = 0x80, 0x40, 0x20
+V24_GROUPED, V24_COMPRESSED, V24_ENCRYPTED, V24_UNSYNC, V24_LENGTH = 0x40, 0x08, 0x04, 0x02, 0x01
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ def read_id3(view: View, start: int) -> Id3:
     body = start + HEADER_BYTES
     stop = min(body + synchsafe(head[6:10]), view.size)
     try:
-        if flags & _UNSYNC and version < 4:
+        if flags & UNSYNC and version < 4:
             walk = _walk_of_unsync(view, tag, version, flags, slice(body, stop))
         else:
             walk = _Walk(view, tag, version, flags, position=body, stop=stop)
@@ -71,11 +71,11 @@ def read_id3(view: View, start: int) -> Id3:
 
 
 def _walk_of_unsync(view: View, tag: Id3, version: int, flags: int, body: slice) -> _Walk:
-    if body.stop - body.start > _MAX_UNSYNC_TAG_BYTES:
+    if body.stop - body.start > MAX_UNSYNC_TAG_BYTES:
         raise FormatError("an unsynchronised ID3 tag of this size is not read")
     raw = view.read(body.start, body.stop)
     plain = undo_unsync(raw)
-    return _Walk(View(_Memory(plain)), tag, version, flags, position=0, stop=len(plain), raw=raw, raw_start=body.start)
+    return _Walk(View(Memory(plain)), tag, version, flags, position=0, stop=len(plain), raw=raw, raw_start=body.start)
 
 
 def undo_unsync(data: bytes) -> bytes:
@@ -83,7 +83,7 @@ def undo_unsync(data: bytes) -> bytes:
     return data.replace(b"\xff\x00", b"\xff")
 
 
-class _Memory:
+class Memory:
     """Bytes in memory as a source."""
 
     __slots__ = ("_data", "size")
@@ -118,7 +118,7 @@ class _Walk:
     def run(self) -> None:
         """Read the frames up to the padding, the end, or the first that makes no sense."""
         self.text = FrameText(self.tag.tags)
-        if self.flags & _EXTENDED and self.version > 2:
+        if self.flags & EXTENDED and self.version > 2:
             self._skip_extended_header()
         step = self._step_v22 if self.version == 2 else self._step
         try:
@@ -158,7 +158,7 @@ class _Walk:
         head = self.view.read(self.position, start)
         if head[0] == 0:
             return False  # padding
-        size = self._frame_bytes(head, start)
+        size = frame_bytes(self.view, self.version, head, start, self.stop)
         if start + size > self.stop:
             return False
         self.position = start + size
@@ -168,45 +168,27 @@ class _Walk:
             unpack(name, head[9], start, start + size)
         return True
 
-    def _frame_bytes(self, head: bytes, start: int) -> int:
-        plain = int.from_bytes(head[4:8])
-        if self.version == 3 or plain < 0x80:
-            return plain
-        if plain & 0x80808080:
-            return plain
-        # iTunes used to write v2.4 sizes as v2.3 does: whichever leads to another frame, padding or the end is right.
-        size = synchsafe(head[4:8])
-        if not self._frame_follows(start + size) and self._frame_follows(start + plain):
-            return plain
-        return size
-
-    def _frame_follows(self, position: int) -> bool:
-        if position + HEADER_BYTES > self.stop:
-            return position <= self.stop
-        name = self.view.read(position, position + 4)
-        return name == b"\0\0\0\0" or (name.isalnum() and name.isupper())
-
     def _unpack_v23(self, name: str, flags: int, start: int, stop: int) -> None:
-        if flags & _V23_ENCRYPTED:
+        if flags & V23_ENCRYPTED:
             return
-        if flags & _V23_COMPRESSED:
+        if flags & V23_COMPRESSED:
             start += 4  # the size when unpacked
-        if flags & _V23_GROUPED:
+        if flags & V23_GROUPED:
             start += 1
-        if flags & _V23_COMPRESSED:
+        if flags & V23_COMPRESSED:
             self._compressed(name, self.view.read(start, min(stop, start + MAX_VALUE_BYTES)))
         else:
             self._frame(name, start, stop, unsync=False)
 
     def _unpack_v24(self, name: str, flags: int, start: int, stop: int) -> None:
-        if flags & _V24_ENCRYPTED:
+        if flags & V24_ENCRYPTED:
             return
-        if flags & _V24_GROUPED:
+        if flags & V24_GROUPED:
             start += 1
-        if flags & (_V24_LENGTH | _V24_COMPRESSED):
+        if flags & (V24_LENGTH | V24_COMPRESSED):
             start += 4
-        unsync = bool(flags & _V24_UNSYNC or self.flags & _UNSYNC)
-        if flags & _V24_COMPRESSED:
+        unsync = bool(flags & V24_UNSYNC or self.flags & UNSYNC)
+        if flags & V24_COMPRESSED:
             packed = self.view.read(start, min(stop, start + MAX_VALUE_BYTES))
             self._compressed(name, undo_unsync(packed) if unsync else packed)
         else:
@@ -230,7 +212,7 @@ class _Walk:
     def _picture(self, start: int, stop: int, *, unsync: bool) -> Picture | None:
         raw = self.view.read(start, min(stop, start + _PICTURE_HEADER_BYTES))
         head = undo_unsync(raw) if unsync else raw
-        found = _picture_header(head, self.version)
+        found = picture_header(head, self.version)
         if found is None:
             return None
         kind, mime, image_at = found
@@ -250,6 +232,25 @@ class _Walk:
         return self.raw_start + raw
 
 
+def frame_bytes(view: View, version: int, head: bytes, start: int, tag_stop: int) -> int:
+    """How long the contents at ``start`` of a v2.3 or v2.4 frame are, whose ten header bytes are ``head``."""
+    plain = int.from_bytes(head[4:8])
+    if version == 3 or plain < 0x80 or plain & 0x80808080:
+        return plain
+    # iTunes used to write v2.4 sizes as v2.3 does: whichever leads to another frame, padding or the end is right.
+    size = synchsafe(head[4:8])
+    if not _frame_follows(view, start + size, tag_stop) and _frame_follows(view, start + plain, tag_stop):
+        return plain
+    return size
+
+
+def _frame_follows(view: View, position: int, tag_stop: int) -> bool:
+    if position + HEADER_BYTES > tag_stop:
+        return position <= tag_stop
+    name = view.read(position, position + 4)
+    return name == b"\0\0\0\0" or (name.isalnum() and name.isupper())
+
+
 def raw_offset(raw: bytes, plain_offset: int, known: tuple[int, int] = (0, 0)) -> int:
     """Where in unsynchronised ``raw`` the byte lies that is at ``plain_offset`` once that is undone.
 
@@ -262,7 +263,7 @@ def raw_offset(raw: bytes, plain_offset: int, known: tuple[int, int] = (0, 0)) -
     return offset + (raw[offset - 1 : offset + 1] == b"\xff\x00")
 
 
-def _picture_header(head: bytes, version: int) -> tuple[int, str, int] | None:
+def picture_header(head: bytes, version: int) -> tuple[int, str, int] | None:
     """Kind, MIME type and the image's offset of an APIC or PIC frame; None if it is a link or makes no sense."""
     if len(head) < 6:
         return None

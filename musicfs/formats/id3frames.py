@@ -9,7 +9,7 @@ from musicfs.formats.genres import genre_name
 from musicfs.formats.tagset import TagSet
 
 _ENCODINGS = ("latin-1", "utf-16", "utf-16-be", "utf-8")
-_INVOLVED = frozenset({"TIPL", "TMCL", "IPLS"})
+INVOLVED = frozenset({"TIPL", "TMCL", "IPLS"})
 _OTHER = frozenset({"TXXX", "COMM", "USLT", "UFID", "WXXX"})
 _YEAR = re.compile(r"\d{4}")
 _DAY_MONTH = re.compile(r"(0[1-9]|[12]\d|3[01])(0[1-9]|1[0-2])")
@@ -43,7 +43,7 @@ class FrameText:
                     self._tags.add(field, value)
         elif name in ("TYER", "TDAT"):
             self._dates.setdefault(name, "".join(split_text(data)[:1]))
-        elif name in _INVOLVED:
+        elif name in INVOLVED:
             self._add_involved(name, split_text(data))
         elif name in _OTHER:
             self._add_described(name, data)
@@ -72,11 +72,11 @@ class FrameText:
                 self._tags.add("mb_recording_id", identifier.decode("latin-1").strip("\0 "))
             return
         if name == "WXXX":
-            description, _, url = _split_described(data, 1)
+            description, _, url = split_described(data, 1)
             self._tags.add_alias(description.lower(), url.decode("latin-1").strip("\0"))
             return
         language = 0 if name == "TXXX" else 3
-        description, encoding, text = _split_described(data, 1 + language)
+        description, encoding, text = split_described(data, 1 + language)
         for value in split_text(encoding + text):
             self._add_user_text(name, description, value)
 
@@ -117,7 +117,7 @@ def split_text(data: bytes) -> list[str]:
     return [value.lstrip("\ufeff") for value in text.rstrip("\0").split("\0")]
 
 
-def _split_described(data: bytes, start: int) -> tuple[str, bytes, bytes]:
+def split_described(data: bytes, start: int) -> tuple[str, bytes, bytes]:
     """The description, the encoding byte and what follows the description's end; all of it when it has no end."""
     encoding = data[:1]
     body = data[start:]

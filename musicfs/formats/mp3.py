@@ -16,14 +16,14 @@ from musicfs.model import Facts, Layout, Picture, Technical
 _FIRST_LOOK_BYTES = 8 * 1024
 _LAST_LOOK_BYTES = 128 * 1024
 _TAIL_BYTES = 2048  # the end of the audio before a usual tag as well
-_MAX_TAGS = 16
+MAX_TAGS = 16
 _LYRICS1_MAX_BYTES = 5100 + 20
 
 
 def read_id3_run(view: View, start: int = 0) -> Id3:
     """All ID3v2 tags in a row from ``start`` on as one: earlier tags win. Its ``stop`` is ``start`` when there is none."""
     whole = Id3(start)
-    for _ in range(_MAX_TAGS):
+    for _ in range(MAX_TAGS):
         try:
             tag = read_id3(view, whole.stop)
         except MALFORMED:
@@ -75,8 +75,8 @@ def _read_trailers(view: View, audio_start: int, tags: TagSet, pictures: list[Pi
     view.read_some(view.size - _TAIL_BYTES, view.size)  # one request for all the looks below
     stop = view.size
     lesser: list[TagSet] = []
-    for _ in range(_MAX_TAGS):
-        start = _trailer_start(view, stop, lesser, pictures)
+    for _ in range(MAX_TAGS):
+        start = trailer_start(view, stop, lesser, pictures)
         if start is None or start < audio_start:
             break
         stop = start
@@ -86,7 +86,7 @@ def _read_trailers(view: View, audio_start: int, tags: TagSet, pictures: list[Pi
     return stop
 
 
-def _trailer_start(view: View, stop: int, found: list[TagSet], pictures: list[Picture]) -> int | None:
+def trailer_start(view: View, stop: int, found: list[TagSet], pictures: list[Picture]) -> int | None:
     """Where the trailing tag begins that ends at ``stop``, its fields added to ``found``; None when there is none."""
     tail = view.read_some(stop - ID3V1_BYTES, stop)
     if len(tail) == ID3V1_BYTES and tail[:3] == b"TAG":

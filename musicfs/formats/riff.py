@@ -20,7 +20,7 @@ from musicfs.model import Facts, Layout, Picture, Technical
 _UNKNOWN_SIZE = 0xFFFFFFFF
 _EXTENSIBLE = 0xFFFE
 _CODECS = {1: "pcm", 3: "pcm", 2: "adpcm", 6: "alaw", 7: "mulaw", 0x11: "adpcm", 0x50: "mp2", 0x55: "mp3"}
-_ID3_NAMES = (b"id3 ", b"ID3 ", b"id3\0", b"ID32")
+ID3_NAMES = (b"id3 ", b"ID3 ", b"id3\0", b"ID32")
 
 
 class _Wave:
@@ -47,7 +47,7 @@ class _Wave:
                 self.long_data_bytes = int.from_bytes(view.read(body + 8, body + 16), "little")
             elif name == b"LIST" and view.read_some(body, min(stop, body + 4)) == b"INFO":
                 _read_info(view, body + 4, stop, self.info)
-            elif name in _ID3_NAMES:
+            elif name in ID3_NAMES:
                 self._read_id3(view, body)
 
     def _chunks(self, view: View, position: int) -> Iterator[tuple[bytes, int, int]]:

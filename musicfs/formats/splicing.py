@@ -13,12 +13,17 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from musicfs.errors import FormatError
+from musicfs.formats.fields import VORBIS, VORBIS_ALIASES
 from musicfs.formats.plans import Edit, Plan
 from musicfs.formats.probe import probe_at
 from musicfs.formats.reader import read
 from musicfs.formats.source import MALFORMED, RangeReader, View
+from musicfs.formats.splice_aiff import splice_aiff
 from musicfs.formats.splice_flac import splice_flac
+from musicfs.formats.splice_mp3 import splice_adts, splice_mp3
+from musicfs.formats.splice_mp4 import splice_mp4
 from musicfs.formats.splice_ogg import splice_ogg
+from musicfs.formats.splice_riff import splice_wav
 from musicfs.formats.spliced import SplicedSource
 from musicfs.model import Facts
 
@@ -26,7 +31,15 @@ _FRONT_COVER = 3
 
 # container -> (view, where it begins, own facts, edit) -> plan; FormatError if it cannot be spliced safely.
 Splicer = Callable[[View, int, Facts, Edit], Plan]
-_SPLICERS: Mapping[str, Splicer] = {"flac": splice_flac, "ogg": splice_ogg}
+_SPLICERS: Mapping[str, Splicer] = {
+    "flac": splice_flac,
+    "ogg": splice_ogg,
+    "mp3": splice_mp3,
+    "mp4": splice_mp4,
+    "adts": splice_adts,
+    "wav": splice_wav,
+    "aiff": splice_aiff,
+}
 
 
 def splice(source: RangeReader, name: str, edit: Edit) -> Plan:
@@ -61,6 +74,8 @@ def _prove(plan: Plan, source: RangeReader, name: str, own: Facts, edit: Edit) -
     changed = {field for field in edit.fields if field not in plan.unfit}
     for field in sorted(own.tags.keys() | made.tags.keys() | changed):
         wanted = edit.fields[field] if field in changed else own.tags.get(field, ())
+        if field not in changed and field not in made.tags and VORBIS_ALIASES.get(field, VORBIS.get(field)) in changed:
+            continue  # a second name of a field says nothing new beside it any more
         if made.tags.get(field, ()) != tuple(wanted):
             raise FormatError(f"with the change its {field} would be read as {made.tags.get(field, ())!r}")
     if made.audio_id != own.audio_id or made.format != own.format:

@@ -40,6 +40,11 @@ class Attachments:
         """False while there is no overlay at all, and nothing to be told."""
         return bool(self._state.count_overlays())
 
+    @property
+    def waiting(self) -> bool:
+        """True if there is something to :meth:`settle`."""
+        return bool(self._unrendered or self._lost)
+
     # While a scan writes.
 
     def follow(self, tx: WriteTransaction, object_id: int, before: ObjectRecord | None) -> None:

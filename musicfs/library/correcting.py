@@ -90,7 +90,7 @@ class Files:
 
 
 class Corrector:
-    """Safe from any thread; one edit at a time, and none while a scan writes."""
+    """Safe from any thread: one edit at a time. ``tree`` and ``pictures`` are used by nobody else."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class Corrector:
         self._on_commit = on_commit
         self._pictures = pictures
         self._keep_names_ns = int(keep_names_s * 1e9)
-        self._editing = threading.Lock()
+        self._editing = threading.RLock()
         self.files = Files(catalog)
 
     # What is.
@@ -168,7 +168,7 @@ class Corrector:
                 self._state.put_overlays(changes, action=action, author=author, time_ns=self._clock.time_ns())
             seen = self._state.sequence
         changed = dict.fromkeys(one for edited, _ in planned if edited.changed for one in edited.object_ids)
-        self.write(list(self._render(changed)), seen)
+        self._write(list(self._render(changed)), seen)
         return [edited for edited, _ in planned]
 
     def _plan(self, edit: Edit) -> tuple[Edited, list[Change]]:
@@ -215,9 +215,10 @@ class Corrector:
 
     def refresh(self, object_ids: Iterable[int]) -> None:
         """Serve files as the state says now. Blocks on origins for what lies around their audio."""
-        rendered = self._render(object_ids)
-        while batch := list(islice(rendered, _BATCH_TRACKS)):
-            self.write(batch)
+        with self._editing:
+            rendered = self._render(object_ids)
+            while batch := list(islice(rendered, _BATCH_TRACKS)):
+                self._write(batch)
 
     def _render(self, object_ids: Iterable[int]) -> Iterator[Rendered]:
         for object_id in object_ids:
@@ -225,7 +226,7 @@ class Corrector:
             if record is not None and overlay is not None:
                 yield self._renderer.render(object_id, record, overlay)
 
-    def write(self, batch: Sequence[Rendered], seen: int = 0) -> None:
+    def _write(self, batch: Sequence[Rendered], seen: int = 0) -> None:
         """Write what was rendered, and let the tree follow, in one transaction.
 
         ``seen``: all changes of the state up to there are in the catalog with this.
@@ -273,7 +274,7 @@ class Corrector:
         overlays = filter(None, map(self._state.overlay, changed))
         found = (self.files.at(anchor) for overlay in overlays for anchor in overlay.anchors)
         self.refresh(object_id for object_id in found if object_id is not None)
-        self.write((), upto)
+        self._write((), upto)
 
 
 _SEEN = b"state_seen"

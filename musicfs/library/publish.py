@@ -120,19 +120,18 @@ def write_batch(
     If it lacked pictures, nothing is committed, and it is run again once they are there, so that no transaction waits for
     a network; the last time it goes without those that still lack, as when one after the other turns out to be damaged.
     """
-    with catalog.writing:
-        for attempts_left in range(_ATTEMPTS - 1, -1, -1):
-            try:
-                with WriteTransaction(catalog, tables) as tx:
-                    result = write(tx)
-                    if pictures is not None and pictures.wanted and attempts_left:
-                        raise _LackingPicturesError
-                break
-            except _LackingPicturesError:
-                assert pictures is not None
-                pictures.fetch()
-        if pictures is not None:
-            pictures.forget()
+    for attempts_left in range(_ATTEMPTS - 1, -1, -1):
+        try:
+            with catalog.writing, WriteTransaction(catalog, tables) as tx:
+                result = write(tx)
+                if pictures is not None and pictures.wanted and attempts_left:
+                    raise _LackingPicturesError
+            break
+        except _LackingPicturesError:
+            assert pictures is not None
+            pictures.fetch()
+    if pictures is not None:
+        pictures.forget()
     return result
 
 
@@ -205,7 +204,8 @@ class Publisher:
         counts.size_bytes += new.size - (old.size if old is not None else 0)
         if self._overlays is not None and self._overlays.any:
             self._overlays.follow(tx, object_id, old)
-        return Change(object_id, old_served, tx.served(object_id))
+            return Change(object_id, old_served, tx.served(object_id))
+        return Change(object_id, old_served, new)
 
     def remove(self, objects: Sequence[int], folders: Sequence[int]) -> Counts:
         """Take objects out of the tree and forget them, then folders that hold nothing any more."""

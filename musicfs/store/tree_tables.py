@@ -193,15 +193,19 @@ def read_sources(txn: lmdb.Transaction[bytes], tables: Tables, inode: int) -> li
     return found
 
 
-def read_track(txn: lmdb.Transaction[bytes], tables: Tables, object_id: int) -> list[int]:
-    """Ids of the objects that are one track with this one, the served one first; itself alone if the tree lacks it."""
+def read_place(txn: lmdb.Transaction[bytes], tables: Tables, object_id: int) -> int:
+    """The inode under which an object appears, in the first view that has it; 0 if none has."""
     key = U64.pack(object_id)
     with txn.cursor(tables.places) as cursor:
-        raw = cursor.value() if cursor.set_range(key) and cursor.key()[:8] == key else None
-    node = txn.get(raw, db=tables.nodes) if raw is not None else None
-    if raw is None or node is None:
+        return U64.unpack(cursor.value())[0] if cursor.set_range(key) and cursor.key()[:8] == key else 0
+
+
+def read_track(txn: lmdb.Transaction[bytes], tables: Tables, object_id: int) -> list[int]:
+    """Ids of the objects that are one track with this one, the served one first; itself alone if the tree lacks it."""
+    inode = read_place(txn, tables, object_id)
+    node = txn.get(U64.pack(inode), db=tables.nodes) if inode else None
+    if node is None:
         return [object_id]
-    inode = U64.unpack(raw)[0]
     ref = unpack_node(inode, node).ref
     return [ref, *(found for found in read_sources(txn, tables, inode) if found != ref)]
 

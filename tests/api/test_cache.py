@@ -222,6 +222,6 @@ def test_many_paths_and_pins_fit_into_a_message_up_to_its_limit(client: Client, 
     assert backend.calls == [("pin", *paths)]
     backend.pinned = tuple(PinnedPath(path=path) for path in paths)
     assert [pin.path for pin in client.pins()] == paths
-    with pytest.raises(MusicFSError):
+    with pytest.raises(ConfigError, match="4194304 are possible"):
         client.pin(["/" + "x" * (4 << 20)])
     assert client.status() == STATUS

@@ -25,7 +25,7 @@ from musicfs.errors import NotFoundError, StoreError, UnreachableError
 from musicfs.origins.memory import MemoryOrigin
 from musicfs.store.chunks_schema import Content
 from musicfs.store.chunks_upkeep import ChunkUpkeep
-from musicfs.store.state import State, prepare_state
+from musicfs.store.state import open_state
 from musicfs.testing.faults import FaultyOrigin
 from musicfs.vfs.tree import TreeOptions
 from musicfs.vfs.views import View
@@ -69,8 +69,7 @@ class Bench:
         self.collection = Collection(folder / "catalog", self.memory)
         self.collection.scan()
         self.world = World(folder / "chunks")
-        prepare_state(str(folder / "state"))
-        self.state = State(str(folder / "state"))
+        self.state = open_state(str(folder / "user"))
         self.clock = Set()
         access = Access(direct=False, keep=True, stable_version=self.memory.caps.stable_version)
         self.files = LibraryFiles(self.collection.catalog, {"m": access}.get)
@@ -348,8 +347,7 @@ def test_a_pin_keeps_a_track_from_all_its_origins(tmp_path: Path) -> None:
     """Another may serve it by tomorrow."""
     view = View(0, "", "$artist/$title.$format", folders=False, names="posix")
     tree = Facts(tmp_path / "catalog", (view,), TreeOptions())
-    prepare_state(str(tmp_path / "state"))
-    state = State(str(tmp_path / "state"))
+    state = open_state(str(tmp_path / "user"))
     with contextlib.closing(tree), contextlib.closing(state):
         for number in (1, 2):
             tree.apply([Put((number, b"a", b"1.flac"), content(100 * number, artist="X", title="One", audio=7))])

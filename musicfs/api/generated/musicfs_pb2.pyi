@@ -315,12 +315,14 @@ class ClearCacheResponse(_message.Message):
     def __init__(self, bytes_cleared: _Optional[int] = ..., chunks_cleared: _Optional[int] = ...) -> None: ...
 
 class PrefetchRequest(_message.Message):
-    __slots__ = ("paths", "origin_id")
+    __slots__ = ("paths", "origin_id", "query")
     PATHS_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_ID_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FIELD_NUMBER: _ClassVar[int]
     paths: _containers.RepeatedScalarFieldContainer[str]
     origin_id: str
-    def __init__(self, paths: _Optional[_Iterable[str]] = ..., origin_id: _Optional[str] = ...) -> None: ...
+    query: str
+    def __init__(self, paths: _Optional[_Iterable[str]] = ..., origin_id: _Optional[str] = ..., query: _Optional[str] = ...) -> None: ...
 
 class PrefetchProgress(_message.Message):
     __slots__ = ("current_path", "completed", "total", "bytes_fetched", "failed")
@@ -337,10 +339,12 @@ class PrefetchProgress(_message.Message):
     def __init__(self, current_path: _Optional[str] = ..., completed: _Optional[int] = ..., total: _Optional[int] = ..., bytes_fetched: _Optional[int] = ..., failed: _Optional[int] = ...) -> None: ...
 
 class PinRequest(_message.Message):
-    __slots__ = ("paths",)
+    __slots__ = ("paths", "query")
     PATHS_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FIELD_NUMBER: _ClassVar[int]
     paths: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, paths: _Optional[_Iterable[str]] = ...) -> None: ...
+    query: str
+    def __init__(self, paths: _Optional[_Iterable[str]] = ..., query: _Optional[str] = ...) -> None: ...
 
 class PinResponse(_message.Message):
     __slots__ = ("files", "size_bytes")
