@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from musicfs.api.metadata import MAX_COVER_BYTES
 from musicfs.api.tagfiles.reading import TagFormat, form_of_name, guess_format, read_changes
-from musicfs.api.tagfiles.rows import ChangeRow, Covers, CoverUse, RowError
+from musicfs.api.tagfiles.rows import ChangeRow, Covers, RowError
 from musicfs.errors import ConfigError, DeniedError, MusicFSError, NotFoundError
 
 _REMEDY = "name its folder in `[grpc] import_folders` of the configuration, or use `musicfs metadata import`"
@@ -84,12 +84,12 @@ class _ConfinedCovers(Covers):
     """Images in the folders that files are imported from. With ``is_read`` false nothing is looked for."""
 
     def __init__(self, folder: str, folders: Sequence[str], *, is_read: bool) -> None:
-        super().__init__(folder, CoverUse.READ if is_read else CoverUse.CHECK)
+        super().__init__(folder, is_read=is_read)
         self._folders = folders
 
     def load(self, name: str) -> bytes:
         path = os.path.join(self._folder, name)
-        if self._use is not CoverUse.READ:
+        if not self._is_read:
             return b""
         if path != self._last[0]:
             self._last = (path, self._image(path))
