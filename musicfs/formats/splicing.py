@@ -35,7 +35,6 @@ _SPLICERS: Mapping[str, Splicer] = {
     "flac": splice_flac,
     "ogg": splice_ogg,
     "mp3": splice_mp3,
-    "ogg": splice_ogg,
     "mp4": splice_mp4,
     "adts": splice_adts,
     "wav": splice_wav,
