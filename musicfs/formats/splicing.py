@@ -33,8 +33,8 @@ _FRONT_COVER = 3
 Splicer = Callable[[View, int, Facts, Edit], Plan]
 _SPLICERS: Mapping[str, Splicer] = {
     "flac": splice_flac,
-    "mp3": splice_mp3,
     "ogg": splice_ogg,
+    "mp3": splice_mp3,
     "mp4": splice_mp4,
     "adts": splice_adts,
     "wav": splice_wav,
