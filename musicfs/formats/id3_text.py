@@ -2,8 +2,8 @@
 
 Several values stand in one frame with a NUL between them, in every version: what v2.4 prescribes is what programs read in
 the others too. A v2.3 tag has the date in TYER and TDAT if it is a year or a day. Any other (``1999-05``, one with a time,
-several) is in a TDRC frame: it is not of that version, but mutagen, TagLib and ffmpeg read it there like any text frame, while
-a TYER frame with more than a year is dropped by the first. In v2.2, which has no such frame, TYE takes the text as it is.
+several) is in a TDRC frame: that is not of this version, but mutagen, TagLib and ffmpeg read it there like any text frame,
+while a TYER frame with ``1999-05`` is dropped by the first. In v2.2, which has no such frame, TYE takes the text as it is.
 """
 
 from __future__ import annotations

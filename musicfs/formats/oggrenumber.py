@@ -205,5 +205,5 @@ def _parse(data: bytes | memoryview, offset: int, at: int) -> _Header | None:
     lacing = offset + PAGE_HEADER_BYTES
     if capture != CAPTURE or version or len(data) - lacing < segments:
         return None
-    size = PAGE_HEADER_BYTES + segments + sum(data[lacing : lacing + segments])
+    size = PAGE_HEADER_BYTES + segments + sum(bytes(data[lacing : lacing + segments]))
     return _Header(at, at + size, serial, sequence, old_checksum)

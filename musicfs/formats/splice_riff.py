@@ -101,7 +101,7 @@ class _Wave:
             if name is None:
                 continue
             places = [index for index, item in enumerate(items) if RIFF_INFO.get(item.name) == field]
-            text = _text(field, edit, own) if says or places else ""
+            text = _text(field, edit, own) if says else ""
             new: list[Piece] = []
             if text:
                 model = items[places[0]] if places else items[0] if items else None

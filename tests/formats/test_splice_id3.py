@@ -317,13 +317,13 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0\ufeff"), min_
 )
 VALUES = st.lists(TEXT, max_size=3, unique=True).map(tuple)
 FIELD = st.sampled_from(
-    ["title", "artist", "album_artist", "composer", "comment", "comment:x", "lyrics", "mood", "producer", "performer", "grouping",
-     "label", "mb_album_id", "custom", "website", "copyright", "originaldate", "conductor"]
+    ["title", "artist", "album_artist", "composer", "comment", "comment:x", "lyrics", "mood", "producer", "performer",
+     "grouping", "label", "mb_album_id", "custom", "website", "copyright", "originaldate", "conductor"]
 )  # fmt: skip
 NAMES = {
     2: ["TT2", "TP1", "TP2", "TCM", "COM", "ULT", "TXX", "IPL", "PIC", "XYZ", "UFI", "TT1", "TBP", "WAR", "GEO"],
-    3: ["TIT2", "TPE1", "TPE2", "TCOM", "COMM", "USLT", "TXXX", "IPLS", "APIC", "XYZA", "PRIV", "TIT1", "WOAR", "TMOO", "TORY"],
-    4: ["TIT2", "TPE1", "TPE2", "TCOM", "COMM", "USLT", "TXXX", "TIPL", "TMCL", "APIC", "PRIV", "GRP1", "TIT1", "WXXX", "TDOR"],
+    3: ["TIT2", "TPE1", "TPE2", "TCOM", "COMM", "USLT", "TXXX", "IPLS", "APIC", "XYZA", "PRIV", "TIT1", "WOAR", "TORY"],
+    4: ["TIT2", "TPE1", "TPE2", "TCOM", "COMM", "USLT", "TXXX", "TIPL", "TMCL", "APIC", "PRIV", "GRP1", "WXXX", "TDOR"],
 }  # fmt: skip
 
 
