@@ -22,6 +22,7 @@ from musicfs.model import Facts
 
 _FREE = frozenset({b"free", b"skip"})
 _IDLE = _FREE | {b"wide"}
+_MEDIA = frozenset({b"mdat", b"moof"})
 _IMAGE_TYPES = {"jpeg": 13, "png": 14}
 # More room than this is not kept free: a removed cover would leave a hole of its size.
 _FREE_BYTES_MAX = 64 * 1024
@@ -74,6 +75,9 @@ class _Movie:
         movies = [node for node in self.top if node.name == b"moov"]
         if len(movies) != 1:
             raise FormatError(f"the MP4 file has {len(movies)} movie boxes")
+        if not any(node.name in _MEDIA for node in self.top):
+            # Perhaps a damaged box around it hides it; then nobody could tell whether it moves.
+            raise FormatError("the MP4 file has no media data at its top level")
         self.node = movies[0]
         self.boxes: dict[Node, list[Node]] = {self.node: children(view, self.node)}
         self.user_data = [node for node in self.boxes[self.node] if node.name == b"udta"]

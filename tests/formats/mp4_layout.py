@@ -70,6 +70,7 @@ def leaves(atoms: list[Atom]) -> Iterator[Atom]:
 
 def table(body: bytes, layout: str, at: int = 4) -> list[tuple[int, ...]]:
     (count,) = struct.unpack_from(">I", body, at)
+    assert count <= len(body)
     return [struct.unpack_from(layout, body, at + 4 + index * struct.calcsize(layout)) for index in range(count)]
 
 
@@ -92,6 +93,7 @@ def samples(data: bytes) -> list[list[bytes]]:
 def chunked(data: bytes, stbl: Atom) -> Iterator[bytes]:
     sizes_box = stbl.one(b"stsz").body
     same, count = struct.unpack_from(">II", sizes_box, 4)
+    assert count <= len(data)
     sizes = iter([same] * count if same else [size for (size,) in table(sizes_box, ">I", 8)])
     wide = list(stbl.all(b"co64"))
     offsets = table(wide[0].body, ">Q") if wide else table(stbl.one(b"stco").body, ">I")

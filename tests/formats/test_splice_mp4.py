@@ -506,6 +506,9 @@ def test_what_cannot_be_moved_is_refused() -> None:
     external = inside.replace(box(b"url ", struct.pack(">I", 1)), box(b"url ", struct.pack(">I", 0)))
     with pytest.raises(FormatError, match="another file"):
         splice(CountingSource(external), "x.m4a", longer)
+    swallowed = inside[:16] + bytes(4) + inside[20:]
+    with pytest.raises(FormatError, match="no media data"):
+        splice(CountingSource(swallowed), "x.m4a", longer)
     keyed = inside.replace(b"mdirappl", b"mdtaappl")
     with pytest.raises(FormatError, match="mdta"):
         splice(CountingSource(keyed), "x.m4a", longer)
