@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from musicfs.formats import id3_involved
 from musicfs.formats.id3 import picture_header
-from musicfs.formats.id3_edit import NEW_PADDING_BYTES, NewFrame, Slot, Tag, render, render_new
+from musicfs.formats.id3_edit import NEW_PADDING_BYTES, NewFrame, Slot, render, render_new
+from musicfs.formats.id3_parts import Tag
 from musicfs.formats.id3_text import NUMBERED, Model, choose_encoding, encode, fields_of, frames_for
 from musicfs.formats.plans import Edit, Image, Piece
 from musicfs.model import Tags

@@ -17,8 +17,8 @@ from musicfs.formats.apev2 import FOOTER_BYTES, ape_header_stop, ape_start
 from musicfs.formats.apev2_edit import edit_ape
 from musicfs.formats.fitting import fit
 from musicfs.formats.id3 import HEADER_BYTES, tag_stop
-from musicfs.formats.id3_edit import VERSIONS, take_apart
 from musicfs.formats.id3_frames_edit import edit_tag, new_tag
+from musicfs.formats.id3_parts import VERSIONS, take_apart
 from musicfs.formats.id3v1 import ID3V1_BYTES
 from musicfs.formats.id3v1_edit import edit_id3v1
 from musicfs.formats.mp3 import MAX_TAGS, read_mp3, trailer_start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import struct
 import subprocess
@@ -92,6 +93,42 @@ def test_what_other_programs_read(kind: str, version: int, tmp_path: Path) -> No
             "MY TAG": ["a", "b"], "MOOD": ["calm"],
         }  # fmt: skip
         assert "ALBUM" not in properties
+
+
+VALUES: dict[str, list[tuple[str, ...]]] = {
+    "title": [("a",), ("Ünï",), ()], "artist": [("a", "b"), ("新",), ()], "album": [("x" * 500,), ()],
+    "album_artist": [("q",), ()], "track": [("1",), ("22",), ()], "track_total": [("30",), ()], "disc": [("1",), ()],
+    "disc_total": [("2",), ()], "date": [("2001-02-03",), ("1999",), ("1999-05",), ()], "genre": [("Rock", "Odd"), ()],
+    "composer": [("c",), ()], "comment": [("one\ntwo",), ()], "lyrics": [("la\nla",), ()], "copyright": [("©",), ()],
+    "compilation": [("1",), ()], "label": [("l",), ()], "artist_sort": [("s",), ()], "mb_recording_id": [("u",), ()],
+    "mb_album_id": [("v",), ()], "replaygain_track_gain": [("-3 dB",), ()], "bpm": [("120",), ()], "isrc": [("I",), ()],
+    "encoder": [("e",), ()], "custom": [("1", "2"), ()], "catalog": [("m",), ()],
+}  # fmt: skip
+
+
+def mutagen_frames(path: Path) -> dict[str, object]:
+    """Every frame mutagen finds, whatever its encoding, by its key without case."""
+    shown: dict[str, object] = {}
+    for key, frame in id3.ID3(path).items():
+        value = frame.data if hasattr(frame, "data") else frame.text
+        shown[key.lower()] = [str(one) for one in value] if isinstance(value, list) else value
+    return shown
+
+
+def test_it_reads_as_a_file_that_was_tagged_so(tmp_path: Path) -> None:
+    """Own tags and edits at random: mutagen finds what it finds in a file that it wrote with the result."""
+    choice = random.Random(5)
+    for number in range(60):
+        own = {field: choice.choice(values) for field, values in VALUES.items() if choice.random() < 0.5}
+        edit = {field: choice.choice(values) for field, values in VALUES.items() if choice.random() < 0.3}
+        own = {field: values for field, values in own.items() if values}
+        before = make_audio(tmp_path / f"before{number}.mp3", tags=own or None, picture=make_png(1), seconds=0.2)
+        wanted = {field: values for field, values in {**own, **edit}.items() if values}
+        expected = make_audio(tmp_path / f"expected{number}.mp3", tags=wanted, picture=make_png(1), seconds=0.2)
+        after = tmp_path / f"after{number}.mp3"
+        after.write_bytes(edited(before.read_bytes(), edit))
+        assert mutagen_frames(after) == mutagen_frames(expected)
+        assert taglib_tags(after) == taglib_tags(expected)
 
 
 @pytest.mark.parametrize("kind", ["mp3", "aac"])
