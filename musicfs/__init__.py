@@ -9,6 +9,7 @@ floor  room                                        owns
        ``interpreter``                             how our own modules are started as processes
 1      ``config``                                  TOML, environment and flags to frozen structs
 2      ``origins`` ``store`` ``formats``           bytes from elsewhere; bytes we keep; containers
+       ``index``                                   the query language
 3      ``content`` ``library``                     a track's bytes; what music there is
 4      ``vfs``                                     what the library looks like as files
 5      ``mount`` ``api``                           the llfuse and gRPC adapters

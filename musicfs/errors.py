@@ -4,7 +4,8 @@
 
     MusicFSError                 EIO     exit 1
     ├── ConfigError              EINVAL  exit 2   the user's settings: every problem of a file at once
-    │   └── TemplateError        EINVAL  exit 2   a template does not parse; says the column
+    │   ├── TemplateError        EINVAL  exit 2   a template does not parse; says the column
+    │   └── QueryError           EINVAL  exit 2   a query does not parse; says the column
     ├── NotFoundError            ENOENT  exit 4   a named thing does not exist
     ├── NoDaemonError            EIO     exit 3   nothing listens on the control socket
     ├── MountError               EIO     exit 1   the mount point cannot be used
@@ -73,6 +74,14 @@ class ConfigError(MusicFSError):
 
 class TemplateError(ConfigError):
     """A path template does not parse. ``column`` counts characters from 1."""
+
+    def __init__(self, message: str, *, column: int, remedy: str = "") -> None:
+        super().__init__(f"column {column}: {message}", remedy=remedy)
+        self.column = column
+
+
+class QueryError(ConfigError):
+    """A query does not parse. ``column`` counts characters from 1."""
 
     def __init__(self, message: str, *, column: int, remedy: str = "") -> None:
         super().__init__(f"column {column}: {message}", remedy=remedy)

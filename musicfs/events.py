@@ -22,6 +22,7 @@ class EventType(StrEnum):
     SYNC_STARTED = "sync_started"
     SYNC_COMPLETED = "sync_completed"
     CACHE_EVICTION = "cache_eviction"
+    METADATA_CHANGED = "metadata_changed"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import msgspec
 
+from musicfs.api.metadata import MetadataBackend
 from musicfs.events import Event
 from musicfs.model import Health
 
@@ -226,8 +227,9 @@ class VerifyProgress(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool = False
 
 
-class Backend(Protocol):
-    """A running MusicFS. Called from several threads at once; raises MusicFSError and its children.
+class Backend(MetadataBackend, Protocol):
+    """A running MusicFS, with what it can do about tags. Called from several threads at once; raises MusicFSError and its
+    children.
 
     Every method that does not return an iterator must return within :data:`ANSWER_TIMEOUT_S`: after that the caller is
     told DEADLINE_EXCEEDED, while the call runs on in a daemon thread.
@@ -283,19 +285,26 @@ class Backend(Protocol):
         """Remove content, of one origin or (empty id) of all; pinned content stays. NotFoundError for an unknown id."""
         ...
 
-    def prefetch(self, paths: Sequence[str], origin_id: str) -> Iterator[PrefetchProgress]:
+    def prefetch(self, paths: Sequence[str], origin_id: str, query: str) -> Iterator[PrefetchProgress]:
         """Fetch what these virtual paths lead to; yields at least once a second, and ends when it is closed.
 
-        NotFoundError for an unknown path or id, at the first item at the latest.
+        With a query only tracks that match it, of all if there are no paths. NotFoundError for an unknown path or id,
+        ConfigError with the column for a query that makes no sense, at the first item at the latest.
         """
         ...
 
-    def pin(self, paths: Sequence[str]) -> PinChange:
-        """Keep what these virtual paths lead to. NotFoundError for an unknown path: then nothing is pinned."""
+    def pin(self, paths: Sequence[str], query: str) -> PinChange:
+        """Keep what these virtual paths lead to. NotFoundError for an unknown path: then nothing is pinned.
+
+        With a query, pin each track below the paths (none: all) that matches it now; the query itself is not kept.
+        """
         ...
 
-    def unpin(self, paths: Sequence[str]) -> PinChange:
-        """Keep it no longer. NotFoundError for a path that is not pinned."""
+    def unpin(self, paths: Sequence[str], query: str) -> PinChange:
+        """Keep it no longer. NotFoundError for a path that is not pinned.
+
+        With a query, of these pins (none: all) those that have tracks, all of which match it now.
+        """
         ...
 
     def pins(self) -> tuple[PinnedPath, ...]:

@@ -66,7 +66,10 @@ class TrackMetadata(msgspec.Struct, frozen=True, kw_only=True):
 class MetadataChange(msgspec.Struct, frozen=True, kw_only=True):
     """One change, of the track with ``file_id``, else of everything at ``path``, else of the one track that ``match`` finds.
 
-    ``match`` has fields and the value they must have (for imports: ``mb_recording_id``, ``mb_track_id``, ``isrc``). ``set``
+    ``match`` has fields and the value they must have (for imports: ``mb_recording_id``, ``mb_track_id``, ``isrc``).
+    ``origin_path`` in it names the file itself: with ``origin_id`` the path below that origin's root, as
+    :class:`TrackMetadata` has it; alone an absolute path that lies below the root of a local origin, or a relative one below
+    any origin's. Where there is such a file it decides alone, else the other fields do, if there are any. ``set``
     gives fields new values, an empty tuple removes one; ``revert`` gives them back the file's own. ``revert_all`` does so
     with everything, the cover included, before the rest is applied. ``cover`` is an image file (JPEG, PNG, GIF, WebP).
     """

@@ -6,6 +6,10 @@ counter that does not fit must not make a status unanswerable.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024  # gRPC's own default for what is received, here for both ways
+MAX_METADATA_MESSAGE_BYTES = 20 * 1024 * 1024  # room for a cover and 4 MiB of words
 REMEDY_KEY = "musicfs-remedy-bin"  # trailing metadata of an error: what a user can do about it
 
 
@@ -19,6 +23,11 @@ def wire_text(text: str) -> str:
         )
         return data.decode("utf-8", "backslashreplace")
     return text
+
+
+def wire_paths(paths: Sequence[str]) -> list[str]:
+    """Paths as :func:`wire_text`."""
+    return [wire_text(path) for path in paths]
 
 
 def _is_escaped(text: str) -> bool:

@@ -53,3 +53,12 @@ def complete_pin(context: click.Context, _parameter: click.Parameter, start: str
     except MusicFSError:
         return []
     return [CompletionItem(pin.path) for pin in pins if pin.path.startswith(start)]
+
+
+def complete_field(_context: click.Context, _parameter: click.Parameter, start: str) -> list[CompletionItem]:
+    """The fields of tracks, and how a tag of one's own begins."""
+    from click.shell_completion import CompletionItem
+
+    from musicfs.model import FIELD_NAMES
+
+    return [CompletionItem(name) for name in (*FIELD_NAMES, "custom:") if name.startswith(start)]

@@ -22,6 +22,7 @@ _COMMANDS = {
     "status": ("musicfs.cli.status:status", "Show what is mounted and how it is doing."),
     "shutdown": ("musicfs.cli.shutdown:shutdown", "Unmount and stop the daemon."),
     "origin": ("musicfs.cli.origin:origin", "List, probe and rescan the places where music lies."),
+    "metadata": ("musicfs.cli.metadata.command:metadata", "Read, correct, import and export tags."),
     "cache": ("musicfs.cli.cache:cache", "Look at, fill, pin in, clear and verify the cache."),
     "events": ("musicfs.cli.events:events", "Show what happens, as it happens, until interrupted."),
     "config": ("musicfs.cli.config:config", "Check and show the configuration."),

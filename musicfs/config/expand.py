@@ -47,12 +47,20 @@ class Expander:
         logging = msgspec.structs.replace(
             settings.logging, log_dir=self._path(settings.logging.log_dir, ("logging", "log_dir"))
         )
+        grpc = msgspec.structs.replace(
+            settings.grpc,
+            import_folders=tuple(
+                self._path(folder, ("grpc", "import_folders", index))
+                for index, folder in enumerate(settings.grpc.import_folders)
+            ),
+        )
         return msgspec.structs.replace(
             settings,
             mount_point=self._path(settings.mount_point, ("mount_point",)),
             cache_dir=self._path(settings.cache_dir, ("cache_dir",)),
             state_dir=self._path(settings.state_dir, ("state_dir",)),
             origins=origins,
+            grpc=grpc,
             logging=logging,
         )
 

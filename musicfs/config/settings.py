@@ -127,6 +127,9 @@ class TreeSettings(_Section, frozen=True, kw_only=True):
     m3u8: bool = False
     versions: bool = False  # what other origins have of a track, in .versions beside it
     prefer: Preference = "priority"  # which of several origins' files of one track is served
+    old_names_s: Annotated[float, msgspec.Meta(ge=0)] = (
+        600.0  # for how long the old names of edited files still lead to them
+    )
     show_hidden: bool = False  # list the hidden folders at the root, such as .prefetch
 
 
@@ -205,6 +208,12 @@ class PrefetchSettings(_Section, frozen=True, kw_only=True):
     learn: bool = True  # what was played after what
 
 
+class GrpcSettings(_Section, frozen=True, kw_only=True):
+    """``[grpc]``: what clients of the control socket may have done."""
+
+    import_folders: tuple[NonEmpty, ...] = ()  # files with changes of tags are imported from these only
+
+
 class LoggingSettings(_Section, frozen=True, kw_only=True):
     """``[logging]``."""
 
@@ -233,4 +242,5 @@ class Settings(_Section, frozen=True, kw_only=True):
     cache: CacheSettings = msgspec.field(default_factory=CacheSettings)
     health: HealthSettings = msgspec.field(default_factory=HealthSettings)
     prefetch: PrefetchSettings = msgspec.field(default_factory=PrefetchSettings)
+    grpc: GrpcSettings = msgspec.field(default_factory=GrpcSettings)
     logging: LoggingSettings = msgspec.field(default_factory=LoggingSettings)

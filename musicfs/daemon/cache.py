@@ -23,7 +23,7 @@ from musicfs.model import Entry
 from musicfs.origins.contract import Origin
 from musicfs.store.catalog import Catalog
 from musicfs.store.chunks_schema import Content
-from musicfs.store.state import State, prepare_state, state_path
+from musicfs.store.state import open_state
 
 
 class Cache:
@@ -35,12 +35,10 @@ class Cache:
         self._catalog = catalog
         self._clock = clock
         self._access = {one.id: access_of(one) for one in enabled_origins(settings)}
-        path = state_path(settings.state_dir)
-        prepare_state(path)
-        self._state = State(path)
+        self.state = open_state(settings.state_dir)
         self._store = open_content_store(settings, prepare=False)
-        self._files = LibraryFiles(catalog, self._access.get)
-        self._pins = Pins(self._files, self._state, clock)
+        self.files = LibraryFiles(catalog, self._access.get)
+        self._pins = Pins(self.files, self.state, clock)
         self._upkeep: Upkeep | None = None
         self._scanned: ScannedParts | None = None
         self._delta: DeltaSync | None = None
@@ -56,7 +54,7 @@ class Cache:
                     catalog, self._access.get, self._store, self._upkeep, settings.cache.delta, verify=verify
                 )
         self.control = CacheControl(
-            self._files,
+            self.files,
             self._pins,
             self._store,
             self._upkeep,
@@ -111,4 +109,4 @@ class Cache:
             self._scanned.close()
         if self._store is not None and ended:  # unmapping it under a thread that writes would be a crash
             self._store.close()
-        self._state.close()
+        self.state.close()

@@ -13,8 +13,10 @@ from musicfs.daemon.link import Counters
 from musicfs.daemon.pins import Pins
 from musicfs.daemon.prefetching import Prefetch
 from musicfs.daemon.reading import Reading
+from musicfs.daemon.track_query import Selection
 from musicfs.daemon.upkeep import Upkeep
 from musicfs.errors import UnreachableError
+from musicfs.index.parser import parse
 from musicfs.store.chunks import ChunkStore
 from musicfs.store.chunks_schema import Content
 from musicfs.store.chunks_schema import Tier as StoredTier
@@ -107,13 +109,13 @@ class CacheControl:
 
     # Pins.
 
-    def pin(self, paths: Sequence[str]) -> PinChange:
-        """Keep what these paths lead to, and what will appear below them."""
-        return self._pins.pin(paths)
+    def pin(self, paths: Sequence[str], query: str = "") -> PinChange:
+        """Keep what these paths lead to, and what will appear below them; or the tracks that match now."""
+        return self._pins.pin(paths, query)
 
-    def unpin(self, paths: Sequence[str]) -> PinChange:
+    def unpin(self, paths: Sequence[str], query: str = "") -> PinChange:
         """Keep it no longer."""
-        return self._pins.unpin(paths)
+        return self._pins.unpin(paths, query)
 
     def pins(self) -> tuple[PinnedPath, ...]:
         """Everything that is pinned."""
@@ -124,10 +126,15 @@ class CacheControl:
 
     # Filling and checking.
 
-    def prefetch(self, paths: Sequence[str], origin_id: str) -> Iterator[PrefetchProgress]:
-        """Read the files through to their end, one after the other, on a thread of its own that ends with the caller."""
-        files = self._files.below([self._files.resolve(path) for path in paths], origin_id)
-        return self._follow(Prefetch(files, self._open()))
+    def prefetch(self, paths: Sequence[str], origin_id: str, query: str = "") -> Iterator[PrefetchProgress]:
+        """Read the files through to their end, one after the other, on a thread of its own that ends with the caller.
+
+        With a query, the tracks below the paths (none: all) that match it.
+        """
+        selection = Selection(parse(query), self._clock.time_ns()) if query else None
+        roots = [self._files.resolve(path) for path in paths or ["/"]]
+        files = self._files.below(roots, origin_id, selection)
+        return self._follow(Prefetch(files, self.reading()))
 
     def _follow(self, work: Prefetch) -> Iterator[PrefetchProgress]:
         with self._lock:
@@ -144,7 +151,8 @@ class CacheControl:
             with self._lock:
                 self._prefetches.discard(work)
 
-    def _open(self) -> Reading:
+    def reading(self) -> Reading:
+        """The way to read files in this process. UnreachableError when it is ending."""
         with self._lock:
             if self._closed:
                 raise UnreachableError("the daemon is ending")

@@ -28,11 +28,13 @@ from musicfs.api.backend import (
     VerifyProgress,
     Work,
 )
+from musicfs.api.metadata import ChangeResult, HistoryItem, MetadataChange, TrackMetadata
 from musicfs.clock import Clock
 from musicfs.config.settings import Settings
 from musicfs.daemon.cache_control import CacheControl
 from musicfs.daemon.health import HealthMonitor
 from musicfs.daemon.link import Counters, Start, Stop
+from musicfs.daemon.metadata import MetadataControl
 from musicfs.daemon.reading import content_path
 from musicfs.daemon.scanning import Job, OriginState, Request, ScanService
 from musicfs.errors import ConfigError, NotFoundError, StoreError
@@ -54,6 +56,7 @@ class KeeperBackend:
         service: ScanService,
         monitor: HealthMonitor,
         cache: CacheControl,
+        metadata: MetadataControl,
         events: EventBus,
         catalog: Catalog,
         clock: Clock,
@@ -65,6 +68,7 @@ class KeeperBackend:
         self._service = service
         self._monitor = monitor
         self._cache = cache
+        self._metadata = metadata
         self._events = events
         self._catalog = catalog
         self._clock = clock
@@ -250,22 +254,43 @@ class KeeperBackend:
             self._lookup(origin_id)
         return self._cache.clear(origin_id, tier, dry_run=dry_run)
 
-    def prefetch(self, paths: Sequence[str], origin_id: str) -> Iterator[PrefetchProgress]:
+    def prefetch(self, paths: Sequence[str], origin_id: str, query: str) -> Iterator[PrefetchProgress]:
         if origin_id:
             self._lookup(origin_id)
-        return self._cache.prefetch(paths, origin_id)
+        return self._cache.prefetch(paths, origin_id, query)
 
-    def pin(self, paths: Sequence[str]) -> PinChange:
-        return self._cache.pin(paths)
+    def pin(self, paths: Sequence[str], query: str) -> PinChange:
+        return self._cache.pin(paths, query)
 
-    def unpin(self, paths: Sequence[str]) -> PinChange:
-        return self._cache.unpin(paths)
+    def unpin(self, paths: Sequence[str], query: str) -> PinChange:
+        return self._cache.unpin(paths, query)
 
     def pins(self) -> tuple[PinnedPath, ...]:
         return self._cache.pins()
 
     def verify_cache(self) -> Iterator[VerifyProgress]:
         return self._cache.verify()
+
+    # Tags.
+
+    def metadata(self, path: str, file_id: int) -> TrackMetadata:
+        return self._metadata.metadata(path, file_id)
+
+    def tracks(self, paths: Sequence[str], query: str) -> Iterator[TrackMetadata | None]:
+        return self._metadata.tracks(paths, query)
+
+    def change_metadata(
+        self, changes: Sequence[MetadataChange], *, query: str, action: str, author: str, dry_run: bool
+    ) -> Iterator[ChangeResult | None]:
+        return self._metadata.change_metadata(changes, query=query, action=action, author=author, dry_run=dry_run)
+
+    def undo_metadata(
+        self, paths: Sequence[str], *, steps: int, author: str, dry_run: bool
+    ) -> Iterator[ChangeResult | None]:
+        return self._metadata.undo_metadata(paths, steps=steps, author=author, dry_run=dry_run)
+
+    def metadata_log(self, path: str, limit: int) -> tuple[HistoryItem, ...]:
+        return self._metadata.metadata_log(path, limit)
 
     def _lookup(self, origin_id: str) -> OriginState:
         state = self._states.get(origin_id)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from musicfs import formats
@@ -18,6 +18,7 @@ from musicfs.library.pool import WorkerPool
 from musicfs.library.protocol import CoverJob
 from musicfs.model import Picture
 from musicfs.origins.contract import LocalPaths, Origin
+from musicfs.store.corrections import GIVEN_CODING
 from musicfs.vfs.artwork import PendingCover
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,9 @@ class Covers:
     Used from the keeper's writing thread; ``origins`` (by number) may change.
     """
 
-    def __init__(self, origins: Mapping[int, Origin], pool: WorkerPool) -> None:
+    def __init__(self, origins: Mapping[int, Origin], pool: WorkerPool, given: Callable[[str], bytes | None]) -> None:
+        """``given`` has the pictures that the user gave, by their keys."""
+        self._given = given
         self._origins = origins
         self._pool = pool
         self._wanted: dict[_Source, None] = {}
@@ -43,6 +46,8 @@ class Covers:
 
     def make(self, origin: int, path: bytes, size: int, picture: Picture | None) -> bytes:
         """A JPEG, empty if there can be none; PendingCover if it takes a :meth:`fetch` to know."""
+        if picture is not None and picture.coding.startswith(GIVEN_CODING):
+            return self._jpeg(path, self._given(picture.coding[len(GIVEN_CODING) :]) or b"")
         found = self._origins.get(origin)
         if isinstance(found, LocalPaths):
             return self._pool.run(CoverJob(found.local_path(os.fsdecode(path)), size, picture))
@@ -61,16 +66,16 @@ class Covers:
         self._wanted.clear()
         with ThreadPoolExecutor(_THREADS_MAX, thread_name_prefix="covers") as threads:
             for source, image in zip(wanted, threads.map(self._image, wanted), strict=True):
-                self._made[source] = self._jpeg(source, image)
+                self._made[source] = self._jpeg(source[1], image)
 
     def forget(self) -> None:
         self._wanted.clear()
         self._made.clear()
 
-    def _jpeg(self, source: _Source, image: bytes) -> bytes:
+    def _jpeg(self, path: bytes, image: bytes) -> bytes:
         if not image or formats.image_kind(image[:12]) == "jpeg":
             return image
-        return self._pool.run(CoverJob(source[1], len(image), None, image))
+        return self._pool.run(CoverJob(path, len(image), None, image))
 
     def _image(self, source: _Source) -> bytes:
         """The image as it is embedded, read through its origin; empty if that fails. On a thread of :meth:`fetch`."""

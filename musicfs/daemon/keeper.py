@@ -24,6 +24,7 @@ from musicfs.config.settings import OriginSettings, Settings
 from musicfs.daemon import logs
 from musicfs.daemon.cache import Cache
 from musicfs.daemon.control import KeeperBackend
+from musicfs.daemon.corrections import Corrections
 from musicfs.daemon.covers import Covers
 from musicfs.daemon.health import HealthMonitor, threshold_of
 from musicfs.daemon.link import Completed, Counters, HealthReport, Link, Look, Replayed, Rescan, Stale, Start, Stop
@@ -68,6 +69,7 @@ class Keeper:
         self._ended = threading.Event()
         self._origins: dict[int, Origin] = {}
         self._service: ScanService | None = None
+        self._corrections: Corrections | None = None
         self._events = EventBus(clock.time_ns)
 
     def run(self) -> None:
@@ -78,37 +80,47 @@ class Keeper:
             catalog = Catalog(os.path.join(settings.cache_dir, "catalog"), readonly=False)
             cache = Cache(settings, catalog, self._clock, self._events)
             pool = WorkerPool(settings.scan.workers or os.cpu_count() or 1, self._clock)
+            editing_pool = WorkerPool(1, self._clock)
             try:
-                self._work(catalog, cache, pool)
+                self._work(catalog, cache, pool, editing_pool)
             finally:
                 self._ended.set()
                 pool.close()
+                editing_pool.close()
                 cache.close()
                 catalog.close()
 
-    def _work(self, catalog: Catalog, cache: Cache, pool: WorkerPool) -> None:
+    def _work(self, catalog: Catalog, cache: Cache, pool: WorkerPool, editing_pool: WorkerPool) -> None:
         settings = self._settings
         states = self._open_origins(catalog)
         monitor = self._monitor(states)
-        covers = Covers(self._origins, pool)
+        covers = Covers(self._origins, pool, cache.state.image)
         builder = self._builder(covers, fresh=False)
         priorities = partial(_priorities, states, monitor)
         look = partial(self._link.send, Look())
-        publisher = Publisher(catalog, builder, self._clock, priorities, look, covers)
+        corrections = self._corrector(
+            catalog, cache, Covers(self._origins, editing_pool, cache.state.image), priorities
+        )
+
+        def committed() -> None:
+            look()
+            corrections.wake()
+
+        publisher = Publisher(catalog, builder, self._clock, priorities, committed, covers, corrections.attachments)
         self._forget_unconfigured(catalog, publisher)
         swapped = self._bring_tree_up_to_date(catalog, builder, covers, priorities())
         guard_percent = settings.scan.mass_delete_guard
         scanner = Scanner(publisher, pool, self._clock, guard_percent, cache.keep_scanned, cache.revisions)
-
-        def serve_from_the_best() -> None:
-            rerank(catalog, builder, priorities(), look, covers)
-
-        service = ScanService(states, scanner, publisher, monitor, serve_from_the_best, self._events, self._clock)
+        service = ScanService(
+            states, scanner, publisher, monitor, lambda: rerank(catalog, builder, priorities(), look, covers),
+            self._events, self._clock,
+        )  # fmt: skip
         if swapped:
             service.drop_old_tree_later()
         backend = KeeperBackend(
-            self._start, states, service, monitor, cache.control, self._events, catalog, self._clock, self._link.send
-        )
+            self._start, states, service, monitor, cache.control, corrections.control, self._events, catalog,
+            self._clock, self._link.send,
+        )  # fmt: skip
         scanning = threading.Thread(target=self._scan, args=(service,), name="scan", daemon=True)
         housekeeping = threading.Thread(
             target=self._keep_house, args=(catalog, service), name="housekeeping", daemon=True
@@ -118,22 +130,25 @@ class Keeper:
         for state in states:
             monitor.watch_over(state, health.check_interval_secs, health.timeout_ms / 1000)
         cache.start()
+        corrections.start()
+        self._corrections = corrections
         numbers = {state.id: state.number for state in states}
         cache.verify_adopted(
             lambda origin_id: self._origins.get(numbers.get(origin_id, -1)),
             lambda: (cache.control.fetched_bytes(backend.counters), service.progress.read if service.progress else 0),
             lambda object_id: self._drop_pages(catalog, object_id),
         )
-        scanning.start()
-        housekeeping.start()
+        for thread in (scanning, housekeeping):
+            thread.start()
         server = self._serve_control(backend)
-        self._link.send(Look())  # the first word: this keeper has come up
+        look()  # the first word: this keeper has come up
         try:
             self._listen(service, backend, catalog, cache)
         finally:
             self._ended.set()
             self._events.close()
             monitor.close()
+            corrections.close()
             service.stop()
             if server is not None:
                 server.close(0.2)
@@ -142,6 +157,25 @@ class Keeper:
             if scanning.is_alive():
                 log.warning("the scan did not stop within %.0f s", _END_TIMEOUT_S)
                 os._exit(0)  # a listing hangs in the kernel; what is committed is committed
+
+    def _corrector(
+        self, catalog: Catalog, cache: Cache, covers: Covers, priorities: Callable[[], Mapping[int, int]]
+    ) -> Corrections:
+        """What clients change does not wait for a scan: ``covers`` and the builder of the tree are its own."""
+        return Corrections(
+            catalog,
+            cache.state,
+            cache.files,
+            cache.control.reading,
+            self._builder(covers, fresh=False),
+            priorities,
+            partial(self._link.send, Look()),
+            covers,
+            self._events,
+            self._clock,
+            {one.id: one.path for one in enabled_origins(self._settings) if one.origin_type == "local"},
+            self._settings.tree.old_names_s,
+        )
 
     def _monitor(self, states: Sequence[OriginState]) -> HealthMonitor:
         health = self._settings.health
@@ -157,6 +191,8 @@ class Keeper:
         )
         if after in _CONNECTIONS:
             self._events.publish(_CONNECTIONS[after], origin_id=origin_id)
+        if self._corrections is not None and after is Health.HEALTHY:
+            self._corrections.note_health((origin_id,))
         service = self._service
         if service is not None:
             service.request_rerank()
@@ -180,7 +216,11 @@ class Keeper:
 
     def _serve_control(self, backend: KeeperBackend) -> ControlServer | None:
         path = socket_path(self._settings.instance, self._settings.state_dir, os.environ)
-        server = ControlServer(backend, path)
+        server = ControlServer(
+            backend,
+            path,
+            import_folders=self._settings.grpc.import_folders,
+        )
         try:
             server.start()
         except MusicFSError as error:

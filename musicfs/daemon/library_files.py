@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import msgspec
 
 from musicfs.content.keys import Source, content_of
 from musicfs.content.origins import Access
+from musicfs.daemon.track_query import Selection
 from musicfs.errors import NotFoundError
 from musicfs.store.catalog import Catalog
 from musicfs.store.chunks_schema import Content
@@ -25,6 +27,7 @@ class LibraryFile(msgspec.Struct, frozen=True):
     path: bytes
     source: Source
     access: Access
+    object_id: int
     others: tuple[LibraryFile, ...] = ()
 
     @property
@@ -51,34 +54,50 @@ class LibraryFiles:
 
         Bytes that are not UTF-8 may be given as ``\\xNN``.
         """
-        raw = os.fsencode(path)
-        for candidate in dict.fromkeys((raw, _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()), raw))):
+        for candidate in spellings(path):
             if find(self._catalog, candidate) is not None:
                 return normal(candidate)
         raise NotFoundError(f"there is no {path!r} in the mount", remedy="give a path from the root of the mount")
 
-    def below(self, paths: Sequence[bytes], origin_id: str = "") -> Iterator[LibraryFile]:
-        """The files at and below virtual paths, each once, of one origin or (empty id) of all. NotFoundError for no path."""
+    def below(
+        self, paths: Sequence[bytes], origin_id: str = "", selection: Selection | None = None
+    ) -> Iterator[LibraryFile]:
+        """The files at and below virtual paths, each once, of one origin or (empty id) of all. NotFoundError for no path.
+
+        With a selection only tracks that it selects.
+        """
         roots = []
         for path in paths:
             node = find(self._catalog, path)
             if node is None:
                 raise NotFoundError(f"there is no {os.fsdecode(path)!r} in the mount")
             roots.append(node)
-        return self._iterate(roots, origin_id)
+        return self._iterate(roots, origin_id, selection)
 
-    def _iterate(self, roots: Sequence[Node], origin_id: str) -> Iterator[LibraryFile]:
+    def _iterate(self, roots: Sequence[Node], origin_id: str, selection: Selection | None) -> Iterator[LibraryFile]:
         ids = {record.number: found for found, record in self._catalog.origins().items()}
         seen: set[int] = set()  # paths may overlap, and views show a file again
         for root in roots:
             for node in files_at(self._catalog, root):
-                file = self._file(ids, node.ref) if node.ref not in seen else None
+                if node.ref in seen:
+                    continue
                 seen.add(node.ref)
+                sources = partial(self._catalog.sources_of, node.inode, node.ref)
+                if selection is not None and not selection.selects(self._catalog, ids, node.ref, sources):
+                    continue
+                file = self._file(ids, node.ref)
                 if file is not None and origin_id in ("", file.source.origin_id):
-                    refs = self._catalog.sources_of(node.inode, node.ref)[1:]
-                    others = tuple(other for ref in refs if (other := self._file(ids, ref)) is not None)
+                    others = tuple(other for ref in sources()[1:] if (other := self._file(ids, ref)) is not None)
                     path = self._catalog.path_of(node.inode) or b""
                     yield msgspec.structs.replace(file, path=path, others=others)
+
+    def select(self, files: Iterable[LibraryFile], selection: Selection) -> Iterator[LibraryFile]:
+        """Those of these files that are tracks and selected."""
+        ids = {record.number: found for found, record in self._catalog.origins().items()}
+        for file in files:
+            sources = [file.object_id, *(other.object_id for other in file.others)]
+            if selection.selects(self._catalog, ids, file.object_id, partial(list, sources)):
+                yield file
 
     def of_origin(self, origin_id: str) -> Iterator[LibraryFile]:
         """Every file of an origin, whether it is in the tree or not."""
@@ -94,13 +113,28 @@ class LibraryFiles:
 
     def at_origin(self, origin_id: str, path: bytes) -> LibraryFile | None:
         """The file of an origin at this path there, or None."""
+        object_id = self.object_at(origin_id, path)
+        ids = {record.number: origin_id for record in (self._catalog.origins().get(origin_id),) if record is not None}
+        return self._file(ids, object_id) if object_id is not None else None
+
+    def of_object(self, object_id: int) -> LibraryFile | None:
+        """The file with this id, and where else the track it is of lies; None if it is gone or its origin not in use."""
+        ids = {record.number: found for found, record in self._catalog.origins().items()}
+        file = self._file(ids, object_id)
+        others = (self._file(ids, other) for other in self._catalog.track_of(object_id) if other != object_id)
+        return (
+            None
+            if file is None
+            else msgspec.structs.replace(file, others=tuple(other for other in others if other is not None))
+        )
+
+    def object_at(self, origin_id: str, path: bytes) -> int | None:
+        """The id of what an origin has at this path there, or None."""
         record = self._catalog.origins().get(origin_id)
-        if record is None:
-            return None
         folder, _, name = path.rpartition(b"/")
-        found = self._catalog.folder(record.number, folder)
+        found = self._catalog.folder(record.number, folder) if record is not None else None
         known = self._catalog.files_of(found[0]).get(name) if found is not None else None
-        return self._file({record.number: origin_id}, known[0]) if known is not None else None
+        return known[0] if known is not None else None
 
     def _file(self, ids: dict[int, str], object_id: int) -> LibraryFile | None:
         located = self._catalog.locate(object_id)
@@ -110,7 +144,14 @@ class LibraryFiles:
         access = self._access(ids[number])
         if access is None:
             return None
-        return LibraryFile(b"", Source(ids[number], os.fsdecode(path), record.version.decode(), record.size), access)
+        source = Source(ids[number], os.fsdecode(path), record.version.decode(), record.size)
+        return LibraryFile(b"", source, access, object_id)
+
+
+def spellings(path: str) -> tuple[bytes, ...]:
+    """What a path may mean: as it is written, and with ``\\xNN`` for bytes that are not UTF-8."""
+    raw = os.fsencode(path)
+    return tuple(dict.fromkeys((raw, _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()), raw))))
 
 
 def normal(path: bytes) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -11,9 +11,13 @@ from musicfs.api.backend import PinChange, PinnedPath
 from musicfs.api.wire import wire_text
 from musicfs.clock import Clock
 from musicfs.daemon.library_files import LibraryFile, LibraryFiles, normal
+from musicfs.daemon.track_query import Selection
 from musicfs.errors import NotFoundError
+from musicfs.index.parser import parse
+from musicfs.index.syntax import Query, negation
 from musicfs.store.chunks_schema import Content
-from musicfs.store.state import Pin, State
+from musicfs.store.overlays import Pin
+from musicfs.store.state import State
 
 # A scan changes the catalog all the time. A new version of a pinned file may be without its pin this long: it was used last,
 # and goes last.
@@ -67,7 +71,7 @@ class Pins:
         seen = set()
         try:
             for file in self._files.below((pin.path,)):
-                seen.add((file.source.origin_id, os.fsencode(file.source.path)))
+                seen.add(_place(file))
                 yield file
         except NotFoundError:
             pass  # the tree names it otherwise by now, or it is away
@@ -76,19 +80,27 @@ class Pins:
             if found is not None:
                 yield found
 
-    def pin(self, paths: Sequence[str]) -> PinChange:
-        """Keep what these paths lead to, and what will appear below them. NotFoundError: then nothing is pinned."""
+    def pin(self, paths: Sequence[str], query: str = "") -> PinChange:
+        """Keep what these paths lead to, and what will appear below them. NotFoundError: then nothing is pinned.
+
+        With a query the tracks below the paths (none: all) that match it now are pinned, each by its own path.
+        """
         resolved = list(dict.fromkeys(map(self._files.resolve, paths)))
-        pins = []
-        for path in resolved:
-            where = tuple((file.source.origin_id, os.fsencode(file.source.path)) for file in self._files.below((path,)))
-            pins.append(Pin(path, self._clock.time_ns(), where))
-        for pin in pins:
-            self._state.put_pin(pin)
+        now_ns = self._clock.time_ns()
+        if query:
+            selection = Selection(parse(query), now_ns)
+            files = list(self._files.below(resolved or [b"/"], selection=selection))
+            self._state.put_pins(Pin(file.path, now_ns, (_place(file),)) for file in files)
+            return _change(iter(files))
+        pins = [Pin(path, now_ns, tuple(map(_place, self._files.below((path,))))) for path in resolved]
+        self._state.put_pins(pins)
         return _change(self._files.below(resolved))
 
-    def unpin(self, paths: Sequence[str]) -> PinChange:
-        """Keep it no longer. NotFoundError for a path that is not pinned: then nothing is unpinned."""
+    def unpin(self, paths: Sequence[str], query: str = "") -> PinChange:
+        """Keep it no longer. NotFoundError for a path that is not pinned: then nothing is unpinned.
+
+        With a query, of these paths (none: of all that is pinned) those that lead to nothing but tracks that match it now.
+        """
         pins = self._state.pins()
         known = {wire_text(os.fsdecode(pin.path)): pin for pin in pins} | {os.fsdecode(pin.path): pin for pin in pins}
         found: dict[bytes, Pin] = {}
@@ -97,10 +109,22 @@ class Pins:
             if pin is None:
                 raise NotFoundError(f"{path!r} is not pinned", remedy="see 'musicfs cache pins'")
             found[pin.path] = pin
+        if query:
+            found = self._selected(found if paths else {pin.path: pin for pin in pins}, parse(query))
         change = _change(file for pin in found.values() for file in self._files_of(pin))
-        for path_of_pin in found:
-            self._state.remove_pin(path_of_pin)
+        self._state.remove_pins(found)
         return change
+
+    def _selected(self, pins: Mapping[bytes, Pin], query: Query) -> dict[bytes, Pin]:
+        """The pins that have tracks, all of which match."""
+        now_ns = self._clock.time_ns()
+        matching, rest = Selection(query, now_ns), Selection(negation(query), now_ns)
+        found = {}
+        for path, pin in pins.items():
+            files = list(self._files_of(pin))
+            if any(self._files.select(files, matching)) and not any(self._files.select(files, rest)):
+                found[path] = pin
+        return found
 
     def listed(self, cached_bytes: Callable[[Content], int]) -> tuple[PinnedPath, ...]:
         """Everything that is pinned, in the order of paths; ``cached_bytes`` tells what is stored of a content."""
@@ -115,6 +139,10 @@ class Pins:
             cached_bytes=sum(cached_bytes(file.content) for file in files),
             added_ms=pin.added_ns // 1_000_000,
         )
+
+
+def _place(file: LibraryFile) -> tuple[str, bytes]:
+    return file.source.origin_id, os.fsencode(file.source.path)
 
 
 def _change(files: Iterator[LibraryFile]) -> PinChange:

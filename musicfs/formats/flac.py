@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import NamedTuple
 
 from musicfs.errors import FormatError
 from musicfs.formats.identity import MD5_BYTES, id_by_edges, id_by_md5, read_edges
@@ -12,10 +13,24 @@ from musicfs.formats.vorbis import PictureHeader, base64_picture, read_comments
 from musicfs.model import Facts, Layout, Picture, Technical
 
 STREAMINFO_BYTES = 34
-_STREAMINFO, _COMMENT, _PICTURE, _INVALID = 0, 4, 6, 127
+STREAMINFO, COMMENT, PICTURE = 0, 4, 6
+_INVALID = 127
 _PICTURE_HEADER_BYTES = (256, 4096)  # a long description is rare, and every byte of the first look may cost something
 _MAGIC_BYTES = 12  # of the image, which say what it is
 _ID3V1_BYTES = 128
+
+
+class Block(NamedTuple):
+    """A metadata block (RFC 9639, 8.1): its header's four bytes are at ``header``, its body is ``[start, stop)``."""
+
+    kind: int
+    header: int
+    stop: int
+
+    @property
+    def start(self) -> int:
+        """Where the body begins."""
+        return self.header + 4
 
 
 class StreamInfo:
@@ -44,12 +59,12 @@ class StreamInfo:
 def read_flac(view: View, start: int) -> Facts:
     """The facts of a file whose ``fLaC`` marker is at ``start``: not 0 when an ID3 tag was put before it."""
     head = view.read(start, min(view.size, start + 8 + STREAMINFO_BYTES))
-    if head[:4] != b"fLaC" or head[4] & 0x7F != _STREAMINFO:
+    if head[:4] != b"fLaC" or head[4] & 0x7F != STREAMINFO:
         raise FormatError("a FLAC stream must begin with its STREAMINFO block")
     info = StreamInfo(head[8:])
     tags = TagSet()
     pictures: list[Picture] = []
-    audio_start = _walk_blocks(view, start + 4, tags, pictures)
+    audio_start = walk_blocks(view, start + 4, tags, pictures)[-1].stop
     audio_stop = view.size
     if view.read_some(view.size - _ID3V1_BYTES, view.size - _ID3V1_BYTES + 3) == b"TAG":
         audio_stop = max(audio_start, view.size - _ID3V1_BYTES)
@@ -65,8 +80,10 @@ def read_flac(view: View, start: int) -> Facts:
     )
 
 
-def _walk_blocks(view: View, position: int, tags: TagSet, pictures: list[Picture]) -> int:
-    """Go through the metadata blocks from ``position`` on; return where the audio starts."""
+def walk_blocks(view: View, position: int, tags: TagSet, pictures: list[Picture]) -> list[Block]:
+    """Go through the metadata blocks from ``position`` on; return them, with their true ends: the last one's is the audio's
+    start. FormatError where they lead nowhere."""
+    blocks: list[Block] = []
     for _ in range(MAX_ITEMS):
         header = int.from_bytes(view.read(position, position + 4))
         kind = header >> 24 & 0x7F
@@ -74,9 +91,9 @@ def _walk_blocks(view: View, position: int, tags: TagSet, pictures: list[Picture
         if kind == _INVALID:
             raise FormatError(f"no metadata block can be of the kind found at byte {position}")
         end = 0
-        if kind == _COMMENT:
+        if kind == COMMENT:
             end = read_block_comments(view, start, tags, pictures, stop - start)
-        elif kind == _PICTURE:
+        elif kind == PICTURE:
             end = _note_picture(view, start, pictures)
         # Some programs write a length too small for the comments (their reader does not look at it), and no length fits a
         # picture above 16 MiB: if nothing sensible follows, the contents say where the block ends.
@@ -84,8 +101,9 @@ def _walk_blocks(view: View, position: int, tags: TagSet, pictures: list[Picture
             stop = end
         if stop > view.size:
             raise FormatError(f"the metadata block at byte {position} ends behind the file's end")
+        blocks.append(Block(kind, position, stop))
         if header >> 31:
-            return stop
+            return blocks
         position = stop
     raise FormatError(f"more than {MAX_ITEMS} metadata blocks")
 
@@ -97,7 +115,7 @@ def _continues(view: View, position: int, *, last: bool) -> bool:
         return False
     if last:
         return head[0] == 0xFF and head[1] & 0xFE == 0xF8
-    return _STREAMINFO < head[0] & 0x7F <= _PICTURE and position + 4 + int.from_bytes(head[1:]) <= view.size
+    return STREAMINFO < head[0] & 0x7F <= PICTURE and position + 4 + int.from_bytes(head[1:]) <= view.size
 
 
 def read_block_comments(

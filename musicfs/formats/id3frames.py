@@ -36,11 +36,8 @@ class FrameText:
         field = ID3_TEXT.get(name)
         if field is not None:
             for value in split_text(data):
-                if field == "genre":
-                    for genre in expand_genre(value):
-                        self._tags.add(field, genre)
-                else:
-                    self._tags.add(field, value)
+                for part in expand_genre(value) if field == "genre" else (value,):
+                    self._tags.add(field, part)
         elif name in ("TYER", "TDAT"):
             self._dates.setdefault(name, "".join(split_text(data)[:1]))
         elif name in INVOLVED:

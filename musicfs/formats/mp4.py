@@ -23,6 +23,7 @@ class _File:
         self.movie: tuple[int, int] | None = None
         self.media: tuple[int, int] | None = None
         self.audio_head = b""
+        self.is_fragmented = False
         try:
             self._walk(view)
         except FormatError:
@@ -36,14 +37,17 @@ class _File:
                 self.brand = view.read(start, min(stop, start + 4))
             elif name == b"moov" and self.movie is None:
                 self.movie = start, stop
+            elif name == b"mdat" and self.is_fragmented:
+                self.audio_head = read_head(view, start, stop)
+                return
             elif name == b"mdat" and (self.media is None or stop - start > self.media[1] - self.media[0]):
                 self.media = start, stop
                 self.audio_head = read_head(view, start, stop)
-            elif name == b"moof" and self.movie is not None:
+            elif name == b"moof" and self.movie is not None and not self.is_fragmented:
                 # A fragmented file: from here on it is audio with small headers in between.
                 self.media = start - 8, view.size
-                self.audio_head = read_head(view, *self.media)
-                return
+                self.is_fragmented = True
+                self.audio_head = b""
 
 
 def _top_level(view: View) -> Iterator[Box]:
@@ -78,9 +82,19 @@ def read_mp4(view: View, name: str) -> Facts:
     is_book = file.brand == b"M4B " or items.media_kind == _AUDIOBOOK or name.lower().endswith(".m4b")
     technical, layout = _technical(track, audio_stop - audio_start), Layout("mp4", audio_start, audio_stop)
     # The sizes of the frames lie where the tags do; the end of the audio would often be a request of its own.
-    tail = track.frame_sizes or read_tail(view, audio_start, audio_stop)
+    tail = track.frame_sizes or _read_tail(view, file, audio_start, audio_stop)
     audio_id = id_by_edges(layout, technical.codec, Edges(file.audio_head, tail))
     return Facts("m4b" if is_book else "m4a", items.tags.finish(), technical, layout, tuple(items.pictures), audio_id)
+
+
+def _read_tail(view: View, file: _File, start: int, stop: int) -> bytes:
+    """The last bytes of the audio. Of fragments without their headers and index, which say where they lie in the file."""
+    if not file.is_fragmented:
+        return read_tail(view, start, stop)
+    end = view.read_some(stop - 16, stop)
+    if end[4:8] == b"mfro":  # ISO/IEC 14496-12, 8.8.11: how long the index is, at its end
+        stop = max(start, stop - int.from_bytes(end[12:16]))
+    return read_tail(view, start, stop).rpartition(b"mdat")[2]
 
 
 def _read_user_data(view: View, start: int, stop: int, items: ItemList) -> None:

@@ -3,6 +3,8 @@ Picard document the names in use)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from musicfs.formats.fields import MP4_FREE_FORM, MP4_INTEGERS, MP4_PAIRS, MP4_TEXT
 from musicfs.formats.genres import genre_name
 from musicfs.formats.images import mime_type
@@ -11,10 +13,11 @@ from musicfs.formats.tagset import MAX_VALUE_BYTES, TagSet
 from musicfs.model import Picture
 
 FRONT_COVER = 3
-_ITUNES = b"com.apple.iTunes"
+ITUNES = b"com.apple.iTunes"
+ITUNES_OWN = "iTun"  # begins the names of its gapless and loudness data
 _MAX_DATA_ATOMS = 1000
 # Well-known types of a data atom.
-_IMPLICIT, _UTF8, _UTF16 = 0, 1, 2
+IMPLICIT, UTF8, UTF16 = 0, 1, 2
 _IMAGE_TYPES = {13: "image/jpeg", 14: "image/png", 12: "image/gif", 27: "image/bmp"}
 
 
@@ -32,11 +35,12 @@ class ItemList:
             if name == b"covr":
                 self._add_covers(view, start, stop)
             elif stop - start <= MAX_VALUE_BYTES:
-                self._add_item(name, view.read(start, stop))
+                self.add_body(name, view.read(start, stop))
         except MALFORMED:
             return
 
-    def _add_item(self, name: bytes, body: bytes) -> None:
+    def add_body(self, name: bytes, body: bytes) -> None:
+        """Add the item ``name`` with its contents, which is no ``covr``; raises what :data:`MALFORMED` lists."""
         if name == b"----":
             self._add_free_form(body)
             return
@@ -53,7 +57,7 @@ class ItemList:
                 self.tags.add("genre", genre_name(int.from_bytes(data) - 1) or "")
             elif name == b"stik":
                 self.media_kind = int.from_bytes(data)
-            elif kind == _UTF8:
+            elif kind == UTF8:
                 self.tags.add(name.decode("latin-1").lower(), _text(kind, data))
 
     def _add_pair(self, field: str, data: bytes) -> None:
@@ -63,16 +67,14 @@ class ItemList:
 
     def _add_free_form(self, body: bytes) -> None:
         """``mean`` (who names), ``name`` and data atoms; the first two are full boxes."""
-        mean_stop = int.from_bytes(body[:4])
-        name_stop = mean_stop + int.from_bytes(body[mean_stop : mean_stop + 4])
-        mean, name = body[12:mean_stop], body[mean_stop + 12 : name_stop].decode("utf-8", "replace")
+        mean, name, data_start = free_form_name(body)
         key = name.lower()
-        if mean == _ITUNES and name.startswith("iTun"):
-            return  # gapless and loudness data of iTunes' own
-        for kind, data in _data_atoms(body, name_stop):
-            text = _text(kind, data)
-            if kind not in (_IMPLICIT, _UTF8, _UTF16) or "\0" in text:
-                continue  # binary, whether it says so or not
+        if mean == ITUNES and name.startswith(ITUNES_OWN):
+            return
+        for kind, data in _data_atoms(body, data_start):
+            text = free_form_text(kind, data)
+            if text is None:
+                continue
             field = MP4_FREE_FORM.get(key)
             if field is not None:
                 self.tags.add(field, text)
@@ -96,19 +98,41 @@ class ItemList:
             start = end
 
 
-def _data_atoms(body: bytes, position: int) -> list[tuple[int, bytes]]:
-    """The data atoms in ``body`` from ``position`` on, as (type, data)."""
-    found: list[tuple[int, bytes]] = []
-    while position + 16 <= len(body) and len(found) < _MAX_DATA_ATOMS:
+def free_form_name(body: bytes) -> tuple[bytes, str, int]:
+    """``mean`` and ``name`` of a ``----`` item, and where its data atoms begin: behind these two, which are full boxes."""
+    mean_stop = int.from_bytes(body[:4])
+    name_stop = mean_stop + int.from_bytes(body[mean_stop : mean_stop + 4])
+    return body[12:mean_stop], body[mean_stop + 12 : name_stop].decode("utf-8", "replace"), name_stop
+
+
+def free_form_text(kind: int, data: bytes) -> str | None:
+    """The text of a ``----`` item's data atom; None if it is binary, whether it says so or not."""
+    text = _text(kind, data)
+    return text if kind in (IMPLICIT, UTF8, UTF16) and "\0" not in text else None
+
+
+def walk_data(body: bytes, position: int) -> Iterator[tuple[int, int]]:
+    """Where the data atoms in ``body`` from ``position`` on begin and end; what makes no sense ends them."""
+    found = 0
+    while position + 16 <= len(body) and found < _MAX_DATA_ATOMS:
         size = int.from_bytes(body[position : position + 4])
         if size < 16 or position + size > len(body):
-            break
+            return
         if body[position + 4 : position + 8] == b"data":
-            kind = int.from_bytes(body[position + 9 : position + 12])
-            found.append((kind, body[position + 16 : position + size]))
+            yield position, position + size
+            found += 1
         position += size
-    return found
+
+
+def data_kind(body: bytes, start: int) -> int:
+    """The well-known type of the data atom at ``start``."""
+    return int.from_bytes(body[start + 9 : start + 12])
+
+
+def _data_atoms(body: bytes, position: int) -> list[tuple[int, bytes]]:
+    """The data atoms in ``body`` from ``position`` on, as (type, data)."""
+    return [(data_kind(body, start), body[start + 16 : stop]) for start, stop in walk_data(body, position)]
 
 
 def _text(kind: int, data: bytes) -> str:
-    return data.decode("utf-16-be" if kind == _UTF16 else "utf-8", "replace").strip("\0")
+    return data.decode("utf-16-be" if kind == UTF16 else "utf-8", "replace").strip("\0")

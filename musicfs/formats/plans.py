@@ -6,7 +6,7 @@ file's order and without gaps, so the size is exact before a byte is read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -91,7 +91,23 @@ class Extra(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=4):
         return self.stop - self.start
 
 
+# Reads exactly the bytes ``[start, stop)`` of the original.
+ReadOriginal = Callable[[int, int], bytes | memoryview]
+
 Piece = Literal | Range | Pages | Extra
+
+
+def pack_pieces(pieces: tuple[Piece, ...]) -> bytes:
+    """The pieces as they are kept."""
+    return msgspec.msgpack.encode(pieces)
+
+
+_decode_pieces = msgspec.msgpack.Decoder(tuple[Piece, ...]).decode
+
+
+def unpack_pieces(raw: bytes) -> tuple[Piece, ...]:
+    """Undo :func:`pack_pieces`."""
+    return _decode_pieces(raw)
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -125,3 +141,8 @@ def joined(pieces: list[Piece]) -> tuple[Piece, ...]:
         else:
             whole.append(piece)
     return tuple(whole)
+
+
+def shifted(pieces: Iterable[Piece], shift: int) -> list[Piece]:
+    """The pieces, whose ranges count from byte ``shift`` of the file, with ranges of the file."""
+    return [Range(one.start + shift, one.stop + shift) if isinstance(one, Range) else one for one in pieces]

@@ -21,6 +21,8 @@ from musicfs.formats.source import MALFORMED, RangeReader, View
 from musicfs.formats.splice_aiff import splice_aiff
 from musicfs.formats.splice_flac import splice_flac
 from musicfs.formats.splice_mp3 import splice_adts, splice_mp3
+from musicfs.formats.splice_mp4 import splice_mp4
+from musicfs.formats.splice_ogg import splice_ogg
 from musicfs.formats.splice_riff import splice_wav
 from musicfs.formats.spliced import SplicedSource
 from musicfs.model import Facts
@@ -32,6 +34,8 @@ Splicer = Callable[[View, int, Facts, Edit], Plan]
 _SPLICERS: Mapping[str, Splicer] = {
     "flac": splice_flac,
     "mp3": splice_mp3,
+    "ogg": splice_ogg,
+    "mp4": splice_mp4,
     "adts": splice_adts,
     "wav": splice_wav,
     "aiff": splice_aiff,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from musicfs.formats.fields import VORBIS, VORBIS_ALIASES
 from musicfs.model import FIELDS
 
@@ -89,12 +91,13 @@ class TagSet:
             field = VORBIS.get(name) or VORBIS_ALIASES.get(name) or name
             primary = self._values.get(field)
             # A year beside its date, or the same words twice, says nothing new; the rest stays under its own name.
-            if primary is None or (name not in FIELDS and not _says_all(primary, values)):
+            if primary is None or (name not in FIELDS and not says_all(primary, values)):
                 for value in values:
                     self.add(field if primary is None else name, value)
 
 
-def _says_all(primary: list[str], values: list[str]) -> bool:
+def says_all(primary: Sequence[str], values: Sequence[str]) -> bool:
+    """Whether each of ``values`` is, or begins, one of ``primary``: an alias that echoes the container's own name."""
     return all(any(own.startswith(value) for own in primary) for value in values)
 
 

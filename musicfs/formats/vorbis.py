@@ -19,7 +19,7 @@ from musicfs.model import Picture
 _BUFFER_BYTES = 16 * 1024
 _BUFFER_BYTES_MIN = 64
 _KEY_BYTES = 1024  # enough of a value to see its key and, after it, the header of a picture block
-_NOT_TEXT = frozenset({"metadata_block_picture", "coverart", "coverartmime"})
+NOT_TEXT = frozenset({"metadata_block_picture", "coverart", "coverartmime"})  # comments that hold pictures
 
 _UINT32LE = struct.Struct("<I")
 _UINT32 = struct.Struct(">I")
@@ -67,7 +67,7 @@ def read_comments(
         key, equals, value = raw.decode("utf-8", "replace").partition("=")
         if equals:
             key = key.lower()
-            if key not in _NOT_TEXT:
+            if key not in NOT_TEXT:
                 tags.add_named(key, value)
             elif key == "metadata_block_picture":
                 value_start = base + at + len(key) + 1
@@ -82,7 +82,7 @@ def _beyond_buffer(ranges: Ranges, start: int, size: int) -> bytes:
     key = prefix.partition(b"=")[0].decode("ascii", "replace").lower()
     if key == "metadata_block_picture":
         return prefix
-    if size > MAX_VALUE_BYTES or key in _NOT_TEXT:
+    if size > MAX_VALUE_BYTES or key in NOT_TEXT:
         return b""
     raw = ranges.read_some(start, start + size)
     if len(raw) < size:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -35,6 +35,12 @@ class Tree(Protocol):
 
     def apply(self, tx: WriteTransaction, changes: Sequence[Change], priorities: Mapping[int, int]) -> None:
         """Follow the changes in the same transaction."""
+        ...
+
+    def correct(
+        self, tx: WriteTransaction, changes: Sequence[Change], priorities: Mapping[int, int], until_ns: int
+    ) -> None:
+        """As :meth:`apply`; names that end by it still lead to their files until then."""
         ...
 
 
@@ -85,6 +91,23 @@ class Pictures(Protocol):
         ...
 
 
+class Overlays(Protocol):
+    """What follows files with the corrections that the user made of them."""
+
+    @property
+    def any(self) -> bool:
+        """False while there are none at all."""
+        ...
+
+    def follow(self, tx: WriteTransaction, object_id: int, before: ObjectRecord | None) -> None:
+        """A file was written: a new one, or one that changed or moved, which was ``before``."""
+        ...
+
+    def leave(self, tx: WriteTransaction, object_ids: Iterable[int]) -> None:
+        """Files are about to be forgotten."""
+        ...
+
+
 class _LackingPicturesError(Exception):
     """Ends a write that is to be done again."""
 
@@ -99,7 +122,7 @@ def write_batch(
     """
     for attempts_left in range(_ATTEMPTS - 1, -1, -1):
         try:
-            with WriteTransaction(catalog, tables) as tx:
+            with catalog.writing, WriteTransaction(catalog, tables) as tx:
                 result = write(tx)
                 if pictures is not None and pictures.wanted and attempts_left:
                     raise _LackingPicturesError
@@ -123,8 +146,10 @@ class Publisher:
         priorities: Callable[[], Mapping[int, int]],
         on_commit: Callable[[], object],
         pictures: Pictures | None = None,
+        overlays: Overlays | None = None,
     ) -> None:
         self.catalog = catalog
+        self._overlays = overlays
         self._tree = tree
         self._clock = clock
         self._priorities = priorities
@@ -154,6 +179,7 @@ class Publisher:
     def _write(self, tx: WriteTransaction, folder_id: int, learned: Learned, counts: Counts) -> Change:
         entry, result = learned.entry, learned.result
         old = tx.object(learned.object_id) if learned.object_id else None
+        old_served = tx.served(learned.object_id) if old is not None else None
         facts, problem = msgspec.Raw(b"\xc0"), ""
         kind = ObjectKind.SIDECAR
         if learned.moved and old is not None:
@@ -176,7 +202,10 @@ class Publisher:
         object_id = tx.put_object(learned.object_id if old is not None else 0, new, fingerprint(entry), problem)
         counts.files += old is None
         counts.size_bytes += new.size - (old.size if old is not None else 0)
-        return Change(object_id, old, new)
+        if self._overlays is not None and self._overlays.any:
+            self._overlays.follow(tx, object_id, old)
+            return Change(object_id, old_served, tx.served(object_id))
+        return Change(object_id, old_served, new)
 
     def remove(self, objects: Sequence[int], folders: Sequence[int]) -> Counts:
         """Take objects out of the tree and forget them, then folders that hold nothing any more."""
@@ -188,13 +217,15 @@ class Publisher:
             for object_id in objects:
                 old = tx.object(object_id)
                 if old is not None:
-                    changes.append(Change(object_id, old, None))
+                    changes.append(Change(object_id, tx.served(object_id), None))
                     counts.files -= 1
                     counts.size_bytes -= old.size
                     sizes.setdefault(tx.folder(old.folder).origin, []).append(old.size)
             for origin, gone in sizes.items():
                 tx.count_files(origin, -len(gone), -sum(gone))
             self._tree.apply(tx, changes, self._priorities())
+            if self._overlays is not None:
+                self._overlays.leave(tx, objects)
             for object_id in objects:
                 tx.remove_object(object_id)
             for folder_id in folders:

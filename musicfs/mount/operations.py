@@ -18,6 +18,7 @@ from musicfs.content.readers import Reader
 from musicfs.errors import MusicFSError
 from musicfs.store.environment import is_damage
 from musicfs.store.records import Node, NodeKind
+from musicfs.vfs.former import is_lasting
 from musicfs.vfs.mirror import is_mirrored
 from musicfs.vfs.nodes import Listing, Nodes
 
@@ -160,7 +161,10 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
             absent.st_ino = 0
             absent.entry_timeout = _ABSENT_S
             return absent
-        return self._attributes(node)
+        entry = self._attributes(node)
+        if not is_lasting(node, parent_inode, name):
+            entry.entry_timeout = entry.attr_timeout = _ABSENT_S
+        return entry
 
     @guarded
     def getattr(self, inode: int, ctx: object) -> llfuse.EntryAttributes:

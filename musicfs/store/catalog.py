@@ -6,22 +6,23 @@ process before anything else maps the files.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import lmdb
 import msgspec
-import xxhash
 
 from musicfs.errors import SchemaError, StoreError
 from musicfs.store import environment
+from musicfs.store.correction_tables import Serving, read_correction, read_former, read_former_folder, read_serving
+from musicfs.store.corrections import Correction, corrected, decode_correction
+from musicfs.store.folders import folder_key, iterate_folders, read_files
 from musicfs.store.records import (
     ENTRY,
     NODE,
-    U16,
     U32,
     U64,
-    U64_U64,
     Node,
     NodeKind,
     ObjectRecord,
@@ -31,11 +32,10 @@ from musicfs.store.records import (
     decode_origin,
     unpack_node,
 )
-from musicfs.store.schema import ROOT_INODE, SCHEMA
+from musicfs.store.schema import MIGRATED_SCHEMAS, ROOT_INODE, SCHEMA
 from musicfs.store.tables import Tables, create
-from musicfs.store.tree_tables import read_sources
+from musicfs.store.tree_tables import read_place, read_sources, read_track
 
-_MAX_PLAIN_PATH = 500  # LMDB keys are at most 511 bytes
 _decode = msgspec.msgpack.decode
 _change_decoder = msgspec.msgpack.Decoder(list[tuple[int, int, bytes, int]])
 
@@ -62,19 +62,33 @@ def _create_in(path: str) -> None:
 
 
 def check_schema(path: str) -> None:
-    """Raise SchemaError unless the catalog in ``path`` was written with this schema; StoreError if it cannot be opened."""
+    """Raise SchemaError unless the catalog in ``path`` has this schema, or can be given it, which is then done.
+
+    StoreError if it cannot be opened.
+    """
     with environment.open_environment(path, readonly=True) as env:
         try:
             meta = env.open_db(b"meta", create=False)
             with env.begin(meta) as txn:
                 found, generation = _get(txn, meta, "schema", 0), _get(txn, meta, "generation", 1)
-            if found != SCHEMA:
+            if found != SCHEMA and found not in MIGRATED_SCHEMAS:
                 raise SchemaError(f"{path}: schema {found}, this version writes {SCHEMA}")
-            Tables(env, generation, create=False)
+            if found == SCHEMA:
+                Tables(env, generation, create=False)
         except lmdb.NotFoundError:
             raise SchemaError(f"{path}: not a catalog of MusicFS") from None
         except (lmdb.Error, msgspec.MsgspecError) as error:
             raise StoreError(f"{path}: {error}") from error
+    if found != SCHEMA:
+        _migrate(path, generation)
+
+
+def _migrate(path: str, generation: int) -> None:
+    """Add the tables that an older version did not have."""
+    with environment.open_environment(path) as env:
+        tables = Tables(env, generation, create=True)
+        with env.begin(tables.meta, write=True) as txn:
+            txn.put(b"schema", msgspec.msgpack.encode(SCHEMA))
 
 
 def _get(txn: lmdb.Transaction[bytes], meta: lmdb._Database, name: str, default: int) -> int:
@@ -90,6 +104,7 @@ class Catalog:
 
     def __init__(self, path: str, *, readonly: bool, durable: bool = True) -> None:
         self.path = path
+        self.writing = threading.RLock()  # held by who writes: a batch, or what must not be overtaken by one
         self.env = environment.open_environment(path, readonly=readonly, durable=durable)
         self.env.reader_check()
         meta = self.env.open_db(b"meta", create=False)
@@ -199,6 +214,16 @@ class Catalog:
         with self.env.begin() as txn:
             return [ref, *(found for found in read_sources(txn, self.tables, inode) if found != ref)]
 
+    def place_of(self, object_id: int) -> int:
+        """The inode under which an object appears, in the first view that has it; 0 if none has."""
+        with self.env.begin() as txn:
+            return read_place(txn, self.tables, object_id)
+
+    def track_of(self, object_id: int) -> list[int]:
+        """Ids of the objects that are one track with this one, the served one first; itself alone if the tree lacks it."""
+        with self.env.begin() as txn:
+            return read_track(txn, self.tables, object_id)
+
     # The facts.
 
     def object(self, object_id: int) -> ObjectRecord | None:
@@ -206,6 +231,14 @@ class Catalog:
         with self.env.begin() as txn:
             raw = txn.get(U64.pack(object_id), db=self.tables.objects)
         return None if raw is None else decode_object(raw)
+
+    def served(self, object_id: int) -> ObjectRecord | None:
+        """The object as the tree sees it: with its corrections, if it has any."""
+        with self.env.begin() as txn:
+            raw = txn.get(U64.pack(object_id), db=self.tables.objects)
+            correction = read_correction(txn, self.tables, object_id) if raw is not None else None
+        record = None if raw is None else decode_object(raw)
+        return record if record is None or correction is None else corrected(record, correction)
 
     def locate(self, object_id: int) -> tuple[int, bytes, ObjectRecord] | None:
         """(origin number, path in the origin, record) of an object, or None."""
@@ -291,6 +324,33 @@ class Catalog:
         with self.env.begin() as txn:
             return txn.stat(self.tables.problems)["entries"]
 
+    # What is corrected.
+
+    def correction(self, object_id: int) -> Correction | None:
+        """What is corrected of an object, or None."""
+        with self.env.begin() as txn:
+            return read_correction(txn, self.tables, object_id)
+
+    def corrections(self) -> list[tuple[int, Correction]]:
+        """Every object that is corrected, by id."""
+        with self.env.begin() as txn, txn.cursor(self.tables.corrections) as cursor:
+            return [(U64.unpack(key)[0], decode_correction(raw)) for key, raw in cursor]
+
+    def serving(self, node: Node) -> Serving | None:
+        """What the file ``node`` is made of, by one snapshot; None if the tree no longer has exactly this inode."""
+        with self.env.begin() as txn:
+            return read_serving(txn, self.tables, node)
+
+    def former(self, parent: int, name: bytes) -> Node | None:
+        """What a name leads to that an edit has ended not long ago, or None."""
+        with self.env.begin() as txn:
+            return read_former(txn, self.tables, parent, name)
+
+    def former_folder(self, inode: int) -> Node | None:
+        """A folder that an edit has ended not long ago, or None."""
+        with self.env.begin() as txn:
+            return read_former_folder(txn, self.tables, inode)
+
     # What changed.
 
     def last_change(self) -> int:
@@ -309,45 +369,3 @@ class Catalog:
                 for key, value in cursor:
                     batches.append((U64.unpack(key)[0], _change_decoder.decode(value)))
         return batches
-
-
-def folder_key(origin: int, path: bytes) -> bytes:
-    """Key of a folder: parents sort directly before their children, siblings in byte order.
-
-    Beyond 500 bytes the path is cut and a hash of the whole appended, which keeps keys unique though not their order.
-    """
-    plain = path.replace(b"/", b"\0")
-    if len(plain) > _MAX_PLAIN_PATH:
-        plain = plain[: _MAX_PLAIN_PATH - 8] + xxhash.xxh64_digest(path)
-    return U16.pack(origin) + plain
-
-
-def iterate_folders(
-    txn: lmdb.Transaction[bytes], tables: Tables, origin: int, path: bytes
-) -> Iterator[tuple[int, bytes]]:
-    """(id, path) of the folder ``path`` and every folder below it, in listing order."""
-    start = folder_key(origin, path)[: _MAX_PLAIN_PATH - 8]
-    below = path + b"/" if path else b""
-    with txn.cursor(tables.folder_ids) as cursor:
-        if not cursor.set_range(start):
-            return
-        for key, value in cursor:
-            if not key.startswith(start):
-                return
-            raw = txn.get(value, db=tables.folders)
-            found = decode_folder(raw).path if raw is not None else b""
-            if found == path or found.startswith(below):
-                yield U32.unpack(value)[0], found
-
-
-def read_files(txn: lmdb.Transaction[bytes], tables: Tables, folder_id: int) -> dict[bytes, tuple[int, int]]:
-    """Name -> (object id, fingerprint) of a folder's files, in byte order."""
-    prefix = U32.pack(folder_id)
-    found: dict[bytes, tuple[int, int]] = {}
-    with txn.cursor(tables.object_ids) as cursor:
-        if cursor.set_range(prefix):
-            for key, value in cursor:
-                if key[:4] != prefix:
-                    break
-                found[key[4:]] = U64_U64.unpack(value)
-    return found

@@ -241,7 +241,15 @@ def check_damage(path: str) -> None:
 
 def survives_probe(path: str) -> bool:
     """Read through the environment in a child process; False if that fails or crashes. Blocks up to a minute."""
-    command = module_command("musicfs.store.probe", path)
+    return probe_status(path, "musicfs.store.probe") == 0
+
+
+def probe_status(path: str, module: str) -> int:
+    """The exit status of a module that looks at the environment in a child process, below 0 if it crashed.
+
+    Blocks up to a minute; longer than that counts as a crash.
+    """
+    command = module_command(module, path)
     try:
         done = subprocess.run(
             command,
@@ -250,9 +258,9 @@ def survives_probe(path: str) -> bool:
             stdin=subprocess.DEVNULL,
             env=plain_environment(os.environ),
         )
-        return done.returncode == 0
+        return done.returncode
     except subprocess.TimeoutExpired:
-        return False
+        return -1
 
 
 def put_aside(path: str) -> str:

@@ -19,6 +19,13 @@ objects        object id u64                             msgpack :class:`~musicf
 identities     identity u64, object id u64               empty; finds a file that moved
 problems       object id u64                             reason, UTF-8: the file is served, its tags could not be read
 blobs          blob id u64                               bytes made once: a converted cover, a playlist
+corrections    object id u64                             msgpack :class:`~musicfs.store.corrections.Correction`
+plans          object id u64                             how its bytes are made, packed by ``musicfs.formats.plans``
+extras         hash of the bytes, 128 bits               how many plans use it u32, then the bytes: a new picture
+claims         audio id u64, object id u64               empty: has the audio of an overlay that another file holds
+former         entry: 0, inode u64, name                 names that an edit has ended, for who still uses them: until when
+               folder: 1, inode u64                      u64 (ns), then object id u64 and view u8, or inode u64 of a folder;
+                                                         of a folder its node
 =============  ========================================  ==================================================================
 
 Tree (derived from the facts; rebuilt beside the served one, then swapped):
@@ -50,11 +57,14 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-# Raised whenever a key or value changes its form. A catalog of another schema is put aside and rebuilt.
-SCHEMA = 2
+# Raised whenever a key or value changes its form, or a table comes. An older one is migrated or, where that cannot be, put
+# aside and rebuilt.
+SCHEMA = 3
+MIGRATED_SCHEMAS = (2,)  # they lack tables, nothing else
 
 FACT_TABLES = (
     "meta", "origins", "folder_ids", "folders", "object_ids", "objects", "identities", "problems", "blobs", "changes",
+    "corrections", "plans", "extras", "claims", "former",
 )  # fmt: skip
 TREE_TABLES = ("nodes", "entries", "places", "anchors", "albums", "art", "sources")
 

@@ -20,7 +20,8 @@ class Tables:
         self.generation = generation
         self.meta, self.origins, self.folder_ids, self.folders = map(table, FACT_TABLES[:4])
         self.object_ids, self.objects, self.identities, self.problems = map(table, FACT_TABLES[4:8])
-        self.blobs, self.changes = map(table, FACT_TABLES[8:])
+        self.blobs, self.changes = map(table, FACT_TABLES[8:10])
+        self.corrections, self.plans, self.extras, self.claims, self.former = map(table, FACT_TABLES[10:])
         self.nodes, self.entries, self.places, self.anchors, self.albums, self.art, self.sources = (
             table(f"{name}.{generation % TREE_SLOTS}") for name in TREE_TABLES
         )

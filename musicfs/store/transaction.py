@@ -1,7 +1,8 @@
 """One write to the catalog: facts and tree together, or nothing.
 
 A :class:`WriteTransaction` is opened by the keeper's one writer thread and lasts for one batch. It offers the tables as
-typed operations (those of the tree come from :class:`~musicfs.store.tree_tables.TreeTables`), keeps the counters, and
+typed operations (those of the tree come from :class:`~musicfs.store.tree_tables.TreeTables`, those of the user's
+corrections from :class:`~musicfs.store.correction_tables.CorrectionTables`), keeps the counters, and
 appends what the kernel must forget to the change log in the same commit.
 """
 
@@ -15,7 +16,9 @@ import lmdb
 import msgspec
 
 from musicfs.errors import DiskFullError, StoreError
-from musicfs.store.catalog import Catalog, Totals, folder_key, iterate_folders, read_files
+from musicfs.store.catalog import Catalog, Totals
+from musicfs.store.correction_tables import CorrectionTables
+from musicfs.store.folders import folder_key, iterate_folders, read_files
 from musicfs.store.records import (
     U32,
     U64,
@@ -32,13 +35,13 @@ from musicfs.store.records import (
 )
 from musicfs.store.schema import ChangeOp
 from musicfs.store.tables import Tables
-from musicfs.store.tree_tables import TreeTables, put_last
+from musicfs.store.tree_tables import put_last
 
 _decode = msgspec.msgpack.decode
 _encode = msgspec.msgpack.encode
 
 
-class WriteTransaction(TreeTables):
+class WriteTransaction(CorrectionTables):
     """A batch in the making. Use as a context manager: commits at the end, aborts on an exception."""
 
     def __init__(self, catalog: Catalog, tables: Tables | None = None) -> None:
@@ -221,7 +224,7 @@ class WriteTransaction(TreeTables):
         return read_files(self.txn, self.tables, folder_id)
 
     def object(self, object_id: int) -> ObjectRecord | None:
-        """An object's record, or None."""
+        """An object's record as its origin has it, or None."""
         raw = self.txn.get(U64.pack(object_id), db=self.tables.objects)
         return None if raw is None else decode_object(raw)
 
@@ -249,6 +252,8 @@ class WriteTransaction(TreeTables):
     def remove_object(self, object_id: int) -> None:
         """Forget an object; its places in the tree are removed by the caller first."""
         self._forget_keys(object_id)
+        if self.has_corrections:
+            self.remove_correction(object_id)
         self.txn.delete(U64.pack(object_id), db=self.tables.objects)
 
     def _forget_keys(self, object_id: int) -> None:

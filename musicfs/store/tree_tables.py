@@ -72,6 +72,18 @@ class TreeTables(ABC):
         raw = self.txn.get(U64.pack(object_id) + bytes((view,)), db=self.tables.places)
         return 0 if raw is None else U64.unpack(raw)[0]
 
+    def places(self, object_id: int) -> list[int]:
+        """The inodes under which an object appears, one a view."""
+        prefix = U64.pack(object_id)
+        found: list[int] = []
+        with self.txn.cursor(self.tables.places) as cursor:
+            if cursor.set_range(prefix):
+                for key, value in cursor:
+                    if key[:8] != prefix:
+                        break
+                    found.append(U64.unpack(value)[0])
+        return found
+
     def placed(self, object_id: int, view: int) -> Node | None:
         """The node under which an object appears in a view, or None."""
         inode = self.place(object_id, view)
@@ -179,6 +191,23 @@ def read_sources(txn: lmdb.Transaction[bytes], tables: Tables, inode: int) -> li
                     break
                 found.append(U64.unpack(key[8:])[0])
     return found
+
+
+def read_place(txn: lmdb.Transaction[bytes], tables: Tables, object_id: int) -> int:
+    """The inode under which an object appears, in the first view that has it; 0 if none has."""
+    key = U64.pack(object_id)
+    with txn.cursor(tables.places) as cursor:
+        return U64.unpack(cursor.value())[0] if cursor.set_range(key) and cursor.key()[:8] == key else 0
+
+
+def read_track(txn: lmdb.Transaction[bytes], tables: Tables, object_id: int) -> list[int]:
+    """Ids of the objects that are one track with this one, the served one first; itself alone if the tree lacks it."""
+    inode = read_place(txn, tables, object_id)
+    node = txn.get(U64.pack(inode), db=tables.nodes) if inode else None
+    if node is None:
+        return [object_id]
+    ref = unpack_node(inode, node).ref
+    return [ref, *(found for found in read_sources(txn, tables, inode) if found != ref)]
 
 
 def put_last(txn: lmdb.Transaction[bytes], table: lmdb._Database, key: bytes, value: bytes) -> None:

@@ -13,6 +13,7 @@ import msgspec
 import xxhash
 
 from musicfs.model import FIELDS, Picture
+from musicfs.store.corrections import GIVEN_CODING
 from musicfs.store.records import Node, NodeKind, ObjectKind, ObjectRecord, StoredFacts, tag, unpack_stored
 from musicfs.store.transaction import WriteTransaction
 from musicfs.vfs.directories import Directories
@@ -127,7 +128,7 @@ class Artwork:
 
     def _choose(self, directory: int) -> _Choice | None:
         for object_id in self._tx.art_candidates(directory):
-            record = self._tx.object(object_id)
+            record = self._tx.served(object_id)
             if record is None:
                 continue
             choice = self._from(directory, object_id, record)
@@ -145,6 +146,8 @@ class Artwork:
             picture = best_picture(facts) if facts is not None else None
             if picture is None:
                 return None
+            if not picture.coding.startswith(GIVEN_CODING):
+                record = self._tx.object(object_id) or record  # it lies in the original, whatever else is corrected
             if picture.coding == "raw" and picture.mime in ("image/jpeg", "image/jpg"):
                 return _Choice(NodeKind.OBJECT, object_id, picture.start, picture.stop - picture.start, record.mtime_ns)
         blob_id, size = self._converted(directory, record, picture)
@@ -154,6 +157,8 @@ class Artwork:
         where = (picture.start, picture.stop) if picture is not None else (0, record.size)
         # The folder is part of the id, so that a blob has one holder and goes with it.
         identity = b"%d\0%d\0%d\0%s\0%d\0%d" % (directory, record.size, record.mtime_ns, record.version, *where)
+        if picture is not None and picture.coding.startswith(GIVEN_CODING):
+            identity = b"%d\0%s" % (directory, picture.coding.encode())
         blob_id = xxhash.xxh3_64_intdigest(b"cover\0" + identity)
         data = self._tx.blob(blob_id)
         if data is None:
@@ -193,7 +198,7 @@ class Artwork:
         newest = 0
         for name, inode, kind in self._tx.entries_of(directory):
             node = self._tx.node(inode) if kind == NodeKind.OBJECT else None
-            record = self._tx.object(node.ref) if node is not None else None
+            record = self._tx.served(node.ref) if node is not None else None
             if node is None or record is None or record.kind != ObjectKind.AUDIO:
                 continue
             if self._tx.place(node.ref, self._view) != inode:

@@ -80,7 +80,7 @@ def _build(
     def write(tx: WriteTransaction) -> None:
         changes = []
         for object_id in batch:
-            record = tx.object(object_id)
+            record = tx.served(object_id)
             if record is not None:
                 changes.append(Change(object_id, None, record))
         builder.apply(tx, changes, priorities)

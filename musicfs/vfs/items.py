@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 import msgspec
 
 from musicfs.model import Technical
-from musicfs.store.catalog import folder_key
+from musicfs.store.folders import folder_key
 from musicfs.store.records import ObjectRecord, StoredFacts, unpack_stored
 from musicfs.store.transaction import WriteTransaction
 from musicfs.vfs.views import album_key
@@ -23,7 +23,7 @@ Serving = tuple[int, Quality, int, bytes, bytes]
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
-    """An object with its facts unpacked, and the album it counts towards (0: none)."""
+    """An object as it is served, with its facts unpacked, and the album it counts towards (0: none)."""
 
     object_id: int
     record: ObjectRecord
@@ -43,7 +43,7 @@ class Items:
         """The object as it is after the batch; None if the catalog does not have it."""
         item = self._known.get(object_id)
         if item is None:
-            record = self._tx.object(object_id)
+            record = self._tx.served(object_id)
             if record is None:
                 return None
             facts = unpack_stored(record.facts)

@@ -34,3 +34,10 @@ def mirrored(inode: int) -> int:
 def mirror(node: Node) -> Node:
     """A node of the tree as it appears below ``/.prefetch``."""
     return msgspec.structs.replace(node, inode=mirrored(node.inode), parent=mirrored(node.parent))
+
+
+def unmirrored(node: Node) -> Node:
+    """A node as the tree has it, whether it was mirrored or not."""
+    if not is_mirrored(node.inode):
+        return node
+    return msgspec.structs.replace(node, inode=original(node.inode), parent=original(node.parent))

@@ -7,17 +7,22 @@ change log says that their folder changed. Called by the mount's handlers, from 
 from __future__ import annotations
 
 import os
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from musicfs.content.keys import Source
 from musicfs.content.readers import BlobReader, Reader
 from musicfs.content.sources import Sources
+from musicfs.content.spliced import SplicedReader, spliced
 from musicfs.errors import ChangedError, GoneError, StoreError
+from musicfs.model import FIELD_NAMES
 from musicfs.store.catalog import Catalog
+from musicfs.store.correction_tables import Serving
+from musicfs.store.corrections import OWN_COVER
 from musicfs.store.records import Node, NodeKind, ObjectKind, unpack_stored
 from musicfs.store.schema import ROOT_INODE
-from musicfs.vfs.mirror import MIRROR_NAME, MIRROR_ROOT, is_mirrored, mirror, mirrored, original
+from musicfs.vfs.mirror import MIRROR_NAME, MIRROR_ROOT, is_mirrored, mirror, mirrored, original, unmirrored
 from musicfs.vfs.names import VERSIONS_NAME
 from musicfs.vfs.successions import Successions
 
@@ -52,6 +57,7 @@ class Nodes:
         self._listed = 0
         self._listing_limit = max(listing_cache_bytes // _BYTES_PER_ENTRY, 1)
         self._origin_ids: dict[int, str] = {}
+        self._buffers = threading.local()
 
     def get(self, parent: int, name: bytes) -> Node | None:
         """The entry ``name`` of a folder, or None."""
@@ -60,7 +66,7 @@ class Nodes:
             return None if node is None else mirror(node)
         if parent == ROOT_INODE and name == MIRROR_NAME:
             return MIRROR_ROOT
-        return self._catalog.lookup(parent, name)
+        return self._catalog.lookup(parent, name) or self._catalog.former(parent, name)
 
     def lookup(self, inode: int) -> Node:
         """The inode; ChangedError (ESTALE) if the tree no longer has it, upon which the kernel looks the name up again."""
@@ -70,6 +76,9 @@ class Nodes:
         if node is None:
             if inode == ROOT_INODE:
                 return _ROOT
+            folder = self._catalog.former_folder(inode)
+            if folder is not None:
+                return folder
             raise ChangedError(f"inode {inode} is outdated")
         return node
 
@@ -113,9 +122,9 @@ class Nodes:
             if data is None or len(data) != node.size:
                 raise StoreError(f"the made file {os.fsdecode(node.name)!r} is missing from the catalog")
             return BlobReader(data)
-        source = self._source_of(node)
+        source, serving = self._source_of(node)
         try:
-            reader = self._sources.open(source, node.start, node.size, self._others(node))
+            reader = self._open_source(node, source, serving)
         except (ChangedError, GoneError):
             self._on_stale(node.ref)
             raise
@@ -123,14 +132,23 @@ class Nodes:
             self._sources.prefetch(source)
         return reader
 
-    def _source_of(self, node: Node) -> Source:
-        """Where the bytes of a file are; ChangedError if the tree no longer has it."""
-        source = self._locate(node.ref)
-        if source is None:
+    def _open_source(self, node: Node, source: Source, serving: Serving) -> Reader:
+        others = self._others(node)
+        if not serving.plan:
+            return self._sources.open(source, node.start, node.size, others)
+        through = spliced(serving.plan, serving.extra)
+        return SplicedReader(self._sources.open(source, 0, source.size, others), through, self._buffers)
+
+    def _source_of(self, node: Node) -> tuple[Source, Serving]:
+        """Where the bytes of a file are, and how they are served; ChangedError if the tree no longer has it."""
+        serving = self._catalog.serving(unmirrored(node))
+        source = self._locate(node.ref) if serving is not None else None
+        if source is None or serving is None:
             raise ChangedError(f"inode {node.inode} is outdated")
-        if node.start + node.size > source.size or (not node.start and node.size != source.size):
+        whole = serving.size if not node.start else source.size
+        if node.start + node.size > whole or (not node.start and node.size != whole):
             raise ChangedError(f"inode {node.inode} is outdated")  # between two looks, or a bit has flipped on disk
-        return source
+        return source, serving
 
     def _others(self, node: Node) -> tuple[Source, ...]:
         """Where else the same audio lies; whether the bytes are the same is found out while both can be read.
@@ -170,7 +188,7 @@ class Nodes:
         following = self._catalog.node(learned) if learned else None
         if following is None or following.kind != NodeKind.OBJECT:
             following = self._following(node)
-        is_fetched = following is not None and self._sources.prefetch(self._source_of(following))
+        is_fetched = following is not None and self._sources.prefetch(self._source_of(following)[0])
         return following if is_fetched else None
 
     def _following(self, node: Node) -> Node | None:
@@ -201,8 +219,17 @@ class Nodes:
             b"user.musicfs.origin_path": os.fsencode(source.path),
             b"user.musicfs.track_id": b"%d" % node.ref,
             b"user.musicfs.cached_percent": b"%d" % (cached * 100 // max(source.size, 1)),
-            b"user.musicfs.overlay": b"",
+            b"user.musicfs.overlay": self._corrected_fields(node),
         }
+
+    def _corrected_fields(self, node: Node) -> bytes:
+        """The names of the fields that are corrected, with commas between; ``cover`` among them."""
+        correction = self._catalog.correction(node.ref)
+        if correction is None:
+            return b""
+        names = [FIELD_NAMES[field] if isinstance(field, int) else field for field in correction.tags]
+        names += ["cover"] if correction.cover != OWN_COVER else []
+        return ",".join(sorted(names)).encode()
 
     def totals(self) -> tuple[int, int]:
         """(files, bytes) of everything served."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from musicfs.store.corrections import content_version
 from musicfs.store.records import Node, NodeKind, ObjectKind, ObjectRecord
 from musicfs.store.transaction import WriteTransaction
 from musicfs.vfs.artwork import EMBEDDED_RANKS, folder_image_rank, picture_rank
@@ -15,11 +16,6 @@ from musicfs.vfs.federation import Federation
 from musicfs.vfs.items import Item
 from musicfs.vfs.names import fit, is_variant
 from musicfs.vfs.views import View, Wish
-
-
-def content_version(record: ObjectRecord) -> bytes:
-    """What distinguishes one content of a file from another, without saying where it lies."""
-    return b"%d\0%s" % (record.size, record.version or b"%d" % record.mtime_ns)
 
 
 def _read_anew(old: ObjectRecord, new: ObjectRecord) -> bool:

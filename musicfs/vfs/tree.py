@@ -20,6 +20,7 @@ from musicfs.store.transaction import WriteTransaction
 from musicfs.vfs.artwork import Artwork, CoverMaker
 from musicfs.vfs.directories import Directories
 from musicfs.vfs.federation import Federation
+from musicfs.vfs.former import FormerNames
 from musicfs.vfs.items import Item, Items, Ranks
 from musicfs.vfs.names import split_suffix
 from musicfs.vfs.placing import Placer
@@ -61,7 +62,7 @@ class TreeBuilder:
         return f"{TREE_RULES}\1{self.options}\1{views}".encode("utf-8", "surrogateescape")
 
     def apply(self, tx: WriteTransaction, changes: Sequence[Change], priorities: Mapping[int, int]) -> None:
-        """Follow the changes. New records are in ``tx`` already; leaving ones are still there.
+        """Follow the changes, whose records are as they are served. New ones are in ``tx`` already; leaving ones still.
 
         ``priorities`` gives each origin number its priority: lower ones take the plain names of a batch, and serve the
         tracks that several origins have. An origin that is down has an
@@ -78,7 +79,7 @@ class TreeBuilder:
             if change.new is not None:
                 affected[change.object_id] = Item(change.object_id, change.new, facts, album)
         for object_id in albums.settle():
-            record = tx.object(object_id) if object_id not in affected and object_id not in leaving else None
+            record = tx.served(object_id) if object_id not in affected and object_id not in leaving else None
             if record is not None:
                 facts = unpack_stored(record.facts)
                 affected[object_id] = Item(object_id, record, facts, album_key(facts.tags) if facts is not None else 0)
@@ -88,6 +89,14 @@ class TreeBuilder:
         order = sorted(affected.values(), key=ranks.naming)
         for view in self.views:
             _ViewBatch(self, tx, view, albums, items, ranks).apply(affected, leaving, order, arrived)
+
+    def correct(
+        self, tx: WriteTransaction, changes: Sequence[Change], priorities: Mapping[int, int], until_ns: int
+    ) -> None:
+        """As :meth:`apply`, for changes that the user made: names that end by them lead to their files until then."""
+        names = FormerNames(tx, [change.object_id for change in changes])
+        self.apply(tx, changes, priorities)
+        names.keep(until_ns)
 
     def rerank(self, tx: WriteTransaction, priorities: Mapping[int, int], after: int = 0, limit: int = 1000) -> int:
         """Serve tracks with several sources from the best by ``priorities``, which changed; no name changes.

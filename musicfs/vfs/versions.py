@@ -13,13 +13,13 @@ from collections.abc import Collection, Iterator
 
 import xxhash
 
+from musicfs.store.corrections import content_version
 from musicfs.store.records import Node, NodeKind, ObjectKind
 from musicfs.store.transaction import WriteTransaction
 from musicfs.vfs.directories import Directories
 from musicfs.vfs.federation import Federation
 from musicfs.vfs.items import Item
 from musicfs.vfs.names import MAX_NAME_BYTES, VERSIONS_NAME, encode, fit, split_suffix
-from musicfs.vfs.placing import content_version
 
 # Media servers must not count a track twice. Most of them pass over hidden folders anyway; these files are for Emby and
 # Jellyfin, MPD, Navidrome, and Plex. Some go by the file's being there, some by its patterns: "*" is everything to all.

@@ -33,7 +33,9 @@ from musicfs.api.client import Client
 from musicfs.api.server import ControlServer
 from musicfs.errors import NotFoundError
 from musicfs.events import Event, EventType
+from musicfs.index.parser import parse
 from musicfs.model import Health
+from tests.api.metadata_backend import FakeMetadata
 
 CACHE = CacheStats(
     limit_bytes=10 << 30,
@@ -137,7 +139,7 @@ PROBLEMS = (ProblemFile("nas", "A/broken\udcff.mp3", "no MPEG frame"),)
 
 
 @dataclass
-class FakeBackend:
+class FakeBackend(FakeMetadata):
     """Answers what its attributes say, and raises ``error`` if there is one; ``calls`` notes what was asked."""
 
     state: Status = STATUS
@@ -226,20 +228,20 @@ class FakeBackend:
             self._known(origin_id)
         return Cleared(120 << 20, 12)
 
-    def prefetch(self, paths: Sequence[str], origin_id: str) -> Iterator[PrefetchProgress]:
-        self._enter("prefetch", *paths, origin_id)
+    def prefetch(self, paths: Sequence[str], origin_id: str, query: str) -> Iterator[PrefetchProgress]:
+        self._enter("prefetch", *paths, origin_id, *_given(query))
         if origin_id:
             self._known(origin_id)
         self._there(paths)
         yield from self.prefetched
 
-    def pin(self, paths: Sequence[str]) -> PinChange:
-        self._enter("pin", *paths)
+    def pin(self, paths: Sequence[str], query: str) -> PinChange:
+        self._enter("pin", *paths, *_given(query))
         self._there(paths)
         return PinChange(3, 30 << 20)
 
-    def unpin(self, paths: Sequence[str]) -> PinChange:
-        self._enter("unpin", *paths)
+    def unpin(self, paths: Sequence[str], query: str) -> PinChange:
+        self._enter("unpin", *paths, *_given(query))
         self._there(paths)
         return PinChange(1, 10 << 20)
 
@@ -252,10 +254,20 @@ class FakeBackend:
         yield from self.verified
 
 
+def _given(query: str) -> tuple[str, ...]:
+    """A query as it is noted: parsed, as a daemon does."""
+    if not query:
+        return ()
+    parse(query)
+    return (f"query {query}",)
+
+
 @contextlib.contextmanager
-def serving(backend: FakeBackend, path: Path, answer_timeout_s: float = 5.0) -> Iterator[Client]:
+def serving(
+    backend: FakeBackend, path: Path, answer_timeout_s: float = 5.0, import_folders: Sequence[str] = ()
+) -> Iterator[Client]:
     """A client of a server in front of ``backend``, on the socket at ``path``."""
-    server = ControlServer(backend, os.fspath(path), answer_timeout_s=answer_timeout_s)
+    server = ControlServer(backend, os.fspath(path), answer_timeout_s=answer_timeout_s, import_folders=import_folders)
     server.start()
     try:
         with Client(os.fspath(path)) as client:

@@ -44,24 +44,65 @@ _CONTRACT = {
     "ClearCacheResponse": "bytes_cleared 1 uint64, chunks_cleared 2 uint64",
     "PrefetchRequest": "paths 1 string*, origin_id 2 string?",
     "PrefetchProgress": "current_path 1 string, completed 2 uint32, total 3 uint32, bytes_fetched 4 uint64",
+    "GetMetadataRequest": "virtual_path 1 string",
+    "MetadataResponse": (
+        "file_id 1 int64, title 2 string?, artist 3 string?, album 4 string?, album_artist 5 string?, year 6 uint32?, "
+        "track 7 uint32?, disc 8 uint32?, genre 9 string?, format 10 string?, duration_ms 11 uint64?, bitrate 12 uint64?, "
+        "track_total 13 uint32?, disc_total 14 uint32?, date 15 string?, composer 16 string?, comment 17 string?, "
+        "lyrics 18 string?, copyright 19 string?, compilation 20 bool?, artist_sort 21 string?, "
+        "album_artist_sort 22 string?, album_sort 23 string?, title_sort 24 string?, mb_recording_id 25 string?, "
+        "mb_album_id 26 string?, mb_artist_id 27 string?, mb_album_artist_id 28 string?, mb_release_group_id 29 string?, "
+        "replaygain_track_gain 30 float?, replaygain_track_peak 31 float?, replaygain_album_gain 32 float?, "
+        "replaygain_album_peak 33 float?, channels 34 uint32?, bits_per_sample 35 uint32?, encoder 36 string?, "
+        "label 40 string?, album_type 41 string?, cover_url 42 string?, custom_tags 50 CustomTagsEntry*"
+    ),
+    "UpdateMetadataRequest": (
+        "file_id 1 int64, title 2 string?, artist 3 string?, album 4 string?, album_artist 5 string?, "
+        "track_number 6 uint32?, disc_number 7 uint32?, date 8 string?, genre 9 string?, composer 10 string?, "
+        "comment 11 string?, lyrics 12 string?, copyright 13 string?, compilation 14 bool?, artist_sort 15 string?, "
+        "album_artist_sort 16 string?, album_sort 17 string?, title_sort 18 string?, mb_recording_id 20 string?, "
+        "mb_album_id 21 string?, mb_artist_id 22 string?, replaygain_track_gain 30 float?, "
+        "replaygain_track_peak 31 float?, replaygain_album_gain 32 float?, replaygain_album_peak 33 float?, "
+        "label 40 string?, album_type 41 string?, cover_url 42 string?, custom_tags 50 CustomTagsEntry*"
+    ),
+    "UpdateMetadataResponse": "file_id 1 int64, success 2 bool, error_message 3 string?",
+    "ClearOverlayRequest": "file_id 1 int64",
+    "ClearOverlayResponse": "file_id 1 int64, success 2 bool, error_message 3 string?",
+    "BatchUpdateRequest": "items 1 BatchUpdateItem*",
+    "BatchUpdateItem": "file_id 1 int64, metadata 2 UpdateMetadataRequest",
+    "BatchUpdateProgress": ("completed 1 uint32, total 2 uint32, current_file_id 3 int64?, error_message 4 string?"),
+    "ImportMetadataRequest": "source_path 1 string, format 2 string?",
+    "ImportProgress": "imported 1 uint32, total 2 uint32, current_file 3 string?, error_message 4 string?",
 }
 _ENUMS = {
     "MountState": ["UNKNOWN", "MOUNTING", "READY", "SYNCING", "DEGRADED", "UNMOUNTING"],
     "HealthStatus": ["UNKNOWN", "HEALTHY", "DEGRADED", "UNHEALTHY"],
 }
 _METHODS = {
-    "GetStatus": ("Empty", "StatusResponse", False),
-    "Shutdown": ("ShutdownRequest", "Empty", False),
-    "ListOrigins": ("Empty", "OriginsResponse", False),
-    "GetOriginHealth": ("OriginRequest", "OriginHealthResponse", False),
-    "SubscribeEvents": ("EventFilter", "Event", True),
-    "RescanOrigin": ("OriginRequest", "SyncProgress", True),
-    "GetCacheStats": ("Empty", "CacheStats", False),
-    "ClearCache": ("ClearCacheRequest", "ClearCacheResponse", False),
-    "Prefetch": ("PrefetchRequest", "PrefetchProgress", True),
+    "MusicFS": {
+        "GetStatus": ("Empty", "StatusResponse", False),
+        "Shutdown": ("ShutdownRequest", "Empty", False),
+        "ListOrigins": ("Empty", "OriginsResponse", False),
+        "GetOriginHealth": ("OriginRequest", "OriginHealthResponse", False),
+        "SubscribeEvents": ("EventFilter", "Event", True),
+        "RescanOrigin": ("OriginRequest", "SyncProgress", True),
+        "GetCacheStats": ("Empty", "CacheStats", False),
+        "ClearCache": ("ClearCacheRequest", "ClearCacheResponse", False),
+        "Prefetch": ("PrefetchRequest", "PrefetchProgress", True),
+    },
+    "MetadataService": {
+        "GetMetadata": ("GetMetadataRequest", "MetadataResponse", False),
+        "UpdateMetadata": ("UpdateMetadataRequest", "UpdateMetadataResponse", False),
+        "ClearOverlay": ("ClearOverlayRequest", "ClearOverlayResponse", False),
+        "BatchUpdateMetadata": ("BatchUpdateRequest", "BatchUpdateProgress", True),
+        "ImportMetadata": ("ImportMetadataRequest", "ImportProgress", True),
+    },
 }
-_ADDED = {"ConfirmOrigin", "ListProblems", "Pin", "Unpin", "ListPins", "VerifyCache"}
-_FIRST_FREE = 20
+_ADDED = {
+    "MusicFS": {"ConfirmOrigin", "ListProblems", "Pin", "Unpin", "ListPins", "VerifyCache"},
+    "MetadataService": {"ExportMetadata", "UndoMetadata", "MetadataLog"},
+}
+_FIRST_FREE = {"MetadataResponse": 100, "UpdateMetadataRequest": 100}  # 20 in any other
 REPOSITORY = Path(__file__).parents[2]
 _TYPES = {
     FieldDescriptorProto.TYPE_STRING: "string",
@@ -70,6 +111,7 @@ _TYPES = {
     FieldDescriptorProto.TYPE_UINT64: "uint64",
     FieldDescriptorProto.TYPE_INT64: "int64",
     FieldDescriptorProto.TYPE_DOUBLE: "double",
+    FieldDescriptorProto.TYPE_FLOAT: "float",
 }
 
 
@@ -83,7 +125,7 @@ def describe(field: FieldDescriptorProto) -> str:
 def test_fields_keep_their_numbers(name: str) -> None:
     message = DescriptorProto()
     pb.DESCRIPTOR.message_types_by_name[name].CopyToProto(message)
-    known = [describe(field) for field in message.field if field.number < _FIRST_FREE]
+    known = [describe(field) for field in message.field if field.number < _FIRST_FREE.get(name, 20)]
     assert ", ".join(known) == _CONTRACT[name]
 
 
@@ -96,15 +138,16 @@ def test_enums_keep_their_numbers(name: str) -> None:
     ]
 
 
-def test_methods_keep_their_types() -> None:
-    service = pb.DESCRIPTOR.services_by_name["MusicFS"]
-    assert service.full_name == "musicfs.v1.MusicFS"
+@pytest.mark.parametrize("name", _METHODS)
+def test_methods_keep_their_types(name: str) -> None:
+    service = pb.DESCRIPTOR.services_by_name[name]
+    assert service.full_name == f"musicfs.v1.{name}"
     found = {
         method.name: (method.input_type.name, method.output_type.name, method.server_streaming)
         for method in service.methods
     }
-    assert {name: found[name] for name in _METHODS} == _METHODS
-    assert set(found) == set(_METHODS) | _ADDED
+    assert {name: found[name] for name in _METHODS[name]} == _METHODS[name]
+    assert set(found) == set(_METHODS[name]) | _ADDED[name]
 
 
 def test_the_generated_code_is_that_of_the_contract(tmp_path: Path) -> None:

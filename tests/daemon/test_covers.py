@@ -68,7 +68,7 @@ def collect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Collect
         monkeypatch.setattr(WriteTransaction, "__exit__", noted_end)
         one = Collection(tmp_path / "catalog", origin)
         made.append(one)
-        covers = Covers({1: origin}, one.pool)
+        covers = Covers({1: origin}, one.pool, lambda _: None)
         tree = TreeBuilder(
             (View(0, "", TEMPLATE, folders=False, names="posix"),), TreeOptions(), one.clock, covers.make
         )

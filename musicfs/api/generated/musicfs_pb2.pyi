@@ -315,12 +315,14 @@ class ClearCacheResponse(_message.Message):
     def __init__(self, bytes_cleared: _Optional[int] = ..., chunks_cleared: _Optional[int] = ...) -> None: ...
 
 class PrefetchRequest(_message.Message):
-    __slots__ = ("paths", "origin_id")
+    __slots__ = ("paths", "origin_id", "query")
     PATHS_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_ID_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FIELD_NUMBER: _ClassVar[int]
     paths: _containers.RepeatedScalarFieldContainer[str]
     origin_id: str
-    def __init__(self, paths: _Optional[_Iterable[str]] = ..., origin_id: _Optional[str] = ...) -> None: ...
+    query: str
+    def __init__(self, paths: _Optional[_Iterable[str]] = ..., origin_id: _Optional[str] = ..., query: _Optional[str] = ...) -> None: ...
 
 class PrefetchProgress(_message.Message):
     __slots__ = ("current_path", "completed", "total", "bytes_fetched", "failed")
@@ -337,10 +339,12 @@ class PrefetchProgress(_message.Message):
     def __init__(self, current_path: _Optional[str] = ..., completed: _Optional[int] = ..., total: _Optional[int] = ..., bytes_fetched: _Optional[int] = ..., failed: _Optional[int] = ...) -> None: ...
 
 class PinRequest(_message.Message):
-    __slots__ = ("paths",)
+    __slots__ = ("paths", "query")
     PATHS_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FIELD_NUMBER: _ClassVar[int]
     paths: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, paths: _Optional[_Iterable[str]] = ...) -> None: ...
+    query: str
+    def __init__(self, paths: _Optional[_Iterable[str]] = ..., query: _Optional[str] = ...) -> None: ...
 
 class PinResponse(_message.Message):
     __slots__ = ("files", "size_bytes")
@@ -412,3 +416,419 @@ class Event(_message.Message):
     file_id: int
     metadata: _containers.ScalarMap[str, str]
     def __init__(self, event_type: _Optional[str] = ..., timestamp_ms: _Optional[int] = ..., origin_id: _Optional[str] = ..., path: _Optional[str] = ..., file_id: _Optional[int] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class FieldValues(_message.Message):
+    __slots__ = ("name", "values")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    values: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., values: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class GetMetadataRequest(_message.Message):
+    __slots__ = ("virtual_path", "file_id")
+    VIRTUAL_PATH_FIELD_NUMBER: _ClassVar[int]
+    FILE_ID_FIELD_NUMBER: _ClassVar[int]
+    virtual_path: str
+    file_id: int
+    def __init__(self, virtual_path: _Optional[str] = ..., file_id: _Optional[int] = ...) -> None: ...
+
+class MetadataResponse(_message.Message):
+    __slots__ = ("file_id", "title", "artist", "album", "album_artist", "year", "track", "disc", "genre", "format", "duration_ms", "bitrate", "track_total", "disc_total", "date", "composer", "comment", "lyrics", "copyright", "compilation", "artist_sort", "album_artist_sort", "album_sort", "title_sort", "mb_recording_id", "mb_album_id", "mb_artist_id", "mb_album_artist_id", "mb_release_group_id", "replaygain_track_gain", "replaygain_track_peak", "replaygain_album_gain", "replaygain_album_peak", "channels", "bits_per_sample", "encoder", "label", "album_type", "cover_url", "custom_tags", "path", "origin_id", "origin_path", "codec", "sample_rate", "own", "overlay", "effective", "cover", "served", "reason", "unfit", "changed_ms", "author")
+    class CustomTagsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class UnfitEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    FILE_ID_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    ARTIST_FIELD_NUMBER: _ClassVar[int]
+    ALBUM_FIELD_NUMBER: _ClassVar[int]
+    ALBUM_ARTIST_FIELD_NUMBER: _ClassVar[int]
+    YEAR_FIELD_NUMBER: _ClassVar[int]
+    TRACK_FIELD_NUMBER: _ClassVar[int]
+    DISC_FIELD_NUMBER: _ClassVar[int]
+    GENRE_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    DURATION_MS_FIELD_NUMBER: _ClassVar[int]
+    BITRATE_FIELD_NUMBER: _ClassVar[int]
+    TRACK_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    DISC_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    DATE_FIELD_NUMBER: _ClassVar[int]
+    COMPOSER_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    LYRICS_FIELD_NUMBER: _ClassVar[int]
+    COPYRIGHT_FIELD_NUMBER: _ClassVar[int]
+    COMPILATION_FIELD_NUMBER: _ClassVar[int]
+    ARTIST_SORT_FIELD_NUMBER: _ClassVar[int]
+    ALBUM_ARTIST_SORT_FIELD_NUMBER: _ClassVar[int]
+    ALBUM_SORT_FIELD_NUMBER: _ClassVar[int]
+    TITLE_SORT_FIELD_NUMBER: _ClassVar[int]
+    MB_RECORDING_ID_FIELD_NUMBER: _ClassVar[int]
+    MB_ALBUM_ID_FIELD_NUMBER: _ClassVar[int]
+    MB_ARTIST_ID_FIELD_NUMBER: _ClassVar[int]
+    MB_ALBUM_ARTIST_ID_FIELD_NUMBER: _ClassVar[int]
+    MB_RELEASE_GROUP_ID_FIELD_NUMBER: _ClassVar[int]
+    REPLAYGAIN_TRACK_GAIN_FIELD_NUMBER: _ClassVar[int]
+    REPLAYGAIN_TRACK_PEAK_FIELD_NUMBER: _ClassVar[int]
+    REPLAYGAIN_ALBUM_GAIN_FIELD_NUMBER: _ClassVar[int]
+    REPLAYGAIN_ALBUM_PEAK_FIELD_NUMBER: _ClassVar[int]
+    CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    BITS_PER_SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    ENCODER_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    ALBUM_TYPE_FIELD_NUMBER: _ClassVar[int]
+    COVER_URL_FIELD_NUMBER: _ClassVar[int]
+    CUSTOM_TAGS_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_ID_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_PATH_FIELD_NUMBER: _ClassVar[int]
+    CODEC_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_RATE_FIELD_NUMBER: _ClassVar[int]
+    OWN_FIELD_NUMBER: _ClassVar[int]
+    OVERLAY_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_FIELD_NUMBER: _ClassVar[int]
+    COVER_FIELD_NUMBER: _ClassVar[int]
+    SERVED_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    UNFIT_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_MS_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    file_id: int
+    title: str
+    artist: str
+    album: str
+    album_artist: str
+    year: int
+    track: int
+    disc: int
+    genre: str
+    format: str
+    duration_ms: int
+    bitrate: int
+    track_total: int
+    disc_total: int
+    date: str
+    composer: str
+    comment: str
+    lyrics: str
+    copyright: str
+    compilation: bool
+    artist_sort: str
+    album_artist_sort: str
+    album_sort: str
+    title_sort: str
+    mb_recording_id: str
+    mb_album_id: str
+    mb_artist_id: str
+    mb_album_artist_id: str
+    mb_release_group_id: str
+    replaygain_track_gain: float
+    replaygain_track_peak: float
+    replaygain_album_gain: float
+    replaygain_album_peak: float
+    channels: int
+    bits_per_sample: int
+    encoder: str
+    label: str
+    album_type: str
+    cover_url: str
+    custom_tags: _containers.ScalarMap[str, str]
+    path: str
+    origin_id: str
+    origin_path: str
+    codec: str
+    sample_rate: int
+    own: _containers.RepeatedCompositeFieldContainer[FieldValues]
+    overlay: _containers.RepeatedCompositeFieldContainer[FieldValues]
+    effective: _containers.RepeatedCompositeFieldContainer[FieldValues]
+    cover: str
+    served: str
+    reason: str
+    unfit: _containers.ScalarMap[str, str]
+    changed_ms: int
+    author: str
+    def __init__(self, file_id: _Optional[int] = ..., title: _Optional[str] = ..., artist: _Optional[str] = ..., album: _Optional[str] = ..., album_artist: _Optional[str] = ..., year: _Optional[int] = ..., track: _Optional[int] = ..., disc: _Optional[int] = ..., genre: _Optional[str] = ..., format: _Optional[str] = ..., duration_ms: _Optional[int] = ..., bitrate: _Optional[int] = ..., track_total: _Optional[int] = ..., disc_total: _Optional[int] = ..., date: _Optional[str] = ..., composer: _Optional[str] = ..., comment: _Optional[str] = ..., lyrics: _Optional[str] = ..., copyright: _Optional[str] = ..., compilation: bool = ..., artist_sort: _Optional[str] = ..., album_artist_sort: _Optional[str] = ..., album_sort: _Optional[str] = ..., title_sort: _Optional[str] = ..., mb_recording_id: _Optional[str] = ..., mb_album_id: _Optional[str] = ..., mb_artist_id: _Optional[str] = ..., mb_album_artist_id: _Optional[str] = ..., mb_release_group_id: _Optional[str] = ..., replaygain_track_gain: _Optional[float] = ..., replaygain_track_peak: _Optional[float] = ..., replaygain_album_gain: _Optional[float] = ..., replaygain_album_peak: _Optional[float] = ..., channels: _Optional[int] = ..., bits_per_sample: _Optional[int] = ..., encoder: _Optional[str] = ..., label: _Optional[str] = ..., album_type: _Optional[str] = ..., cover_url: _Optional[str] = ..., custom_tags: _Optional[_Mapping[str, str]] = ..., path: _Optional[str] = ..., origin_id: _Optional[str] = ..., origin_path: _Optional[str] = ..., codec: _Optional[str] = ..., sample_rate: _Optional[int] = ..., own: _Optional[_Iterable[_Union[FieldValues, _Mapping]]] = ..., overlay: _Optional[_Iterable[_Union[FieldValues, _Mapping]]] = ..., effective: _Optional[_Iterable[_Union[FieldValues, _Mapping]]] = ..., cover: _Optional[str] = ..., served: _Optional[str] = ..., reason: _Optional[str] = ..., unfit: _Optional[_Mapping[str, str]] = ..., changed_ms: _Optional[int] = ..., author: _Optional[str] = ...) -> None: ...
+
+class UpdateMetadataRequest(_message.Message):
+    __slots__ = ("file_id", "title", "artist", "album", "album_artist", "track_number", "disc_number", "date", "genre", "composer", "comment", "lyrics", "copyright", "compilation", "artist_sort", "album_artist_sort", "album_sort", "title_sort", "mb_recording_id", "mb_album_id", "mb_artist_id", "replaygain_track_gain", "replaygain_track_peak", "replaygain_album_gain", "replaygain_album_peak", "label", "album_type", "cover_url", "custom_tags", "path", "match", "set", "revert", "revert_all", "cover", "remove_cover", "revert_cover", "author", "dry_run")
+    class CustomTagsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class MatchEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    FILE_ID_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    ARTIST_FIELD_NUMBER: _ClassVar[int]
+    ALBUM_FIELD_NUMBER: _ClassVar[int]
+    ALBUM_ARTIST_FIELD_NUMBER: _ClassVar[int]
+    TRACK_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    DISC_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    DATE_FIELD_NUMBER: _ClassVar[int]
+    GENRE_FIELD_NUMBER: _ClassVar[int]
+    COMPOSER_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    LYRICS_FIELD_NUMBER: _ClassVar[int]
+    COPYRIGHT_FIELD_NUMBER: _ClassVar[int]
+    COMPILATION_FIELD_NUMBER: _ClassVar[int]
+    ARTIST_SORT_FIELD_NUMBER: _ClassVar[int]
+    ALBUM_ARTIST_SORT_FIELD_NUMBER: _ClassVar[int]
+    ALBUM_SORT_FIELD_NUMBER: _ClassVar[int]
+    TITLE_SORT_FIELD_NUMBER: _ClassVar[int]
+    MB_RECORDING_ID_FIELD_NUMBER: _ClassVar[int]
+    MB_ALBUM_ID_FIELD_NUMBER: _ClassVar[int]
+    MB_ARTIST_ID_FIELD_NUMBER: _ClassVar[int]
+    REPLAYGAIN_TRACK_GAIN_FIELD_NUMBER: _ClassVar[int]
+    REPLAYGAIN_TRACK_PEAK_FIELD_NUMBER: _ClassVar[int]
+    REPLAYGAIN_ALBUM_GAIN_FIELD_NUMBER: _ClassVar[int]
+    REPLAYGAIN_ALBUM_PEAK_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    ALBUM_TYPE_FIELD_NUMBER: _ClassVar[int]
+    COVER_URL_FIELD_NUMBER: _ClassVar[int]
+    CUSTOM_TAGS_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    MATCH_FIELD_NUMBER: _ClassVar[int]
+    SET_FIELD_NUMBER: _ClassVar[int]
+    REVERT_FIELD_NUMBER: _ClassVar[int]
+    REVERT_ALL_FIELD_NUMBER: _ClassVar[int]
+    COVER_FIELD_NUMBER: _ClassVar[int]
+    REMOVE_COVER_FIELD_NUMBER: _ClassVar[int]
+    REVERT_COVER_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    file_id: int
+    title: str
+    artist: str
+    album: str
+    album_artist: str
+    track_number: int
+    disc_number: int
+    date: str
+    genre: str
+    composer: str
+    comment: str
+    lyrics: str
+    copyright: str
+    compilation: bool
+    artist_sort: str
+    album_artist_sort: str
+    album_sort: str
+    title_sort: str
+    mb_recording_id: str
+    mb_album_id: str
+    mb_artist_id: str
+    replaygain_track_gain: float
+    replaygain_track_peak: float
+    replaygain_album_gain: float
+    replaygain_album_peak: float
+    label: str
+    album_type: str
+    cover_url: str
+    custom_tags: _containers.ScalarMap[str, str]
+    path: str
+    match: _containers.ScalarMap[str, str]
+    set: _containers.RepeatedCompositeFieldContainer[FieldValues]
+    revert: _containers.RepeatedScalarFieldContainer[str]
+    revert_all: bool
+    cover: bytes
+    remove_cover: bool
+    revert_cover: bool
+    author: str
+    dry_run: bool
+    def __init__(self, file_id: _Optional[int] = ..., title: _Optional[str] = ..., artist: _Optional[str] = ..., album: _Optional[str] = ..., album_artist: _Optional[str] = ..., track_number: _Optional[int] = ..., disc_number: _Optional[int] = ..., date: _Optional[str] = ..., genre: _Optional[str] = ..., composer: _Optional[str] = ..., comment: _Optional[str] = ..., lyrics: _Optional[str] = ..., copyright: _Optional[str] = ..., compilation: bool = ..., artist_sort: _Optional[str] = ..., album_artist_sort: _Optional[str] = ..., album_sort: _Optional[str] = ..., title_sort: _Optional[str] = ..., mb_recording_id: _Optional[str] = ..., mb_album_id: _Optional[str] = ..., mb_artist_id: _Optional[str] = ..., replaygain_track_gain: _Optional[float] = ..., replaygain_track_peak: _Optional[float] = ..., replaygain_album_gain: _Optional[float] = ..., replaygain_album_peak: _Optional[float] = ..., label: _Optional[str] = ..., album_type: _Optional[str] = ..., cover_url: _Optional[str] = ..., custom_tags: _Optional[_Mapping[str, str]] = ..., path: _Optional[str] = ..., match: _Optional[_Mapping[str, str]] = ..., set: _Optional[_Iterable[_Union[FieldValues, _Mapping]]] = ..., revert: _Optional[_Iterable[str]] = ..., revert_all: bool = ..., cover: _Optional[bytes] = ..., remove_cover: bool = ..., revert_cover: bool = ..., author: _Optional[str] = ..., dry_run: bool = ...) -> None: ...
+
+class UpdateMetadataResponse(_message.Message):
+    __slots__ = ("file_id", "success", "error_message", "result")
+    FILE_ID_FIELD_NUMBER: _ClassVar[int]
+    SUCCESS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    file_id: int
+    success: bool
+    error_message: str
+    result: TrackChange
+    def __init__(self, file_id: _Optional[int] = ..., success: bool = ..., error_message: _Optional[str] = ..., result: _Optional[_Union[TrackChange, _Mapping]] = ...) -> None: ...
+
+class ClearOverlayRequest(_message.Message):
+    __slots__ = ("file_id", "author")
+    FILE_ID_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    file_id: int
+    author: str
+    def __init__(self, file_id: _Optional[int] = ..., author: _Optional[str] = ...) -> None: ...
+
+class ClearOverlayResponse(_message.Message):
+    __slots__ = ("file_id", "success", "error_message", "result")
+    FILE_ID_FIELD_NUMBER: _ClassVar[int]
+    SUCCESS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    file_id: int
+    success: bool
+    error_message: str
+    result: TrackChange
+    def __init__(self, file_id: _Optional[int] = ..., success: bool = ..., error_message: _Optional[str] = ..., result: _Optional[_Union[TrackChange, _Mapping]] = ...) -> None: ...
+
+class BatchUpdateRequest(_message.Message):
+    __slots__ = ("items", "query", "action", "author", "dry_run")
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[BatchUpdateItem]
+    query: str
+    action: str
+    author: str
+    dry_run: bool
+    def __init__(self, items: _Optional[_Iterable[_Union[BatchUpdateItem, _Mapping]]] = ..., query: _Optional[str] = ..., action: _Optional[str] = ..., author: _Optional[str] = ..., dry_run: bool = ...) -> None: ...
+
+class BatchUpdateItem(_message.Message):
+    __slots__ = ("file_id", "metadata")
+    FILE_ID_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    file_id: int
+    metadata: UpdateMetadataRequest
+    def __init__(self, file_id: _Optional[int] = ..., metadata: _Optional[_Union[UpdateMetadataRequest, _Mapping]] = ...) -> None: ...
+
+class BatchUpdateProgress(_message.Message):
+    __slots__ = ("completed", "total", "current_file_id", "error_message", "result")
+    COMPLETED_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_FILE_ID_FIELD_NUMBER: _ClassVar[int]
+    ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    completed: int
+    total: int
+    current_file_id: int
+    error_message: str
+    result: TrackChange
+    def __init__(self, completed: _Optional[int] = ..., total: _Optional[int] = ..., current_file_id: _Optional[int] = ..., error_message: _Optional[str] = ..., result: _Optional[_Union[TrackChange, _Mapping]] = ...) -> None: ...
+
+class TrackChange(_message.Message):
+    __slots__ = ("index", "file_id", "path", "new_path", "changes", "cover_changed", "reason", "error", "remedy", "total")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    FILE_ID_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    NEW_PATH_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    COVER_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    REMEDY_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    file_id: int
+    path: str
+    new_path: str
+    changes: _containers.RepeatedCompositeFieldContainer[FieldChange]
+    cover_changed: bool
+    reason: str
+    error: str
+    remedy: str
+    total: int
+    def __init__(self, index: _Optional[int] = ..., file_id: _Optional[int] = ..., path: _Optional[str] = ..., new_path: _Optional[str] = ..., changes: _Optional[_Iterable[_Union[FieldChange, _Mapping]]] = ..., cover_changed: bool = ..., reason: _Optional[str] = ..., error: _Optional[str] = ..., remedy: _Optional[str] = ..., total: _Optional[int] = ...) -> None: ...
+
+class FieldChange(_message.Message):
+    __slots__ = ("field", "before", "after")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    before: _containers.RepeatedScalarFieldContainer[str]
+    after: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, field: _Optional[str] = ..., before: _Optional[_Iterable[str]] = ..., after: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ImportMetadataRequest(_message.Message):
+    __slots__ = ("source_path", "format", "author", "dry_run")
+    SOURCE_PATH_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    source_path: str
+    format: str
+    author: str
+    dry_run: bool
+    def __init__(self, source_path: _Optional[str] = ..., format: _Optional[str] = ..., author: _Optional[str] = ..., dry_run: bool = ...) -> None: ...
+
+class ImportProgress(_message.Message):
+    __slots__ = ("imported", "total", "current_file", "error_message", "result")
+    IMPORTED_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_FILE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    imported: int
+    total: int
+    current_file: str
+    error_message: str
+    result: TrackChange
+    def __init__(self, imported: _Optional[int] = ..., total: _Optional[int] = ..., current_file: _Optional[str] = ..., error_message: _Optional[str] = ..., result: _Optional[_Union[TrackChange, _Mapping]] = ...) -> None: ...
+
+class ExportMetadataRequest(_message.Message):
+    __slots__ = ("paths", "query")
+    PATHS_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    paths: _containers.RepeatedScalarFieldContainer[str]
+    query: str
+    def __init__(self, paths: _Optional[_Iterable[str]] = ..., query: _Optional[str] = ...) -> None: ...
+
+class UndoMetadataRequest(_message.Message):
+    __slots__ = ("paths", "steps", "author", "dry_run")
+    PATHS_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    paths: _containers.RepeatedScalarFieldContainer[str]
+    steps: int
+    author: str
+    dry_run: bool
+    def __init__(self, paths: _Optional[_Iterable[str]] = ..., steps: _Optional[int] = ..., author: _Optional[str] = ..., dry_run: bool = ...) -> None: ...
+
+class MetadataLogRequest(_message.Message):
+    __slots__ = ("path", "limit")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    limit: int
+    def __init__(self, path: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class MetadataLogEntry(_message.Message):
+    __slots__ = ("sequence", "time_ms", "author", "action", "path", "origin_id", "origin_path", "changes", "cover")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_ID_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_PATH_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    COVER_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    time_ms: int
+    author: str
+    action: str
+    path: str
+    origin_id: str
+    origin_path: str
+    changes: _containers.RepeatedCompositeFieldContainer[FieldChange]
+    cover: str
+    def __init__(self, sequence: _Optional[int] = ..., time_ms: _Optional[int] = ..., author: _Optional[str] = ..., action: _Optional[str] = ..., path: _Optional[str] = ..., origin_id: _Optional[str] = ..., origin_path: _Optional[str] = ..., changes: _Optional[_Iterable[_Union[FieldChange, _Mapping]]] = ..., cover: _Optional[str] = ...) -> None: ...

@@ -1,0 +1,158 @@
+"""Keeping overlays with their files: through rescans, moves, mirrors, and files that go and come back.
+
+An overlay knows its files by where they lie, and by their audio. A file that is at an overlay's place has it, whatever it is
+now. A file elsewhere gets it when it is a copy on another origin (the same audio, the same own tags), or when the
+overlay's own files are all gone and it is the only file with that audio that has no overlay. What finds no file is kept.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+import msgspec
+
+from musicfs.library.correcting import Corrector
+from musicfs.library.overlays import tags_digest
+from musicfs.library.rendering import Renderer
+from musicfs.store.catalog import Catalog
+from musicfs.store.corrections import content_version
+from musicfs.store.overlays import Anchor, Anchoring, Overlay
+from musicfs.store.records import ObjectRecord, unpack_facts
+from musicfs.store.state import State
+from musicfs.store.transaction import WriteTransaction
+
+
+class Attachments:
+    """Told of every file that a scan writes or removes, in its transaction; what takes longer is done by :meth:`settle`."""
+
+    def __init__(self, catalog: Catalog, state: State, corrector: Corrector, renderer: Renderer) -> None:
+        self._catalog = catalog
+        self._state = state
+        self._corrector = corrector
+        self._renderer = renderer
+        self._lock = threading.Lock()  # of the two below
+        self._unrendered: dict[int, None] = {}
+        self._lost: dict[int, None] = {}  # overlays some of whose files are gone
+
+    @property
+    def any(self) -> bool:
+        """False while there is no overlay at all, and nothing to be told."""
+        return bool(self._state.count_overlays())
+
+    @property
+    def waiting(self) -> bool:
+        """True if there is something to :meth:`settle`."""
+        return bool(self._unrendered or self._lost)
+
+    # While a scan writes.
+
+    def follow(self, tx: WriteTransaction, object_id: int, before: ObjectRecord | None) -> None:
+        """A file was written: a new one, or one that changed or moved, which was ``before``."""
+        record = tx.object(object_id)
+        if record is None:
+            return
+        anchor = self._anchor(tx, record)
+        correction = tx.correction(object_id)
+        overlay = self._state.overlay_at(*anchor)
+        if overlay is None and correction is not None and before is not None:
+            overlay = self._moved(correction.overlay, self._anchor(tx, before), anchor)
+        if overlay is None:
+            overlay = self._by_audio(tx, anchor, object_id, record)
+        if overlay is None:
+            if correction is not None:
+                tx.remove_correction(object_id)
+            return
+        is_rendered = correction is not None and correction.overlay == overlay.id
+        if is_rendered and correction is not None and correction.base == content_version(record):
+            return
+        rendered = self._renderer.unrendered(object_id, record, overlay)
+        if correction is not None:
+            later = max(correction.changed_ns, rendered.correction.changed_ns)
+            rendered = msgspec.structs.replace(
+                rendered, correction=msgspec.structs.replace(rendered.correction, changed_ns=later)
+            )
+        tx.put_correction(object_id, rendered.correction)
+        if rendered.correction.pending:
+            with self._lock:
+                self._unrendered[object_id] = None
+
+    def _anchor(self, tx: WriteTransaction, record: ObjectRecord) -> Anchor:
+        folder = tx.folder(record.folder)
+        path = (folder.path + b"/" if folder.path else b"") + record.name
+        return self._corrector.files.origin_id(folder.origin), path
+
+    def _moved(self, overlay_id: int, before: Anchor, anchor: Anchor) -> Overlay | None:
+        overlay = self._state.overlay(overlay_id)
+        if overlay is None:
+            return None
+        anchors = tuple(dict.fromkeys(anchor if one == before else one for one in (*overlay.anchors, anchor)))
+        self._state.reanchor((Anchoring(overlay_id, anchors),))
+        return msgspec.structs.replace(overlay, anchors=anchors)
+
+    def _by_audio(self, tx: WriteTransaction, anchor: Anchor, object_id: int, record: ObjectRecord) -> Overlay | None:
+        """The overlay of the same track on another origin; a file that may be an overlay's lost one is noted."""
+        facts = unpack_facts(record.facts)
+        if facts is None or not facts.audio_id:
+            return None
+        digest = tags_digest(facts.tags)
+        for overlay in self._state.overlays_of_audio(facts.audio_id):
+            origins = {origin_id for origin_id, _ in overlay.anchors}
+            if digest and overlay.own_digest == digest and origins and anchor[0] not in origins:
+                anchors = (*overlay.anchors, anchor)
+                self._state.reanchor((Anchoring(overlay.id, anchors),))
+                return msgspec.structs.replace(overlay, anchors=anchors)
+            tx.put_claim(facts.audio_id, object_id)
+        return None
+
+    def leave(self, tx: WriteTransaction, object_ids: Iterable[int]) -> None:
+        """Files are about to be forgotten. Their overlays stay at their places, in case they come back there."""
+        for object_id in object_ids:
+            correction = tx.correction(object_id)
+            if correction is not None:
+                with self._lock:
+                    self._lost[correction.overlay] = None
+
+    # Afterwards.
+
+    def settle(self) -> None:
+        """Serve what was attached, and look for the files of overlays that lost theirs. Blocks on origins."""
+        with self._lock:
+            unrendered, lost = list(self._unrendered), list(self._lost)
+            self._unrendered.clear()
+            self._lost.clear()
+        for overlay_id in lost:
+            overlay = self._state.overlay(overlay_id)
+            if overlay is not None and (overlay.fields or overlay.cover):
+                unrendered += self._reattach(overlay)
+        self._corrector.refresh(unrendered)
+
+    def render_pending(self, origin_ids: frozenset[str]) -> None:
+        """Try again what could not be done while these origins were away."""
+        found = []
+        pending = [object_id for object_id, one in self._catalog.corrections() if one.pending]
+        for object_id in pending:
+            anchor = self._corrector.files.anchor(object_id)
+            if anchor is not None and anchor[0] in origin_ids:
+                found.append(object_id)
+        self._corrector.refresh(found)
+
+    def held(self) -> list[Overlay]:
+        """Overlays that say something, and whose files are all gone."""
+        return [one for one in self._state.overlays() if (one.fields or one.cover) and not self._living(one)]
+
+    def _living(self, overlay: Overlay) -> list[int]:
+        found = (self._corrector.files.at(anchor) for anchor in overlay.anchors)
+        return [object_id for object_id in found if object_id is not None]
+
+    def _reattach(self, overlay: Overlay) -> list[int]:
+        """Give a lost overlay to the one file that it can be of; the objects that have it by that."""
+        if not overlay.audio_id or self._living(overlay):
+            return []
+        with self._catalog.writing, WriteTransaction(self._catalog) as tx:
+            claims = tx.take_claims(overlay.audio_id)
+        anchor = self._corrector.files.anchor(claims[0]) if len(claims) == 1 else None
+        if anchor is None:
+            return []
+        self._state.reanchor((Anchoring(overlay.id, (anchor,)),))
+        return [claims[0]]

@@ -1,0 +1,205 @@
+"""The tables of corrections as typed operations inside a write, and what readers look up in them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import NamedTuple
+
+import lmdb
+import msgspec
+import xxhash
+
+from musicfs.errors import StoreError
+from musicfs.store.corrections import Correction, corrected, decode_correction, encode_correction, is_spliced
+from musicfs.store.records import (
+    NODE,
+    U32,
+    U64,
+    U64_U64,
+    Node,
+    NodeKind,
+    ObjectRecord,
+    decode_object,
+    pack_node,
+    unpack_node,
+)
+from musicfs.store.tables import Tables
+from musicfs.store.tree_tables import TreeTables
+
+_ENTRY_PREFIX, _FOLDER_PREFIX = b"\0", b"\1"
+
+
+class CorrectionTables(TreeTables):
+    """The part of a write that follows the user's corrections."""
+
+    @abstractmethod
+    def object(self, object_id: int) -> ObjectRecord | None:
+        """The object as its origin has it."""
+
+    @property
+    def has_corrections(self) -> bool:
+        """False in a library without any, where nothing needs to be looked up."""
+        return bool(self.txn.stat(self.tables.corrections)["entries"])
+
+    def correction(self, object_id: int) -> Correction | None:
+        """What is corrected of an object, or None."""
+        return read_correction(self.txn, self.tables, object_id)
+
+    def served(self, object_id: int) -> ObjectRecord | None:
+        """The object as the tree sees it: with its corrections, if it has any."""
+        record = self.object(object_id)
+        if record is None:
+            return None
+        correction = self.correction(object_id)
+        return record if correction is None else corrected(record, correction)
+
+    def put_correction(self, object_id: int, correction: Correction, plan: bytes = b"", extra: bytes = b"") -> None:
+        """Write what is corrected of an object. ``plan`` and ``extra`` are needed where ``correction`` has a mark.
+
+        Its :attr:`~Correction.extra` is set from ``extra``.
+        """
+        self._release_extra(object_id)
+        key = U64.pack(object_id)
+        held = msgspec.structs.replace(correction, extra=self._hold_extra(extra) if extra else b"")
+        self.txn.put(key, encode_correction(held), db=self.tables.corrections)
+        if correction.mark:
+            self.txn.put(key, plan, db=self.tables.plans)
+        else:
+            self.txn.delete(key, db=self.tables.plans)
+
+    def remove_correction(self, object_id: int) -> None:
+        """Forget what is corrected of an object; the overlay itself is the user's, and stays."""
+        self._release_extra(object_id)
+        key = U64.pack(object_id)
+        self.txn.delete(key, db=self.tables.corrections)
+        self.txn.delete(key, db=self.tables.plans)
+
+    def _hold_extra(self, data: bytes) -> bytes:
+        key = xxhash.xxh3_128_digest(data)
+        raw = self.txn.get(key, db=self.tables.extras)
+        users = U32.unpack_from(raw)[0] if raw is not None else 0
+        self.txn.put(key, U32.pack(users + 1) + data, db=self.tables.extras)
+        return key
+
+    def _release_extra(self, object_id: int) -> None:
+        before = self.correction(object_id)
+        if before is None or not before.extra:
+            return
+        raw = self.txn.get(before.extra, db=self.tables.extras)
+        if raw is None:
+            return
+        (users,) = U32.unpack_from(raw)
+        if users > 1:
+            self.txn.put(before.extra, U32.pack(users - 1) + raw[U32.size :], db=self.tables.extras)
+        else:
+            self.txn.delete(before.extra, db=self.tables.extras)
+
+    # Files that may be what a lost overlay was of.
+
+    def put_claim(self, audio_id: int, object_id: int) -> None:
+        """Note that an object without overlay has the audio of one that another object holds."""
+        self.txn.put(U64_U64.pack(audio_id, object_id), b"", db=self.tables.claims)
+
+    def take_claims(self, audio_id: int) -> list[int]:
+        """Objects that may be what an overlay with this audio was of: those that there still are, and have no overlay."""
+        prefix = U64.pack(audio_id)
+        found = []
+        with self.txn.cursor(self.tables.claims) as cursor:
+            if cursor.set_range(prefix):
+                for key in cursor.iternext(values=False):
+                    if key[:8] != prefix:
+                        break
+                    found.append(U64.unpack(key[8:])[0])
+        living = [one for one in found if self.object(one) is not None and self.correction(one) is None]
+        for gone in set(found) - set(living):
+            self.txn.delete(U64_U64.pack(audio_id, gone), db=self.tables.claims)
+        return living
+
+    # Names that an edit has ended.
+
+    def put_former_file(self, parent: int, name: bytes, object_id: int, view: int, until_ns: int) -> None:
+        """Let a name that is gone still lead to its object, wherever that is."""
+        value = U64.pack(until_ns) + U64.pack(object_id) + bytes((view,))
+        self.txn.put(_ENTRY_PREFIX + U64.pack(parent) + name, value, db=self.tables.former)
+
+    def put_former_folder(self, node: Node, until_ns: int) -> None:
+        """Let the name of a folder that is gone still lead to one, in which nothing is listed."""
+        until = U64.pack(until_ns)
+        key = _ENTRY_PREFIX + U64.pack(node.parent) + node.name
+        self.txn.put(key, until + U64.pack(node.inode), db=self.tables.former)
+        self.txn.put(_FOLDER_PREFIX + U64.pack(node.inode), until + pack_node(node), db=self.tables.former)
+
+    def drop_former(self, now_ns: int) -> int | None:
+        """Forget the names whose time is over; when the next one's is, None without any."""
+        soonest: int | None = None
+        gone = []
+        with self.txn.cursor(self.tables.former) as cursor:
+            for key, value in cursor:
+                (until,) = U64.unpack_from(value)
+                if until <= now_ns:
+                    gone.append(key)
+                elif soonest is None or until < soonest:
+                    soonest = until
+        for key in gone:
+            self.txn.delete(key, db=self.tables.former)
+        return soonest
+
+
+def read_correction(txn: lmdb.Transaction[bytes], tables: Tables, object_id: int) -> Correction | None:
+    """What is corrected of an object, or None."""
+    raw = txn.get(U64.pack(object_id), db=tables.corrections)
+    return None if raw is None else decode_correction(raw)
+
+
+def read_extra(txn: lmdb.Transaction[bytes], tables: Tables, key: bytes) -> bytes:
+    """A picture that plans share; StoreError if it is not there."""
+    raw = txn.get(key, db=tables.extras) if key else None
+    if raw is None:
+        raise StoreError("a picture that was given is missing from the catalog")
+    return raw[U32.size :]
+
+
+class Serving(NamedTuple):
+    """How a file is served: its size, and if it is corrected the packed plan and the picture that belongs to it."""
+
+    size: int
+    plan: bytes = b""
+    extra: bytes = b""
+
+
+def read_serving(txn: lmdb.Transaction[bytes], tables: Tables, node: Node) -> Serving | None:
+    """What the file ``node`` is made of; None if the tree does not have exactly this inode."""
+    key = U64.pack(node.ref)
+    is_current = txn.get(U64.pack(node.inode), db=tables.nodes) == pack_node(node)
+    raw = txn.get(key, db=tables.objects) if is_current else None
+    if raw is None:
+        return None
+    own = decode_object(raw)
+    correction = None if node.start else read_correction(txn, tables, node.ref)
+    if correction is None or not is_spliced(own, correction):
+        return Serving(own.size)
+    plan = txn.get(key, db=tables.plans)
+    if plan is None:
+        raise StoreError(f"the plan of object {node.ref} is missing from the catalog")
+    return Serving(correction.size, plan, read_extra(txn, tables, correction.extra) if correction.extra else b"")
+
+
+def read_former(txn: lmdb.Transaction[bytes], tables: Tables, parent: int, name: bytes) -> Node | None:
+    """What a name that an edit has ended leads to, or None."""
+    value = txn.get(_ENTRY_PREFIX + U64.pack(parent) + name, db=tables.former)
+    if value is None:
+        return None
+    if len(value) == 2 * U64.size:
+        return read_former_folder(txn, tables, U64.unpack_from(value, 8)[0])
+    place = txn.get(value[8:17], db=tables.places)
+    raw = txn.get(place, db=tables.nodes) if place is not None else None
+    return None if raw is None or place is None else unpack_node(U64.unpack(place)[0], raw)
+
+
+def read_former_folder(txn: lmdb.Transaction[bytes], tables: Tables, inode: int) -> Node | None:
+    """A folder that is gone, or None."""
+    value = txn.get(_FOLDER_PREFIX + U64.pack(inode), db=tables.former)
+    if value is None or len(value) < U64.size + NODE.size:
+        return None
+    node = unpack_node(inode, value[U64.size :])
+    return node if node.kind == NodeKind.FOLDER else None

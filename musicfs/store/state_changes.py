@@ -1,0 +1,126 @@
+"""What a change of the state writes down: records, planned from what is there. Nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from musicfs.errors import NotFoundError
+from musicfs.store.overlays import (
+    Action,
+    Anchoring,
+    Change,
+    HistoryEntry,
+    Kind,
+    Layer,
+    Overlay,
+    Record,
+    anchor_key,
+    decode_history,
+    history_record,
+    overlay_record,
+    pair_key,
+)
+from musicfs.store.state_tables import Reading
+
+Plan = Callable[[Reading, int], list[Record]]  # (what is there, the change's number) -> what is written
+
+
+def plan_put(changes: Sequence[Change], action: Action, author: str, time_ns: int, written: list[Overlay]) -> Plan:
+    """See :meth:`musicfs.store.state.State.put_overlays`; the overlays as they are stored come into ``written``."""
+
+    def plan(read: Reading, sequence: int) -> list[Record]:
+        written.clear()
+        touched: dict[int, Overlay] = {}
+        entries: dict[int, HistoryEntry] = {}
+        for change in changes:
+            before = touched.get(change.overlay.id) or read.overlay(change.overlay.id)
+            overlay = _stamped(before, change.overlay, author, time_ns)
+            old = before.layer if before is not None else Layer()
+            if old != overlay.layer or change.undoes:
+                if overlay.id in entries:
+                    raise ValueError(f"overlay {overlay.id} is changed twice in one batch")
+                entries[overlay.id] = HistoryEntry(
+                    sequence, overlay.id, time_ns, author, action, old, overlay.layer, change.undoes
+                )
+            written.append(overlay)
+            if overlay != before:
+                touched[overlay.id] = overlay
+        return [*_anchored(read, touched, sequence, written), *map(history_record, entries.values())]
+
+    return plan
+
+
+def plan_reanchor(changes: Sequence[Anchoring], written: list[Overlay]) -> Plan:
+    """See :meth:`musicfs.store.state.State.reanchor`; the overlays as they are stored come into ``written``."""
+
+    def plan(read: Reading, sequence: int) -> list[Record]:
+        written.clear()
+        touched: dict[int, Overlay] = {}
+        for change in changes:
+            before = touched.get(change.overlay_id) or read.overlay(change.overlay_id)
+            if before is None:
+                raise NotFoundError(f"there is no overlay {change.overlay_id}")
+            overlay = msgspec.structs.replace(
+                before,
+                anchors=change.anchors,
+                audio_id=before.audio_id if change.audio_id is None else change.audio_id,
+                own_digest=before.own_digest if change.own_digest is None else change.own_digest,
+            )
+            written.append(overlay)
+            if overlay != before:
+                touched[overlay.id] = overlay
+        return _anchored(read, touched, sequence, written)
+
+    return plan
+
+
+def _stamped(before: Overlay | None, overlay: Overlay, author: str, time_ns: int) -> Overlay:
+    if before is None:
+        return msgspec.structs.replace(overlay, changed_ns=time_ns, author=author)
+    if before.layer == overlay.layer:
+        return msgspec.structs.replace(overlay, changed_ns=before.changed_ns, author=before.author)
+    return msgspec.structs.replace(overlay, changed_ns=max(time_ns, before.changed_ns + 1), author=author)
+
+
+def _anchored(read: Reading, touched: dict[int, Overlay], sequence: int, written: list[Overlay]) -> list[Record]:
+    """The records of changed overlays, and of those that lose an anchor to them; of two in one batch the later has it."""
+    owners = {anchor_key(anchor): overlay.id for overlay in touched.values() for anchor in overlay.anchors}
+    result = dict(touched)
+    for key in owners:
+        holder = read.overlay_at(key)
+        if holder is not None:
+            result.setdefault(holder.id, holder)
+    for number, overlay in result.items():
+        kept = tuple(one for one in overlay.anchors if owners.get(anchor_key(one), number) == number)
+        if kept != overlay.anchors:
+            result[number] = msgspec.structs.replace(overlay, anchors=kept)
+    written[:] = [result.get(overlay.id, overlay) for overlay in written]
+    return [overlay_record(overlay, sequence) for overlay in result.values()]
+
+
+def read_history(read: Reading, overlay_id: int | None, limit: int) -> list[HistoryEntry]:
+    """See :meth:`musicfs.store.state.State.history`."""
+    found: list[HistoryEntry] = []
+    undone: dict[tuple[int, int], int] = {}  # (overlay, sequence) -> the entry that took it back
+    for key in _history_keys(read, overlay_id):
+        if len(found) >= limit:
+            break
+        record = read.record(Kind.HISTORY, key)
+        if record is None:
+            continue  # lost with damage to everything
+        entry = decode_history(record.value)
+        by = undone.get((entry.overlay_id, entry.sequence), 0)
+        if entry.undoes and not by:
+            undone[entry.overlay_id, entry.undoes] = entry.sequence
+        found.append(msgspec.structs.replace(entry, undone_by=by))
+    return found
+
+
+def _history_keys(read: Reading, overlay_id: int | None) -> Iterable[bytes]:
+    tables = read.tables
+    if overlay_id is None:
+        return (pair_key(*pair) for pair in read.pairs_backwards(tables.records[Kind.HISTORY], None))
+    pairs = read.pairs_backwards(tables.histories, overlay_id)
+    return (pair_key(sequence, found) for found, sequence in pairs)
