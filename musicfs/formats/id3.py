@@ -205,7 +205,7 @@ class _Walk:
             picture = self._picture(start, stop, unsync=unsync)
             if picture is not None:
                 self.tag.pictures.append(picture)
-        elif stop - start <= MAX_VALUE_BYTES and FrameText.wants(name):
+        elif start < stop <= start + MAX_VALUE_BYTES and FrameText.wants(name):
             data = self.view.read(start, stop)
             self.text.add(name, undo_unsync(data) if unsync else data)
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from musicfs.errors import FormatError
 from musicfs.formats.chunks_edit import Chunk
 from musicfs.formats.id3 import HEADER_BYTES, tag_stop
-from musicfs.formats.id3_edit import VERSIONS, take_apart
-from musicfs.formats.id3_frames_edit import edit_tag, new_tag
+from musicfs.formats.id3_frames_edit import FRONT_COVER, edit_tag, new_tag
+from musicfs.formats.id3_parts import VERSIONS, take_apart
 from musicfs.formats.plans import Edit, Piece, Range
 from musicfs.formats.source import View
 from musicfs.model import Facts, Tags
-
-FRONT_COVER = 3
 
 
 class ChunkTags:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from musicfs.formats import id3_involved
 from musicfs.formats.id3 import picture_header
-from musicfs.formats.id3_edit import NEW_PADDING_BYTES, NewFrame, Slot, Tag, render, render_new
+from musicfs.formats.id3_edit import NEW_PADDING_BYTES, NewFrame, Slot, render, render_new
+from musicfs.formats.id3_parts import Tag
 from musicfs.formats.id3_text import NUMBERED, Model, choose_encoding, encode, fields_of, frames_for
 from musicfs.formats.plans import Edit, Image, Piece
 from musicfs.model import Tags
 
-_FRONT_COVER = 3
+FRONT_COVER = 3
 _PICTURE_HEADER_BYTES = 1024
 _NUMBER_OF_TOTAL = {total: number for number, total in NUMBERED.items()}
 
@@ -149,7 +150,7 @@ class _Frames:
     def edit_cover(self, any_front: bool) -> None:
         """Replace or remove the front cover."""
         kinds = {index: self._picture_kind(index) for index in range(len(self._cells))}
-        fronts = [index for index, kind in kinds.items() if kind == _FRONT_COVER]
+        fronts = [index for index, kind in kinds.items() if kind == FRONT_COVER]
         if not any_front and not fronts:
             fronts = [index for index, kind in kinds.items() if kind == 0][:1]
         new: list[Slot] = []
@@ -202,5 +203,5 @@ def _picture_frame(cover: Image, version: int, replaced: bytes | None) -> NewFra
         kind_at = 4 if version == 2 else replaced.index(b"\0", 1) + 1
         encoding, description = replaced[:1], replaced[kind_at + 1 : found[2]]
     declared = cover.mime.rpartition("/")[2][:3].upper().replace("JPE", "JPG") if version == 2 else f"{cover.mime}\0"
-    head = encoding + declared.ljust(3).encode("latin-1") + bytes((_FRONT_COVER,)) + description
+    head = encoding + declared.ljust(3).encode("latin-1") + bytes((FRONT_COVER,)) + description
     return NewFrame("APIC", head, cover.data)

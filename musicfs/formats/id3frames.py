@@ -33,8 +33,6 @@ class FrameText:
 
     def add(self, name: str, data: bytes) -> None:
         """Add one frame's contents, unpacked."""
-        if not data:
-            return
         field = ID3_TEXT.get(name)
         if field is not None:
             for value in split_text(data):

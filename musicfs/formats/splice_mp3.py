@@ -17,8 +17,8 @@ from musicfs.formats.apev2 import FOOTER_BYTES, ape_header_stop, ape_start
 from musicfs.formats.apev2_edit import edit_ape
 from musicfs.formats.fitting import fit
 from musicfs.formats.id3 import HEADER_BYTES, tag_stop
-from musicfs.formats.id3_edit import VERSIONS, take_apart
-from musicfs.formats.id3_frames_edit import edit_tag, new_tag
+from musicfs.formats.id3_frames_edit import FRONT_COVER, edit_tag, new_tag
+from musicfs.formats.id3_parts import VERSIONS, take_apart
 from musicfs.formats.id3v1 import ID3V1_BYTES
 from musicfs.formats.id3v1_edit import edit_id3v1
 from musicfs.formats.mp3 import MAX_TAGS, read_mp3, trailer_start
@@ -26,8 +26,6 @@ from musicfs.formats.plans import Edit, Literal, Piece, Plan, Range, joined
 from musicfs.formats.source import View
 from musicfs.formats.spliced import SplicedSource
 from musicfs.model import Facts, Tags
-
-FRONT_COVER = 3
 
 
 def splice_mp3(view: View, start: int, own: Facts, edit: Edit) -> Plan:

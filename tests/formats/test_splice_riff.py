@@ -12,6 +12,7 @@ from mutagen.wave import WAVE
 from musicfs.errors import FormatError
 from musicfs.formats import extract_picture
 from musicfs.formats.plans import Edit, Image, Range
+from musicfs.formats.splicing import splice
 from musicfs.testing.audio import encoded, make_audio
 from musicfs.testing.images import make_jpeg, make_png
 from tests.formats.building import aiff_file, apic, chunk, id3_frame, id3_tag, text_frame, wav_file
@@ -153,8 +154,6 @@ def test_a_form_that_would_grow_too_large() -> None:
             head = wav_file(data=b"")[:-8] + b"data"
             head = head[:4] + struct.pack("<I", self.size - 8) + head[8:] + struct.pack("<I", self.size - len(head) - 4)
             return head[start:stop].ljust(stop - start, b"\0")
-
-    from musicfs.formats.splicing import splice
 
     with pytest.raises(FormatError, match="larger than a RIFF file"):
         splice(Sparse(), "x.wav", Edit({"title": ("new",)}))
