@@ -61,6 +61,7 @@ translate() {
         dnf:thunar) echo Thunar ;;
         dnf:xvfb) echo xorg-x11-server-Xvfb ;;
         dnf:dbus) echo dbus-daemon ;;
+        dnf:atomicparsley) echo AtomicParsley ;;
         dnf:procps) echo procps-ng ;;
         dnf:openssh-client) echo openssh-clients ;;
         dnf:apache2-bin) echo httpd ;;

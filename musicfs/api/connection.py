@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 
 from musicfs.api.backend import ANSWER_TIMEOUT_S
 from musicfs.api.generated import musicfs_pb2 as pb
 from musicfs.api.unix_socket import peer_pid, target
-from musicfs.api.wire import MAX_METADATA_MESSAGE_BYTES, REMEDY_KEY
+from musicfs.api.wire import MAX_MESSAGE_BYTES, MAX_METADATA_MESSAGE_BYTES, REMEDY_KEY
 from musicfs.errors import (
     ChangedError,
     ConfigError,
@@ -35,6 +36,7 @@ _ERRORS: dict[grpc.StatusCode, type[MusicFSError]] = {
     grpc.StatusCode.ABORTED: ChangedError,
     grpc.StatusCode.RESOURCE_EXHAUSTED: DiskFullError,
 }
+_LIMITS_BYTES = {"MusicFS": MAX_MESSAGE_BYTES, "MetadataService": MAX_METADATA_MESSAGE_BYTES}
 R = TypeVar("R")
 
 
@@ -67,13 +69,14 @@ class Connection:
         """Release the connection; idempotent."""
         self._channel.close()
 
-    def _stream(self, service: str, name: str, request: Any, item: type[R]) -> Iterator[R]:
+    def _stream(self, service: str, name: str, request: Message, item: type[R]) -> Iterator[R]:
         """Without a deadline; closing the iterator ends the call."""
         method = self._channel.unary_stream(
             _path(service, name),
             request_serializer=type(request).SerializeToString,
             response_deserializer=item.FromString,  # type: ignore[attr-defined]  # messages only
         )
+        _check_size(service, request)
         stream = method(request)
         try:
             yield from stream
@@ -82,12 +85,13 @@ class Connection:
         finally:
             stream.cancel()  # type: ignore[no-untyped-call]  # grpc-stubs leave it without types
 
-    def _call(self, service: str, name: str, request: Any, answer: type[R]) -> R:
+    def _call(self, service: str, name: str, request: Message, answer: type[R]) -> R:
         method = self._channel.unary_unary(
             _path(service, name),
             request_serializer=type(request).SerializeToString,
             response_deserializer=answer.FromString,  # type: ignore[attr-defined]  # messages only
         )
+        _check_size(service, request)
         try:
             result: R = method(request, timeout=self._timeout_s)
         except grpc.RpcError as error:
@@ -112,6 +116,15 @@ class Connection:
             return peer_pid(self._path) is None
         except PermissionError:
             return True
+
+
+def _check_size(service: str, request: Message) -> None:
+    """gRPC would say that a resource is exhausted."""
+    size_bytes, limit_bytes = request.ByteSize(), _LIMITS_BYTES[service]
+    if size_bytes > limit_bytes:
+        raise ConfigError(
+            f"a request of {size_bytes} bytes, {limit_bytes} are possible", remedy="ask for less at a time"
+        )
 
 
 def _path(service: str, method: str) -> str:

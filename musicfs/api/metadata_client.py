@@ -11,11 +11,9 @@ from musicfs.api import metadata_messages as messages
 from musicfs.api.connection import Connection
 from musicfs.api.generated import musicfs_pb2 as pb
 from musicfs.api.metadata import MAX_BATCH, ChangeResult, HistoryItem, MetadataChange, TrackMetadata
-from musicfs.api.wire import MAX_MESSAGE_BYTES, MAX_METADATA_MESSAGE_BYTES, wire_paths, wire_text
-from musicfs.errors import ConfigError
+from musicfs.api.wire import MAX_MESSAGE_BYTES, wire_paths, wire_text
 
 _SERVICE = "MetadataService"
-_REQUEST_ROOM_BYTES = 64 * 1024  # for what a request has beside its changes
 
 
 class MetadataClient(Connection):
@@ -87,7 +85,8 @@ def _portions(changes: Iterable[MetadataChange]) -> Iterator[tuple[list[pb.Batch
     size_bytes = 0
     is_first = True
     for change in changes:
-        item = pb.BatchUpdateItem(metadata=_sendable(change))
+        messages.check_cover(change)
+        item = pb.BatchUpdateItem(metadata=messages.change_message(change))
         item_bytes = item.ByteSize()
         if items and (len(items) == MAX_BATCH or size_bytes + item_bytes > MAX_MESSAGE_BYTES):
             yield items, False
@@ -96,18 +95,6 @@ def _portions(changes: Iterable[MetadataChange]) -> Iterator[tuple[list[pb.Batch
         size_bytes += item_bytes
     if items:
         yield items, is_first
-
-
-def _sendable(change: MetadataChange) -> pb.UpdateMetadataRequest:
-    messages.check_cover(change)
-    message = messages.change_message(change)
-    size_bytes, limit_bytes = message.ByteSize(), MAX_METADATA_MESSAGE_BYTES - _REQUEST_ROOM_BYTES
-    if size_bytes > limit_bytes:
-        raise ConfigError(
-            f"one change of {size_bytes} bytes, {limit_bytes} are possible",
-            remedy="values of tags are not meant to be that long",
-        )
-    return message
 
 
 def _user() -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from itertools import islice
 from typing import TypeVar
 
 import grpc
@@ -20,7 +19,10 @@ from musicfs.api import metadata_messages as messages
 from musicfs.api.answering import Answering, Context, abort, given_paths, required_paths
 from musicfs.api.generated import musicfs_pb2 as pb
 from musicfs.api.metadata import MAX_BATCH, ChangeResult, MetadataBackend, MetadataChange
-from musicfs.api.metadata_import import BadRow, ReadRows, format_of, opened, unread
+from musicfs.api.metadata_import import form_named, opened, read_rows
+from musicfs.api.tagfiles.reading import TagFormat
+from musicfs.api.tagfiles.rows import ChangeRow
+from musicfs.api.wire import MAX_METADATA_MESSAGE_BYTES
 from musicfs.errors import ConfigError, MusicFSError
 
 _MAX_QUERY_CHARS = 256
@@ -35,19 +37,12 @@ Numbered = tuple[int, MetadataChange]
 
 
 class MetadataService(Answering):
-    """One method per RPC; files for ImportMetadata are taken from ``import_folders`` only, and read by ``read_rows``."""
+    """One method per RPC; files are imported from ``import_folders``, absolute ones, and from nowhere else."""
 
-    def __init__(
-        self,
-        backend: MetadataBackend,
-        answer_timeout_s: float,
-        import_folders: Sequence[str] = (),
-        read_rows: ReadRows = unread,
-    ) -> None:
+    def __init__(self, backend: MetadataBackend, answer_timeout_s: float, import_folders: Sequence[str] = ()) -> None:
         super().__init__(answer_timeout_s)
         self._backend = backend
         self._import_folders = tuple(import_folders)
-        self._read_rows = read_rows
 
     def GetMetadata(self, request: pb.GetMetadataRequest, context: Context) -> pb.MetadataResponse:
         path, file_id = request.virtual_path, request.file_id
@@ -102,8 +97,9 @@ class MetadataService(Answering):
     def ImportMetadata(self, request: pb.ImportMetadataRequest, context: Context) -> Iterator[pb.ImportProgress]:
         if not request.source_path.startswith("/") or "\0" in request.source_path:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "source_path must be absolute")
-        author = _author(context, request.author)
-        for progress in self.stream(context, lambda: self._imported(request, author)):
+        path, author = request.source_path, _author(context, request.author)
+        form = _valid(context, lambda: form_named(request.format))
+        for progress in self.stream(context, lambda: self._imported(path, form, author, request.dry_run)):
             if progress is not None:
                 yield progress
 
@@ -152,11 +148,8 @@ class MetadataService(Answering):
     def _changed(
         self, changes: Iterable[Numbered], query: str, action: str, author: str, dry_run: bool
     ) -> Generator[ChangeResult | None, None, None]:
-        """What becomes of ``changes``, in portions of MAX_BATCH; ``index`` is the number that the change came with."""
-        remaining = iter(changes)
-        portion, following = list(islice(remaining, MAX_BATCH)), list(islice(remaining, MAX_BATCH))
-        is_all = not following
-        while portion:
+        """What becomes of ``changes``; ``index`` is the number that the change came with."""
+        for portion, is_all in _portions(changes):
             for result in self._backend.change_metadata(
                 [change for _, change in portion], query=query, action=action, author=author, dry_run=dry_run
             ):
@@ -165,27 +158,20 @@ class MetadataService(Answering):
                     continue
                 number = portion[result.index][0]
                 yield msgspec.structs.replace(result, index=number, total=result.total if is_all else 0)
-            portion, following = following, list(islice(remaining, MAX_BATCH))
 
-    def _imported(self, request: pb.ImportMetadataRequest, author: str) -> Iterator[pb.ImportProgress | None]:
+    def _imported(
+        self, path: str, form: TagFormat | None, author: str, dry_run: bool
+    ) -> Iterator[pb.ImportProgress | None]:
         """Reads the file twice: a client wants to know early how much there is, and no row need be kept for that."""
-        file_format = format_of(request.source_path, request.format)
-        with opened(request.source_path, self._import_folders) as file:
+        with opened(path, self._import_folders) as file:
             total = 0
-            for _ in self._read_rows(file, file_format):
+            for _ in read_rows(file, form, self._import_folders, reads_covers=False):
                 total += 1
                 yield None
-            bad: list[BadRow] = []
-
-            def changes() -> Iterator[Numbered]:
-                for row in self._read_rows(file, file_format):
-                    if isinstance(row, BadRow):
-                        bad.append(row)
-                    else:
-                        yield row
-
+            bad: list[ChangeRow] = []
+            rows = read_rows(file, form, self._import_folders, reads_covers=True)
             imported = 0
-            for result in self._changed(changes(), "", "import", author, request.dry_run):
+            for result in self._changed(_changes(rows, bad), "", "import", author, dry_run):
                 yield from _bad_rows(bad, imported, total)
                 if result is None:
                     yield None
@@ -202,17 +188,42 @@ class MetadataService(Answering):
             yield pb.ImportProgress(imported=imported, total=total)
 
 
-def _bad_rows(bad: list[BadRow], imported: int, total: int) -> Iterator[pb.ImportProgress]:
+def _portions(changes: Iterable[Numbered]) -> Iterator[tuple[list[Numbered], bool]]:
+    """What is asked of the backend at a time, and whether that is all: MAX_BATCH changes at most, with covers of 20 MiB."""
+    portion: list[Numbered] = []
+    cover_bytes = 0
+    is_first = True
+    for number, change in changes:
+        cover_bytes += len(change.cover or b"")
+        if portion and (len(portion) == MAX_BATCH or cover_bytes > MAX_METADATA_MESSAGE_BYTES):
+            yield portion, False
+            portion, cover_bytes, is_first = [], len(change.cover or b""), False
+        portion.append((number, change))
+    if portion:
+        yield portion, is_first
+
+
+def _changes(rows: Iterable[ChangeRow], bad: list[ChangeRow]) -> Iterator[Numbered]:
+    """The changes of ``rows`` with their numbers; what is none goes to ``bad``."""
+    for row in rows:
+        if row.change is None:
+            bad.append(row)
+        else:
+            yield row.number, row.change
+
+
+def _bad_rows(bad: list[ChangeRow], imported: int, total: int) -> Iterator[pb.ImportProgress]:
     """What is to be said of rows that were no changes; each is said once."""
-    while bad:
-        error = ChangeResult(index=bad[0].row, error=bad[0].reason)
-        del bad[0]
+    for row in bad:
+        remedy = row.error.remedy if row.error else ""
+        result = ChangeResult(index=row.number, error=str(row.error), remedy=remedy)
         yield pb.ImportProgress(
             imported=imported,
             total=total,
-            error_message=messages.error_text(error, row=error.index),
-            result=messages.result_message(error),
+            error_message=messages.error_text(result, row=row.number),
+            result=messages.result_message(result),
         )
+    bad.clear()
 
 
 def _valid(context: Context, make: Callable[[], T]) -> T:

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 
 from musicfs.api import cache_messages, messages
-from musicfs.api.answering import Answering, Context, handlers
+from musicfs.api.answering import Answering, Context, given_paths, handlers, required_paths
 from musicfs.api.backend import ANSWER_TIMEOUT_S, Backend
 from musicfs.api.generated import musicfs_pb2 as pb
 from musicfs.api.metadata_server import MetadataService
@@ -176,14 +176,11 @@ def _required(context: Context, origin_id: str) -> str:
 
 def _chosen(context: Context, request: pb.PrefetchRequest | pb.PinRequest) -> tuple[list[str], str]:
     """Virtual paths and a query; at least one of them."""
-    paths, query = list(request.paths), request.query
+    query = request.query
     if not query and request.HasField("query"):
         context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the query is empty")
-    if not all(paths) or not (paths or query):
-        context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a path is empty")
-    if any("\0" in path for path in paths):
-        context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a path holds a NUL character")
-    return paths, query
+    checked = given_paths if query else required_paths
+    return checked(context, request.paths), query
 
 
 def _relative(context: Context, subdir: str) -> str:

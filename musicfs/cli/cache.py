@@ -10,6 +10,7 @@ import click
 from musicfs.cli.candidates import complete_origin, complete_path, complete_pin
 from musicfs.cli.command import Group
 from musicfs.cli.invocation import Invocation
+from musicfs.cli.query import QueryCommand, query_option, require_any
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,12 +93,13 @@ def clear(invocation: Invocation, origin_id: str, tier: str | None, dry_run: boo
     return 0
 
 
-@cache.command()
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, shell_complete=complete_path)
+@cache.command(cls=QueryCommand)
+@click.argument("paths", metavar="[PATH...]", nargs=-1, shell_complete=complete_path)
+@query_option("Only tracks that match; of all, if no PATH is given.")
 @click.option("--origin", "origin_id", default="", metavar="ID", help="Only files of this origin.",
               shell_complete=complete_origin)  # fmt: skip
 @click.pass_obj
-def prefetch(invocation: Invocation, paths: tuple[str, ...], origin_id: str) -> int:
+def prefetch(invocation: Invocation, paths: tuple[str, ...], query: str | None, origin_id: str) -> int:
     """Fetch files, or all files of folders, into the cache.
 
     Ends early when it is interrupted. The exit code is 1 when some could not be fetched; the daemon's log says why.
@@ -109,51 +111,60 @@ def prefetch(invocation: Invocation, paths: tuple[str, ...], origin_id: str) -> 
     Examples:
       musicfs cache prefetch "/Nina Simone"
       cd ~/Music-by-tag/Björk && musicfs cache prefetch Homogenic*
+      musicfs cache prefetch --query 'genre:jazz added:>30d'
     """
     from musicfs.cli.progress import follow_prefetch
 
+    require_any(paths, query)
     with invocation.client() as client:
-        last = follow_prefetch(invocation.output(), client.prefetch(_virtual(client, paths), origin_id))
+        last = follow_prefetch(invocation.output(), client.prefetch(_virtual(client, paths), origin_id, query))
     return 1 if last is not None and last.failed else 0
 
 
-@cache.command()
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, shell_complete=complete_path)
+@cache.command(cls=QueryCommand)
+@click.argument("paths", metavar="[PATH...]", nargs=-1, shell_complete=complete_path)
+@query_option("Pin each track that matches now; of all, if no PATH is given.")
 @click.pass_obj
-def pin(invocation: Invocation, paths: tuple[str, ...]) -> int:
+def pin(invocation: Invocation, paths: tuple[str, ...], query: str | None) -> int:
     """Keep files in the cache whatever its limit.
 
-    Of a folder all files are kept, also those that appear in it later. Pinning fetches nothing: `musicfs cache prefetch`
-    does.
+    Of a folder all files are kept, also those that appear in it later. A query pins the tracks that match now, each by
+    itself, and is not kept: what matches later is not pinned, and what matches no longer stays so. Pinning fetches nothing:
+    `musicfs cache prefetch` does.
 
-    With --json, prints {files, size_bytes} of what the paths stand for now.
+    With --json, prints {files, size_bytes} of what the paths or the query stand for now.
 
     \b
-    Example:
+    Examples:
       musicfs cache pin "/Nina Simone" && musicfs cache prefetch "/Nina Simone"
+      musicfs cache pin --query 'artist:"Nina Simone" year:<1970'
     """
+    require_any(paths, query)
     with invocation.client() as client:
-        change = client.pin(_virtual(client, paths))
+        change = client.pin(_virtual(client, paths), query)
     _print_change(invocation, "pinned", change)
     return 0
 
 
-@cache.command()
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, shell_complete=complete_pin)
+@cache.command(cls=QueryCommand)
+@click.argument("paths", metavar="[PATH...]", nargs=-1, shell_complete=complete_pin)
+@query_option("Unpin what leads to nothing but tracks that match now; of all pins, if no PATH is given.")
 @click.pass_obj
-def unpin(invocation: Invocation, paths: tuple[str, ...]) -> int:
+def unpin(invocation: Invocation, paths: tuple[str, ...], query: str | None) -> int:
     """Keep files no longer than the limit allows.
 
     Give paths as `musicfs cache pins` lists them. Nothing is removed before its room is needed.
 
-    With --json, prints {files, size_bytes} of what the paths stood for.
+    With --json, prints {files, size_bytes} of what was unpinned.
 
     \b
-    Example:
+    Examples:
       musicfs cache unpin "/Nina Simone"
+      musicfs cache unpin --query 'artist:"Nina Simone"'
     """
+    require_any(paths, query)
     with invocation.client() as client:
-        change = client.unpin(_virtual(client, paths))
+        change = client.unpin(_virtual(client, paths), query)
     _print_change(invocation, "unpinned", change)
     return 0
 

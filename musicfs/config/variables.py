@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from typing import get_origin
 
 import msgspec
 
@@ -40,8 +41,10 @@ class Variables:
             )
         if leaf.field.element is not None:
             return self._tables(name, text, leaf)
+        is_list = get_origin(leaf.field.type) is tuple  # of folders: as in PATH
+        value = [part for part in text.split(":") if part] if is_list else text
         try:
-            return leaf.path, msgspec.convert(text, leaf.field.type, strict=False)
+            return leaf.path, msgspec.convert(value, leaf.field.type, strict=False)
         except msgspec.ValidationError:
             return Problem(name, f'"{text}" is not allowed', f"allowed: {describe(leaf.field.type)}")
 

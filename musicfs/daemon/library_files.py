@@ -54,8 +54,7 @@ class LibraryFiles:
 
         Bytes that are not UTF-8 may be given as ``\\xNN``.
         """
-        raw = os.fsencode(path)
-        for candidate in dict.fromkeys((raw, _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()), raw))):
+        for candidate in spellings(path):
             if find(self._catalog, candidate) is not None:
                 return normal(candidate)
         raise NotFoundError(f"there is no {path!r} in the mount", remedy="give a path from the root of the mount")
@@ -115,7 +114,8 @@ class LibraryFiles:
     def at_origin(self, origin_id: str, path: bytes) -> LibraryFile | None:
         """The file of an origin at this path there, or None."""
         object_id = self.object_at(origin_id, path)
-        return self.of_object(object_id) if object_id is not None else None
+        ids = {record.number: origin_id for record in (self._catalog.origins().get(origin_id),) if record is not None}
+        return self._file(ids, object_id) if object_id is not None else None
 
     def of_object(self, object_id: int) -> LibraryFile | None:
         """The file with this id, and where else the track it is of lies; None if it is gone or its origin not in use."""
@@ -146,6 +146,12 @@ class LibraryFiles:
             return None
         source = Source(ids[number], os.fsdecode(path), record.version.decode(), record.size)
         return LibraryFile(b"", source, access, object_id)
+
+
+def spellings(path: str) -> tuple[bytes, ...]:
+    """What a path may mean: as it is written, and with ``\\xNN`` for bytes that are not UTF-8."""
+    raw = os.fsencode(path)
+    return tuple(dict.fromkeys((raw, _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()), raw))))
 
 
 def normal(path: bytes) -> bytes:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from musicfs.api.metadata import Cover, Served, TrackMetadata
-from musicfs.daemon.library_files import LibraryFiles
+from musicfs.daemon.library_files import LibraryFiles, spellings
 from musicfs.daemon.track_query import Selection
 from musicfs.errors import ConfigError, NotFoundError
 from musicfs.index.parser import parse
@@ -21,6 +21,7 @@ from musicfs.vfs.paths import files_at, find
 _COVERS = {OWN_COVER: Cover.OWN, NO_COVER: Cover.REMOVED}
 # What an import may know a track by.
 MATCH_FIELDS = ("mb_track_id", "mb_recording_id", "isrc")
+ORIGIN_ID = "origin_id"
 ORIGIN_PATH = "origin_path"
 
 
@@ -32,7 +33,11 @@ class Tracks:
         self._catalog = catalog
         self._state = state
         self._files = files
-        self._roots = {os.path.realpath(root): origin_id for origin_id, root in roots.items()}
+        self._roots = {
+            spelling: origin_id
+            for origin_id, root in roots.items()
+            for spelling in (os.path.normpath(root), os.path.realpath(root))
+        }
 
     def is_track(self, object_id: int) -> bool:
         """Whether this is a file with tags, or one that is named so."""
@@ -143,7 +148,13 @@ class Tracks:
         def find_by(match: Mapping[str, str]) -> int:
             nonlocal is_filled
             if ORIGIN_PATH in match:
-                return self._at_origin_path(match[ORIGIN_PATH])
+                path, origin_id = match[ORIGIN_PATH], match.get(ORIGIN_ID, "")
+                match = {field: value for field, value in match.items() if field not in (ORIGIN_PATH, ORIGIN_ID)}
+                file = self._at_origin_path(path, origin_id)
+                if file is not None:
+                    return file
+                if not match:
+                    raise NotFoundError(f"{origin_id or 'no origin'} has {'no ' if origin_id else ''}{path!r}")
             unknown = [field for field in match if field not in MATCH_FIELDS]
             if unknown or not match:
                 raise ConfigError(f"tracks cannot be found by {''.join(unknown) or 'nothing'}",
@@ -169,15 +180,24 @@ class Tracks:
                 for value in tags.get(field, ()):
                     known.setdefault((field, value), []).append(object_id)
 
-    def _at_origin_path(self, path: str) -> int:
-        """The track whose original lies at this path of the machine."""
-        raw = os.fsencode(path)
-        for root, origin_id in self._roots.items():
-            base = os.fsencode(root).rstrip(b"/") + b"/"
-            file = self._files.object_at(origin_id, raw[len(base) :]) if raw.startswith(base) else None
+    def _at_origin_path(self, path: str, origin_id: str) -> int | None:
+        """The track whose original lies at this path of the machine, or (relative) of an origin; of one origin, if named."""
+        for place, raw in self._places(path, origin_id):
+            file = self._files.object_at(place, raw)
             if file is not None and self.is_track(file):
                 return self._catalog.track_of(file)[0]
-        raise NotFoundError(f"no origin has {path!r}")
+        return None
+
+    def _places(self, path: str, origin_id: str) -> Iterator[tuple[str, bytes]]:
+        """Where such a path may lead: origins, and paths below their roots."""
+        for raw in spellings(path):
+            if not raw.startswith(b"/"):
+                yield from ((one, raw) for one in self._catalog.origins() if origin_id in ("", one))
+                continue
+            for root, one in self._roots.items():
+                base = os.fsencode(root).rstrip(b"/") + b"/"
+                if origin_id in ("", one) and raw.startswith(base):
+                    yield one, raw[len(base) :]
 
 
 def served_as(record: ObjectRecord, correction: Correction | None) -> tuple[Served, str]:

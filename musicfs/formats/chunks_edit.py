@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal as OneOf
 
 from musicfs.errors import FormatError
 from musicfs.formats.plans import Literal, Piece, Range
 from musicfs.formats.source import View
 from musicfs.formats.tagset import MAX_ITEMS
+
+Order = OneOf["little", "big"]
 
 HEADER_BYTES = 8
 FORM_HEADER_BYTES = 12
@@ -39,7 +42,7 @@ class Chunk:
         return self.stop - self.body == self.size + self.size % 2
 
 
-def walk(view: View, position: int, stop: int, order: str, long_sizes: dict[bytes, int] | None = None) -> list[Chunk]:
+def walk(view: View, position: int, stop: int, order: Order, long_sizes: dict[bytes, int] | None = None) -> list[Chunk]:
     """All chunks of ``[position, stop)``; FormatError unless they fill it.
 
     ``long_sizes`` has the sizes of chunks whose own is 0xFFFFFFFF. The last may lack its padding.
@@ -49,7 +52,7 @@ def walk(view: View, position: int, stop: int, order: str, long_sizes: dict[byte
         if position + HEADER_BYTES > stop or len(found) >= MAX_ITEMS:
             raise FormatError(f"the bytes from {position} on are no chunk")
         head = view.read(position, position + HEADER_BYTES)
-        size = int.from_bytes(head[4:], "little" if order == "little" else "big")
+        size = int.from_bytes(head[4:], order)
         if size == MAX_SIZE:
             if long_sizes is None or head[:4] not in long_sizes:
                 raise FormatError(f"the size of the chunk at byte {position} is not known")
@@ -68,10 +71,10 @@ def kept(chunk: Chunk) -> list[Piece]:
     return pieces if chunk.padded else [*pieces, Literal(b"\0")]
 
 
-def made(name: bytes, body: Sequence[Piece], order: str) -> list[Piece]:
+def made(name: bytes, body: Sequence[Piece], order: Order) -> list[Piece]:
     """A chunk with these contents, padded; FormatError if it is too large for one."""
     size = sum(piece.size for piece in body)
     if size >= MAX_SIZE:
         raise FormatError("a chunk would be larger than one can be")
-    head = name + size.to_bytes(4, "little" if order == "little" else "big")
+    head = name + size.to_bytes(4, order)
     return [Literal(head), *body, Literal(bytes(size % 2))]

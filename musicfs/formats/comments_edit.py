@@ -143,7 +143,8 @@ def _unfit_reason(field: str, values: Sequence[str], names: set[str]) -> str:
             return "a value is no Unicode text"
         if size > MAX_VALUE_BYTES:
             return f"a value is larger than {MAX_VALUE_BYTES // 1024} KiB"
-        tags.add_named(name, value)
+        # An alias may be a tag of its own here; whether it is shows when all is read back.
+        (tags.add if name in VORBIS_ALIASES else tags.add_named)(name, value)
     read = tags.finish()
     if name in NOT_TEXT or read != {field: tuple(values)}:
         return "Vorbis comments cannot hold these values: they would be read differently"

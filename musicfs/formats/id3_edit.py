@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from musicfs.errors import FormatError
 from musicfs.formats.fields import ID3_V22
@@ -82,7 +82,8 @@ Slot = Frame | NewFrame
 class Tag:
     """A tag, taken apart. Positions are those of ``view``: the file, or the tag's body freed of its unsynchronisation.
 
-    ``[start, stop)`` are bytes of the file; ``raw`` is what lies there at ``raw_start`` if ``view`` is not the file.
+    ``[start, stop)`` are bytes of the file; ``raw`` is what lies there at ``raw_start`` if ``view`` is not the file, and
+    ``raw_offsets`` says where in it a frame's edges are.
     ``rest`` is what stands behind the frames: padding, or what is no frame.
     """
 
@@ -96,6 +97,7 @@ class Tag:
     plain_sizes: bool
     raw: bytes = b""
     raw_start: int = 0
+    raw_offsets: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def version(self) -> int:
@@ -167,7 +169,21 @@ def take_apart(view: View, start: int) -> Tag:
         raise FormatError("the extended header of the ID3 tag is longer than the tag")
     frames, rest = _walk(inner, version, extended, end)
     plain_sizes = version == 4 and any(_has_plain_size(inner, frame) for frame in frames)
-    return Tag(inner, head, start, stop, (position, extended), tuple(frames), (rest, end), plain_sizes, raw, raw_start)
+    edges = (position, extended, *(frame.stop for frame in frames), end)
+    offsets = _raw_offsets(raw, edges) if raw else {}
+    spans = (position, extended), tuple(frames), (rest, end)
+    return Tag(inner, head, start, stop, *spans, plain_sizes, raw, raw_start, offsets)
+
+
+def _raw_offsets(raw: bytes, edges: Iterable[int]) -> dict[int, int]:
+    """Where in ``raw`` these positions of what it is freed of unsynchronisation are; they must not decrease."""
+    found: dict[int, int] = {}
+    known = 0, 0
+    for edge in edges:
+        if edge not in found:
+            found[edge] = raw_offset(raw, edge, known)
+            known = found[edge], edge
+    return found
 
 
 def _extended_stop(view: View, version: int, flags: int, start: int) -> int:
@@ -260,7 +276,7 @@ def _kept(tag: Tag, start: int, stop: int) -> list[Piece]:
     """The bytes ``[start, stop)`` of the tag's view, as they lie in the file."""
     if not tag.raw:
         return [Range(start, stop)]
-    raw_start, raw_stop = raw_offset(tag.raw, start), raw_offset(tag.raw, stop)
+    raw_start, raw_stop = tag.raw_offsets[start], tag.raw_offsets[stop]
     pieces: list[Piece] = [Range(tag.raw_start + raw_start, tag.raw_start + raw_stop)]
     if tag.raw[raw_stop - 1 : raw_stop] == b"\xff":
         pieces.append(Literal(b"\0"))  # something else may follow it now
@@ -325,16 +341,13 @@ def _extended_pieces(tag: Tag, slots: Sequence[Slot], frames: list[Piece], paddi
 
 def _content_of(tag: Tag, slots: Sequence[Slot]) -> bytes | None:
     """The v2.3 frames before any unsynchronisation; None if that is too much to read."""
-    sizes = (slot.stop - slot.start if isinstance(slot, Frame) else len(slot.data) + len(slot.image) for slot in slots)
-    if sum(sizes) > _MAX_CHECKED_BYTES:
-        return None
-    parts = []
+    pieces: list[Piece] = []
     for slot in slots:
         if isinstance(slot, Frame):
-            parts.append(tag.view.read(slot.start, slot.stop))
+            pieces.append(Range(slot.start, slot.stop))
         else:
-            parts.append(_bytes_of(tag, _new_frame(slot, 3, unsync=False, plain_size=False), [slot]) or b"")
-    return b"".join(parts)
+            pieces += _new_frame(slot, tag.version, unsync=False, plain_size=False)
+    return _bytes_of(tag, pieces, slots)
 
 
 def _bytes_of(tag: Tag, pieces: list[Piece], slots: Sequence[Slot]) -> bytes | None:

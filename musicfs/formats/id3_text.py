@@ -1,8 +1,9 @@
 """Fields as the contents of ID3v2 frames: the inverse of :mod:`musicfs.formats.id3frames`.
 
 Several values stand in one frame with a NUL between them, in every version: what v2.4 prescribes is what programs read in
-the others too. A v2.3 tag has the date in TYER and TDAT if it is a year or a day; any other (``1999-05``, or one with a time)
-is all in TYER, where it is read as it stands, and by programs that want a number as the year it begins with.
+the others too. A v2.3 tag has the date in TYER and TDAT if it is a year or a day. Any other (``1999-05``, one with a time,
+several) is in a TDRC frame: that is not of this version, but mutagen, TagLib and ffmpeg read it there like any text frame,
+while a TYER frame with ``1999-05`` is dropped by the first. In v2.2, which has no such frame, TYE takes the text as it is.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from musicfs.formats.fields import (
     VORBIS_ALIASES,
 )
 from musicfs.formats.id3_edit import NewFrame
-from musicfs.formats.id3frames import expand_genre, split_described
+from musicfs.formats.id3frames import INVOLVED, expand_genre, split_described
 from musicfs.model import Tags
 
 NUMBERED = {"track": "track_total", "disc": "disc_total"}
 _DATES = frozenset({"TYER", "TDAT", "TIME"})
+_YEAR = re.compile(r"\d{4}")
 _DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
 _FRAME_OF_FIELD = {field: name for name, field in reversed(tuple(ID3_TEXT.items()))}
 _V23_FRAME_OF_FIELD = {"originaldate": "TORY"}
@@ -92,7 +94,7 @@ def fields_of(name: str, data: bytes, own: Tags) -> frozenset[str]:
         return frozenset({"lyrics"})
     if name == "UFID":
         return frozenset({"mb_recording_id"} if data.partition(b"\0")[0] == ID3_UFID_OWNER.encode() else ())
-    if name in ID3_IGNORED or name[:1] not in ("T", "W"):
+    if name in ID3_IGNORED or name in INVOLVED or name[:1] not in ("T", "W"):
         return frozenset()
     return frozenset({ID3_URLS.get(name, name.lower())})
 
@@ -104,7 +106,7 @@ def frames_for(field: str, values: Sequence[str], version: int, model: Model | N
     named = model.name if model is not None else ""
     model = model or Model("")
     if field == "date" and version < 4:
-        return _dates(values[0], version, model)
+        return _dates(values, version, model)
     if field in {"lyrics", "comment"} or field.startswith("comment:"):
         return [_described("USLT" if field == "lyrics" else "COMM", field, values, version, model)]
     if field == "mb_recording_id" and named != "TXXX":
@@ -160,14 +162,16 @@ def _new(model: Model, name: str, data: bytes) -> NewFrame:
     return NewFrame(name, data, status=model.status, group=model.group)
 
 
-def _dates(value: str, version: int, model: Model) -> list[NewFrame]:
-    found = _DAY.fullmatch(value)
-    texts = [("TYER", found[1]), ("TDAT", found[3] + found[2])] if found else [("TYER", value)]
-    frames = []
-    for name, text in texts:
-        encoding = choose_encoding([text], version, model.encoding)
-        frames.append(_new(model, name, bytes((encoding,)) + encode([text], encoding)))
-    return frames
+def _dates(values: Sequence[str], version: int, model: Model) -> list[NewFrame]:
+    day = _DAY.fullmatch(values[0]) if len(values) == 1 else None
+    if day:
+        texts = [("TYER", [day[1]]), ("TDAT", [day[3] + day[2]])]
+    elif version == 3 and (len(values) > 1 or not _YEAR.fullmatch(values[0])):
+        texts = [("TDRC", list(values))]
+    else:
+        texts = [("TYER", list(values))]
+    encoding = choose_encoding(values, version, model.encoding)
+    return [_new(model, name, bytes((encoding,)) + encode(text, encoding)) for name, text in texts]
 
 
 def _described(name: str, field: str, values: Sequence[str], version: int, model: Model) -> NewFrame:

@@ -29,10 +29,12 @@ class FrameText:
     @staticmethod
     def wants(name: str) -> bool:
         """Whether frames of this name hold text for the tags."""
-        return name in ID3_TEXT or name in _OTHER or name[:1] in ("T", "W")
+        return name in ID3_TEXT or name in _OTHER or name in INVOLVED or name[:1] in ("T", "W")
 
     def add(self, name: str, data: bytes) -> None:
         """Add one frame's contents, unpacked."""
+        if not data:
+            return
         field = ID3_TEXT.get(name)
         if field is not None:
             for value in split_text(data):

@@ -26,6 +26,7 @@ from musicfs.formats.mp4_names import INTEGER_ITEMS, PAIR_ITEMS, TEXT_ITEMS, fre
 from musicfs.formats.mp4tags import ItemList
 from musicfs.formats.plans import Edit
 from musicfs.formats.source import MALFORMED
+from musicfs.formats.tagset import MAX_VALUE_BYTES
 from musicfs.model import Tags
 
 _INTEGER = re.compile("-?[1-9][0-9]{0,17}")
@@ -86,7 +87,7 @@ class _Draft:
             self._set_pair(number)
 
     def _set(self, name: str, values: tuple[str, ...]) -> None:
-        _check_text(values)
+        _check_text((name, *values))
         carriers = self._carriers.get(name, [])
         if not values:
             for item in carriers:
@@ -157,8 +158,12 @@ class _Draft:
             for name in {*self._own, *made, *self._fields}
             if made.get(name, ()) != self._fields.get(name, self._own.get(name, ()))
         }
+        # A second name of an edited field may have nothing new to say beside it any more.
+        wrong -= {
+            name for name in wrong - made.keys() if _first_name(name) in self._fields and name not in self._fields
+        }
         # Another field is wrong if what hid behind an edited one shows now, or the other way round.
-        blamed = wrong | {VORBIS.get(name) or VORBIS_ALIASES.get(name) or name for name in wrong}
+        blamed = wrong | {_first_name(name) for name in wrong}
         blamed |= {f"{name}_total" for name in wrong} | {name.removesuffix("_total") for name in wrong}
         return [name for name in self._fields if name in wrong] or [name for name in self._fields if name in blamed]
 
@@ -173,11 +178,16 @@ class _Draft:
             bodies += ((new[4:8], new[8:]) for new in self.added if not index)
             for name, body in bodies:
                 try:
-                    if name != COVERS:
+                    if name != COVERS and len(body) <= MAX_VALUE_BYTES:
                         read.add_body(name, body)
                 except MALFORMED:
                     continue
         return read.tags.finish()
+
+
+def _first_name(name: str) -> str:
+    """The field of which ``name`` is a second name; ``name`` itself if it is none."""
+    return VORBIS.get(name) or VORBIS_ALIASES.get(name) or name
 
 
 def _check_text(values: tuple[str, ...]) -> None:

@@ -36,6 +36,7 @@ from musicfs.model import Tags
 
 FREE_FORM, COVERS, GENRE_NUMBER = b"----", b"covr", b"gnre"
 _NO_FIELDS = frozenset({COVERS, b"free", b"skip", b"stik"})
+_SINGLE = frozenset({*MP4_TEXT, *MP4_PAIRS, *MP4_INTEGERS, GENRE_NUMBER})  # have one meaning only
 _INTEGER = 21  # the well-known type of a signed big-endian integer
 # In new items, as iTunes writes them.
 _PAIR_BYTES = {b"trkn": 8, b"disk": 6}
@@ -122,7 +123,7 @@ class Item:
         like = datas[0][:8] if datas else struct.pack(">II", UTF8, 0)
         made = [_text_data(data[:8], value) for data, value in zip(datas, values, strict=False)]
         made += [_text_data(like, value) for value in values[len(datas) :]]
-        if not made and (self.name in MP4_TEXT or len(atoms) == len(list(walk_data(self.body, self.data_start)))):
+        if not made and (self.name in _SINGLE or len(atoms) == len(list(walk_data(self.body, self.data_start)))):
             return None
         return self._with(atoms, made)
 

@@ -23,6 +23,7 @@ from musicfs.formats.source import View
 
 _PIECE_BYTES = 256 * 1024
 _TABLE_BYTES_MAX = 1024 * 1024  # of the tables that are handled whole
+_DEPTH_MAX = 8  # moov.trak.mdia.minf.stbl.stco is 5
 _SELF_CONTAINED = 1  # a flag of a data reference: the media data is in this file
 
 _CONTAINERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"dinf", b"stbl", b"moof", b"traf", b"mfra"})
@@ -89,14 +90,16 @@ class _Walk:
             b"sidx": self._segment_index, b"dref": self._data_references, b"meta": self._meta, b"uuid": self._extension,
         }  # fmt: skip
 
-    def visit(self, node: Node) -> None:
+    def visit(self, node: Node, depth: int = 0) -> None:
         """This box and those in it."""
+        if depth > _DEPTH_MAX:
+            raise FormatError("the MP4 file's boxes are nested too deeply")
         visitor = self._visitors.get(node.name)
         if visitor is not None:
             visitor(node)
         elif node.name in _CONTAINERS:
             for inner in children(self._view, node):
-                self.visit(inner)
+                self.visit(inner, depth + 1)
         elif node.name == b"udta" and node.parent is not None and node.parent.name == b"moov":
             for inner in children(self._view, node):
                 if inner.name == b"meta":

@@ -79,19 +79,25 @@ class _Stream:
         return last.granule, Edges(head, b"%d\0%s" % (last.granule, last.payload[-EDGE_BYTES:]))
 
 
-def read_ogg(view: View, start: int) -> Facts:
-    """The facts of the first Vorbis, Opus or FLAC stream whose first page is at ``start`` or follows it directly."""
+def first_stream(view: View, start: int) -> tuple[Page, bytes]:
+    """The first page of the first stream of a codec known here, which is at ``start`` or follows it, and its payload."""
     position = start
     for _ in range(_MAX_STREAMS):
         page = Page(view, position)
         if not page.flags & FIRST:
             break
         head = view.read(page.payload, page.stop)
-        for magic, parse in _CODECS.items():
-            if head.startswith(magic):
-                return parse(view, page, head)
+        if head.startswith(tuple(_CODECS)):
+            return page, head
         position = page.stop
     raise FormatError("no Vorbis, Opus or FLAC stream begins in this Ogg file")
+
+
+def read_ogg(view: View, start: int) -> Facts:
+    """The facts of the first Vorbis, Opus or FLAC stream whose first page is at ``start`` or follows it directly."""
+    page, head = first_stream(view, start)
+    parse = next(parse for magic, parse in _CODECS.items() if head.startswith(magic))
+    return parse(view, page, head)
 
 
 def _after_first(view: View, page: Page) -> _Stream:

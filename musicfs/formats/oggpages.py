@@ -18,7 +18,7 @@ _MAX_PAGES = 4096
 CONTINUED, FIRST, LAST = 1, 2, 4
 
 # Capture pattern, version, flags, granule position, serial, sequence number, checksum, segments.
-_HEADER = struct.Struct("<4sBBqIIIB")
+HEADER = struct.Struct("<4sBBqIIIB")
 
 
 class Page:
@@ -37,7 +37,7 @@ class Page:
         head = view.read_some(start, start + _FULL_HEADER_BYTES)
         if len(head) < PAGE_HEADER_BYTES:
             raise FormatError(f"no room for an Ogg page at byte {start}")
-        capture, version, self.flags, self.granule, self.serial, self.sequence, _, segments = _HEADER.unpack_from(head)
+        capture, version, self.flags, self.granule, self.serial, self.sequence, _, segments = HEADER.unpack_from(head)
         if capture != CAPTURE or version:
             raise FormatError(f"no Ogg page at byte {start}")
         self.start = start
@@ -209,7 +209,7 @@ def last_page(view: View, serial: int, audio_start: int) -> LastPage:
         at = tail.rfind(CAPTURE)
         while at >= 0:
             if len(tail) >= at + PAGE_HEADER_BYTES:
-                _, version, _, granule, own_serial, _, _, _ = _HEADER.unpack_from(tail, at)
+                _, version, _, granule, own_serial, _, _, _ = HEADER.unpack_from(tail, at)
                 if not version and own_serial == serial and granule >= 0 and _is_whole(tail, at):
                     return LastPage(granule, _payload(tail, at))
             at = tail.rfind(CAPTURE, 0, at)

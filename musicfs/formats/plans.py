@@ -6,7 +6,7 @@ file's order and without gaps, so the size is exact before a byte is read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -90,6 +90,9 @@ class Extra(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=4):
         """How many bytes it makes."""
         return self.stop - self.start
 
+
+# Reads exactly the bytes ``[start, stop)`` of the original.
+ReadOriginal = Callable[[int, int], bytes | memoryview]
 
 Piece = Literal | Range | Pages | Extra
 

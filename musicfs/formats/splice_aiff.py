@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from musicfs.errors import FormatError
 from musicfs.formats.aiff import ID3_NAMES, read_aiff
-from musicfs.formats.chunks_edit import FORM_HEADER_BYTES, HEADER_BYTES, MAX_SIZE, Chunk, kept, made, walk
+from musicfs.formats.chunks_edit import FORM_HEADER_BYTES, HEADER_BYTES, MAX_SIZE, Chunk, Order, kept, made, walk
 from musicfs.formats.fields import AIFF_TEXT
 from musicfs.formats.fitting import fit
 from musicfs.formats.id3_chunk import ChunkTags
@@ -16,7 +16,7 @@ from musicfs.formats.source import View
 from musicfs.formats.spliced import SplicedSource
 from musicfs.model import Facts, Tags
 
-_BIG = "big"
+_BIG: Order = "big"
 # The only text chunk that a form may have several of (AIFF 1.3, "Text Chunks"): one a value.
 _SEVERAL = b"ANNO"
 

@@ -7,7 +7,7 @@ what INFO says. INFO holds one text an item: several values are joined, and read
 from __future__ import annotations
 
 from musicfs.errors import FormatError
-from musicfs.formats.chunks_edit import FORM_HEADER_BYTES, HEADER_BYTES, MAX_SIZE, Chunk, kept, made, walk
+from musicfs.formats.chunks_edit import FORM_HEADER_BYTES, HEADER_BYTES, MAX_SIZE, Chunk, Order, kept, made, walk
 from musicfs.formats.fields import RIFF_INFO
 from musicfs.formats.fitting import fit
 from musicfs.formats.id3_chunk import ChunkTags
@@ -18,7 +18,7 @@ from musicfs.formats.source import View
 from musicfs.formats.spliced import SplicedSource
 from musicfs.model import Facts, Tags
 
-_LITTLE = "little"
+_LITTLE: Order = "little"
 _DS64_SIZES_BYTES = 24
 _NAMES = {field: name for name, field in reversed(tuple(RIFF_INFO.items()))} | {"track": b"ITRK"}
 _NUMBER_OF_TOTAL = {total: number for number, total in NUMBERED.items()}
@@ -101,7 +101,7 @@ class _Wave:
             if name is None:
                 continue
             places = [index for index, item in enumerate(items) if RIFF_INFO.get(item.name) == field]
-            text = _text(field, edit, own) if says or places else ""
+            text = _text(field, edit, own) if says else ""
             new: list[Piece] = []
             if text:
                 model = items[places[0]] if places else items[0] if items else None

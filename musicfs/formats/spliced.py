@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
 from itertools import accumulate
 
-from musicfs.formats.plans import Extra, Literal, Pages, Plan, Range
+from musicfs.formats.oggrenumber import Renumbering
+from musicfs.formats.plans import Extra, Literal, Plan, Range, ReadOriginal
 from musicfs.formats.source import RangeReader
-
-ReadOriginal = Callable[[int, int], bytes | memoryview]
 
 
 class Spliced:
@@ -18,12 +16,13 @@ class Spliced:
     ``extra`` is that of the plan, wherever it is kept. Safe from any thread.
     """
 
-    __slots__ = ("_extra", "_pieces", "_starts", "size")
+    __slots__ = ("_extra", "_pieces", "_renumbering", "_starts", "size")
 
     def __init__(self, plan: Plan, extra: bytes | memoryview | None = None) -> None:
         self._pieces = plan.pieces
         self._extra = plan.extra if extra is None else extra
         self._starts = [0, *accumulate(piece.size for piece in plan.pieces)]
+        self._renumbering = Renumbering()
         self.size = self._starts[-1]
 
     def original(self, start: int, stop: int) -> tuple[int, int] | None:
@@ -56,12 +55,9 @@ class Spliced:
                 shift = piece.start - begin
                 part[:] = self._extra[start + shift : end + shift]
             else:
-                self._fill_pages(part, piece, start - begin, read)
+                self._renumbering.fill(part, piece, piece.start + start - begin, read)
             start = end
             index += 1
-
-    def _fill_pages(self, view: memoryview, pages: Pages, start: int, read: ReadOriginal) -> None:
-        raise NotImplementedError
 
 
 class SplicedSource:

@@ -22,6 +22,7 @@ from musicfs.formats.splice_aiff import splice_aiff
 from musicfs.formats.splice_flac import splice_flac
 from musicfs.formats.splice_mp3 import splice_adts, splice_mp3
 from musicfs.formats.splice_mp4 import splice_mp4
+from musicfs.formats.splice_ogg import splice_ogg
 from musicfs.formats.splice_riff import splice_wav
 from musicfs.formats.spliced import SplicedSource
 from musicfs.model import Facts
@@ -33,7 +34,9 @@ Splicer = Callable[[View, int, Facts, Edit], Plan]
 _SPLICERS: Mapping[str, Splicer] = {
     "flac": splice_flac,
     "mp3": splice_mp3,
+    "ogg": splice_ogg,
     "mp4": splice_mp4,
+    "ogg": splice_ogg,
     "adts": splice_adts,
     "wav": splice_wav,
     "aiff": splice_aiff,

@@ -16,6 +16,7 @@ from musicfs.index.fields import ANY, DEFAULT_FIELDS, Kind, kind_of
 from musicfs.index.syntax import And, Fuzzy, Not, Or, Present, Query, Range, Words
 from musicfs.index.values import limits
 from musicfs.index.words import fold, words
+from musicfs.model import FIELDS
 
 Matches = Callable[[Document], bool]
 V = TypeVar("V")
@@ -85,7 +86,8 @@ def _any_of(parts: list[Matches]) -> Matches:
 
 
 def _present(field: str) -> Matches:
-    if kind_of(field) in {Kind.TEXT, Kind.KEYWORD, Kind.FLAG}:
+    """A tag is present whatever it says: ``A1`` is no number, but a track."""
+    if field in FIELDS or kind_of(field) in {Kind.TEXT, Kind.KEYWORD}:
         read_text = text_reader(field)
         return lambda document: bool(read_text(document))
     read = number_reader(field)
@@ -136,7 +138,13 @@ def _fuzzy(
 
 
 def _near(wanted: str, distance: int) -> Callable[[str], bool]:
-    return lambda word: is_within(wanted, word, distance)
+    letters = frozenset(wanted)
+
+    def is_near(word: str) -> bool:
+        # Each kind of letter that the word lacks takes an edit of its own: most words end here, soon.
+        return len(letters.difference(word)) <= distance and is_within(wanted, word, distance)
+
+    return is_near
 
 
 def _remembering(function: Callable[[str], V]) -> Callable[[str], V]:

@@ -31,20 +31,9 @@ from musicfs.index.fields import (
     suggest_field,
 )
 from musicfs.index.scanner import Scanner, Token
-from musicfs.index.syntax import (
-    EVERYTHING,
-    Bound,
-    Fuzzy,
-    Present,
-    Query,
-    Range,
-    Words,
-    conjunction,
-    disjunction,
-    negation,
-)
+from musicfs.index.syntax import Bound, Present, Query, Range, conjunction, disjunction, negation
+from musicfs.index.terms import phrase_term, word_term
 from musicfs.index.values import canonical, is_age, is_reversed
-from musicfs.index.words import words
 
 MAX_CHARACTERS = 256
 MAX_DEPTH = 32
@@ -52,7 +41,6 @@ MAX_DEPTH = 32
 _OPERATORS = ("AND", "OR", "NOT")
 _COMPARISONS = (">=", "<=", ">", "<", "=")
 _LOOKS_LIKE_RANGE = re.compile(r"[\[{]\S*\sTO\s")
-_FUZZY = re.compile(r"~(\d*)")
 
 
 def parse(text: str, *, max_characters: int = MAX_CHARACTERS) -> Query:
@@ -186,8 +174,8 @@ class _Parser:
     def _of_field(self, field: str, start: int) -> Query:
         scanner = self._scanner
         scanner.skip_space()
-        if not scanner.next or scanner.next == ")":
-            raise scanner.error(f"{field}: has no value", start, f'"{field}" in quotes is a word')
+        if not scanner.next or scanner.next == ")" or any(map(self._peek_keyword, _OPERATORS)):
+            raise scanner.error(f"{field}: has no value", start, 'put what you look for in quotes: title:"not"')
         if scanner.next == "(":
             return self._group(field)
         return self._value(field)
@@ -278,69 +266,20 @@ class _Parser:
         except ValueError as error:
             raise self._scanner.error(str(error), token.start) from None
 
-    # Text.
-
     def _text(self, field: str) -> Query:
         scanner = self._scanner
         token = scanner.take_token()
-        if token.is_phrase:
-            is_prefix = scanner.take("*")
-            if scanner.next == "~":
-                raise scanner.error(
-                    "only a word can be fuzzy, not a phrase", scanner.at, "put a ~ behind each word, without quotes"
-                )
-            return self._words(field, token.text, token, is_prefix)
-        if token.text == "*" and token.has_plain("*", 0):
-            return Present(field) if field != ANY else EVERYTHING
-        return self._suffixed(field, token)
-
-    def _suffixed(self, field: str, token: Token) -> Query:
-        fuzzy = self._fuzzy_suffix(token)
-        text = token.text
-        text = text[: fuzzy.start()] if fuzzy is not None else text
-        is_prefix = token.has_plain("*", len(text) - 1)
-        text = text[:-1] if is_prefix else text
-        for at in range(len(text)):
-            if token.has_plain("*", at):
-                raise self._scanner.error(
-                    "a * stands at the end of a word only", token.start, 'write \\* or "..." to mean the sign itself'
-                )
-        if fuzzy is None:
-            return self._words(field, text, token, is_prefix)
-        if is_prefix:
-            raise self._scanner.error("a word has either a * or a ~", token.start)
-        found = words(text)
-        if fuzzy[1] not in {"", "0", "1", "2"}:
-            raise self._scanner.error(
-                f"a word can be 0, 1 or 2 edits away, not {fuzzy[1]}", token.start, f"for example {text}~1"
+        if not token.is_phrase:
+            return word_term(field, token)
+        is_prefix = scanner.take("*")
+        if scanner.next == "~":
+            raise scanner.error(
+                "only a word can be fuzzy, not a phrase", scanner.at, "put a ~ behind each word, without quotes"
             )
-        self._require_words(found, token)
-        return Fuzzy(field, text, int(fuzzy[1]) if fuzzy[1] else default_distance(found))
-
-    @staticmethod
-    def _fuzzy_suffix(token: Token) -> re.Match[str] | None:
-        """The ``~N`` at the end of a word that has more than that."""
-        at = token.text.rfind("~")
-        if at < 1 or not token.has_plain("~", at) or not all(token.plain[at:]):
-            return None
-        return _FUZZY.fullmatch(token.text, at)
-
-    def _words(self, field: str, text: str, token: Token, is_prefix: bool) -> Words:
-        self._require_words(words(text), token)
-        return Words(field, text, is_prefix)
-
-    def _require_words(self, found: tuple[str, ...], token: Token) -> None:
-        if not found:
-            message = "there is nothing between the quotes" if token.is_phrase else "there is no word here to look for"
-            raise self._scanner.error(message, token.start)
+        return phrase_term(field, token, is_prefix=is_prefix)
 
     def _peek_keyword(self, keyword: str) -> bool:
         at = self._scanner.at
         found = self._scanner.take_keyword(keyword)
         self._scanner.at = at
         return found
-
-
-def default_distance(found: tuple[str, ...]) -> int:
-    """What ``~`` without a number means: 1 for words of up to five letters, else 2."""
-    return 1 if max(map(len, found)) <= 5 else 2

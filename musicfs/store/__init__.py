@@ -12,5 +12,8 @@ thread), made of ``chunks_recut``, ``chunks_adopted``, ``chunks_evict`` and ``ch
 ``chunks_edit``, and manifests are ``chunks_manifest``. Bytes that leave it have been verified, and whatever happens to it
 costs a fetch.
 
-The state (``state_dir/state``) is what the user made: ``state``, opened by the keeper alone.
+The state (``state_dir``) is what the user made, opened by the keeper alone, through ``state``: ``overlays`` says what is in
+it; ``frames`` and ``journal`` write it down so that damage is found and nothing acknowledged is lost; ``state_tables`` has the
+same where it is found fast, ``images`` the pictures. ``state_engine`` writes both and heals what it meets; ``state_changes``
+plans what a change writes; ``state_recovery`` and ``state_build`` open what a crash or a damaged disk left.
 """

@@ -12,19 +12,17 @@ from contextlib import contextmanager
 
 import lmdb
 import msgspec
-import xxhash
 
 from musicfs.errors import SchemaError, StoreError
 from musicfs.store import environment
 from musicfs.store.correction_tables import Serving, read_correction, read_former, read_former_folder, read_serving
 from musicfs.store.corrections import Correction, corrected, decode_correction
+from musicfs.store.folders import folder_key, iterate_folders, read_files
 from musicfs.store.records import (
     ENTRY,
     NODE,
-    U16,
     U32,
     U64,
-    U64_U64,
     Node,
     NodeKind,
     ObjectRecord,
@@ -38,7 +36,6 @@ from musicfs.store.schema import MIGRATED_SCHEMAS, ROOT_INODE, SCHEMA
 from musicfs.store.tables import Tables, create
 from musicfs.store.tree_tables import read_place, read_sources, read_track
 
-_MAX_PLAIN_PATH = 500  # LMDB keys are at most 511 bytes
 _decode = msgspec.msgpack.decode
 _change_decoder = msgspec.msgpack.Decoder(list[tuple[int, int, bytes, int]])
 
@@ -372,45 +369,3 @@ class Catalog:
                 for key, value in cursor:
                     batches.append((U64.unpack(key)[0], _change_decoder.decode(value)))
         return batches
-
-
-def folder_key(origin: int, path: bytes) -> bytes:
-    """Key of a folder: parents sort directly before their children, siblings in byte order.
-
-    Beyond 500 bytes the path is cut and a hash of the whole appended, which keeps keys unique though not their order.
-    """
-    plain = path.replace(b"/", b"\0")
-    if len(plain) > _MAX_PLAIN_PATH:
-        plain = plain[: _MAX_PLAIN_PATH - 8] + xxhash.xxh64_digest(path)
-    return U16.pack(origin) + plain
-
-
-def iterate_folders(
-    txn: lmdb.Transaction[bytes], tables: Tables, origin: int, path: bytes
-) -> Iterator[tuple[int, bytes]]:
-    """(id, path) of the folder ``path`` and every folder below it, in listing order."""
-    start = folder_key(origin, path)[: _MAX_PLAIN_PATH - 8]
-    below = path + b"/" if path else b""
-    with txn.cursor(tables.folder_ids) as cursor:
-        if not cursor.set_range(start):
-            return
-        for key, value in cursor:
-            if not key.startswith(start):
-                return
-            raw = txn.get(value, db=tables.folders)
-            found = decode_folder(raw).path if raw is not None else b""
-            if found == path or found.startswith(below):
-                yield U32.unpack(value)[0], found
-
-
-def read_files(txn: lmdb.Transaction[bytes], tables: Tables, folder_id: int) -> dict[bytes, tuple[int, int]]:
-    """Name -> (object id, fingerprint) of a folder's files, in byte order."""
-    prefix = U32.pack(folder_id)
-    found: dict[bytes, tuple[int, int]] = {}
-    with txn.cursor(tables.object_ids) as cursor:
-        if cursor.set_range(prefix):
-            for key, value in cursor:
-                if key[:4] != prefix:
-                    break
-                found[key[4:]] = U64_U64.unpack(value)
-    return found

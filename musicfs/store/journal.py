@@ -59,7 +59,7 @@ class Journal:
             position, previous = frame.stop, frame.sequence
             base, last = base or frame.sequence, max(last, frame.sequence)
             newer = newer or frame.version > VERSION
-        self.last = last
+        self.last = max(self.last, last)
         self.size_bytes = os.fstat(self._descriptor).st_size
         whole = whole and (last > 0 or position == 0)
         return Survey(size_bytes=self.size_bytes, base=base, last=last, whole=whole, stop=position, newer=newer)
@@ -109,33 +109,37 @@ class Journal:
         except OSError:
             self._broken = True
 
-    def close(self) -> None:
-        """Close the file."""
-        os.close(self._descriptor)
+    def rewrite(self, beginning: Iterable[bytes], sequence: int, last_payload: bytes) -> None:
+        """Have it begin anew with these payloads, the last one with a sequence; all or nothing.
 
-
-def write_journal(path: str, beginning: Iterable[bytes], sequence: int, last_payload: bytes) -> None:
-    """Write a journal that begins with these payloads, in the place of the one that is there; all or nothing.
-
-    Raises DiskFullError, StoreError. Blocks until it is on disk.
-    """
-    fresh = f"{path}.new"
-    try:
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        Raises DiskFullError, StoreError. Blocks until it is on disk.
+        """
+        fresh = f"{self.path}.new"
+        descriptor = -1
         try:
+            descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             position = 0
             for payload in beginning:
                 position += write_all(descriptor, memoryview(encode_frame(0, 0, payload)), position)
-            write_all(descriptor, memoryview(encode_frame(sequence, 0, last_payload)), position)
+            position += write_all(descriptor, memoryview(encode_frame(sequence, 0, last_payload)), position)
             os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.rename(fresh, path)
-        sync_folder(os.path.dirname(path))
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.unlink(fresh)
-        raise file_error(path, error) from error
+            os.rename(fresh, self.path)
+            sync_folder(os.path.dirname(self.path))
+        except BaseException as error:
+            if descriptor >= 0:
+                os.close(descriptor)
+            with contextlib.suppress(OSError):
+                os.unlink(fresh)
+            if isinstance(error, OSError):
+                raise file_error(self.path, error) from error
+            raise
+        os.close(self._descriptor)
+        self._descriptor, self._broken = descriptor, False
+        self.size_bytes, self.last = position, sequence
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
 
 
 def most_frames_in(size_bytes: int) -> int:

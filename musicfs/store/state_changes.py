@@ -47,7 +47,7 @@ def plan_put(changes: Sequence[Change], action: Action, author: str, time_ns: in
             written.append(overlay)
             if overlay != before:
                 touched[overlay.id] = overlay
-        return [*_anchored(read, touched, sequence), *map(history_record, entries.values())]
+        return [*_anchored(read, touched, sequence, written), *map(history_record, entries.values())]
 
     return plan
 
@@ -71,7 +71,7 @@ def plan_reanchor(changes: Sequence[Anchoring], written: list[Overlay]) -> Plan:
             written.append(overlay)
             if overlay != before:
                 touched[overlay.id] = overlay
-        return _anchored(read, touched, sequence)
+        return _anchored(read, touched, sequence, written)
 
     return plan
 
@@ -84,24 +84,19 @@ def _stamped(before: Overlay | None, overlay: Overlay, author: str, time_ns: int
     return msgspec.structs.replace(overlay, changed_ns=max(time_ns, before.changed_ns + 1), author=author)
 
 
-def _anchored(read: Reading, touched: dict[int, Overlay], sequence: int) -> list[Record]:
-    """The records of changed overlays, and of those that lose an anchor to them (of two in ``touched``, the later has it)."""
+def _anchored(read: Reading, touched: dict[int, Overlay], sequence: int, written: list[Overlay]) -> list[Record]:
+    """The records of changed overlays, and of those that lose an anchor to them; of two in one batch the later has it."""
+    owners = {anchor_key(anchor): overlay.id for overlay in touched.values() for anchor in overlay.anchors}
     result = dict(touched)
-    holders: dict[bytes, int] = {}
-    for overlay in touched.values():
-        for anchor in overlay.anchors:
-            key = anchor_key(anchor)
-            holder = holders.get(key)
-            if holder is None:
-                found = read.overlay_at(key)
-                holder = found.id if found is not None else overlay.id
-                if found is not None and found.id not in result:
-                    result[found.id] = found
-            if holder != overlay.id:
-                loser = result[holder]
-                kept = tuple(one for one in loser.anchors if anchor_key(one) != key)
-                result[holder] = msgspec.structs.replace(loser, anchors=kept)
-            holders[key] = overlay.id
+    for key in owners:
+        holder = read.overlay_at(key)
+        if holder is not None:
+            result.setdefault(holder.id, holder)
+    for number, overlay in result.items():
+        kept = tuple(one for one in overlay.anchors if owners.get(anchor_key(one), number) == number)
+        if kept != overlay.anchors:
+            result[number] = msgspec.structs.replace(overlay, anchors=kept)
+    written[:] = [result.get(overlay.id, overlay) for overlay in written]
     return [overlay_record(overlay, sequence) for overlay in result.values()]
 
 

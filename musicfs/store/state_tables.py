@@ -109,6 +109,8 @@ class StateTables:
             )
         except lmdb.Error as error:
             self.env.close()
+            if environment.is_damage(error):
+                raise DamagedError(f"{path}: {error}") from error
             raise environment.store_error(path, error) from error
 
     def reading(self) -> Reading:

@@ -16,8 +16,9 @@ import lmdb
 import msgspec
 
 from musicfs.errors import DiskFullError, StoreError
-from musicfs.store.catalog import Catalog, Totals, folder_key, iterate_folders, read_files
+from musicfs.store.catalog import Catalog, Totals
 from musicfs.store.correction_tables import CorrectionTables
+from musicfs.store.folders import folder_key, iterate_folders, read_files
 from musicfs.store.records import (
     U32,
     U64,

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 import msgspec
 
 from musicfs.model import Technical
-from musicfs.store.catalog import folder_key
+from musicfs.store.folders import folder_key
 from musicfs.store.records import ObjectRecord, StoredFacts, unpack_stored
 from musicfs.store.transaction import WriteTransaction
 from musicfs.vfs.views import album_key

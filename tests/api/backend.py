@@ -33,6 +33,7 @@ from musicfs.api.client import Client
 from musicfs.api.server import ControlServer
 from musicfs.errors import NotFoundError
 from musicfs.events import Event, EventType
+from musicfs.index.parser import parse
 from musicfs.model import Health
 from tests.api.metadata_backend import FakeMetadata
 
@@ -227,20 +228,20 @@ class FakeBackend(FakeMetadata):
             self._known(origin_id)
         return Cleared(120 << 20, 12)
 
-    def prefetch(self, paths: Sequence[str], origin_id: str) -> Iterator[PrefetchProgress]:
-        self._enter("prefetch", *paths, origin_id)
+    def prefetch(self, paths: Sequence[str], origin_id: str, query: str) -> Iterator[PrefetchProgress]:
+        self._enter("prefetch", *paths, origin_id, *_given(query))
         if origin_id:
             self._known(origin_id)
         self._there(paths)
         yield from self.prefetched
 
-    def pin(self, paths: Sequence[str]) -> PinChange:
-        self._enter("pin", *paths)
+    def pin(self, paths: Sequence[str], query: str) -> PinChange:
+        self._enter("pin", *paths, *_given(query))
         self._there(paths)
         return PinChange(3, 30 << 20)
 
-    def unpin(self, paths: Sequence[str]) -> PinChange:
-        self._enter("unpin", *paths)
+    def unpin(self, paths: Sequence[str], query: str) -> PinChange:
+        self._enter("unpin", *paths, *_given(query))
         self._there(paths)
         return PinChange(1, 10 << 20)
 
@@ -251,6 +252,14 @@ class FakeBackend(FakeMetadata):
     def verify_cache(self) -> Iterator[VerifyProgress]:
         self._enter("verify_cache")
         yield from self.verified
+
+
+def _given(query: str) -> tuple[str, ...]:
+    """A query as it is noted: parsed, as a daemon does."""
+    if not query:
+        return ()
+    parse(query)
+    return (f"query {query}",)
 
 
 @contextlib.contextmanager

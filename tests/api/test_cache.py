@@ -87,6 +87,33 @@ def test_paths_that_are_none_are_refused(client: Client, backend: FakeBackend, a
     assert backend.calls == []
 
 
+BY_QUERY: list[Callable[[Client, list[str], str], object]] = [
+    lambda client, paths, query: list(client.prefetch(paths, "", query)),
+    Client.pin,
+    Client.unpin,
+]
+
+
+@pytest.mark.parametrize("number", range(len(BY_QUERY)), ids=["prefetch", "pin", "unpin"])
+def test_queries(client: Client, backend: FakeBackend, number: int) -> None:
+    attempt, name = BY_QUERY[number], ("prefetch", "pin", "unpin")[number]
+    origin = [""] * (name == "prefetch")
+    attempt(client, [], "artist:Björk")
+    attempt(client, ["/A"], "a\udcff")
+    assert backend.calls == [(name, *origin, "query artist:Björk"), (name, "/A", *origin, "query a\\xff")]
+    with pytest.raises(ConfigError, match="column 3: this \\) closes nothing") as caught:
+        attempt(client, [], "a )")
+    assert caught.value.remedy
+    with pytest.raises(ConfigError, match="column 257"):
+        attempt(client, [], "x" * 257)
+    backend.calls.clear()
+    with pytest.raises(ConfigError, match="the query is empty"):
+        attempt(client, ["/A"], "")
+    with pytest.raises(ConfigError, match="a path is empty"):
+        attempt(client, [""], "a")
+    assert backend.calls == []
+
+
 @pytest.mark.parametrize("attempt", WITH_PATHS, ids=["prefetch", "pin", "unpin"])
 def test_unknown_paths_are_not_found(client: Client, attempt: Call) -> None:
     with pytest.raises(NotFoundError) as caught:
@@ -173,7 +200,7 @@ class Endless(FakeBackend):
         super().__init__()
         self.closed = threading.Semaphore(0)
 
-    def prefetch(self, paths: Sequence[str], origin_id: str) -> Iterator[PrefetchProgress]:
+    def prefetch(self, paths: Sequence[str], origin_id: str, query: str) -> Iterator[PrefetchProgress]:
         try:
             while True:
                 yield PrefetchProgress()
@@ -222,6 +249,6 @@ def test_many_paths_and_pins_fit_into_a_message_up_to_its_limit(client: Client, 
     assert backend.calls == [("pin", *paths)]
     backend.pinned = tuple(PinnedPath(path=path) for path in paths)
     assert [pin.path for pin in client.pins()] == paths
-    with pytest.raises(MusicFSError):
+    with pytest.raises(ConfigError, match="4194304 are possible"):
         client.pin(["/" + "x" * (4 << 20)])
     assert client.status() == STATUS

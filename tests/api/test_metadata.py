@@ -202,7 +202,7 @@ def test_large_covers_go_one_by_one_and_small_ones_together(client: Client, back
     [
         (MetadataChange(file_id=1, cover=bytes(MAX_COVER_BYTES + 1)), "the cover has 16776193 bytes"),
         (MetadataChange(file_id=1, cover=b""), "the cover has 0 bytes"),
-        (MetadataChange(file_id=1, set={"lyrics": ("x" * (21 << 20),)}), "one change of"),
+        (MetadataChange(file_id=1, set={"lyrics": ("x" * (21 << 20),)}), "a request of"),
     ],
     ids=["cover", "no cover", "value"],
 )

@@ -12,6 +12,7 @@ from musicfs.api.backend import CacheStats, PrefetchProgress, Tier, VerifyProgre
 from musicfs.cli import progress
 from musicfs.cli.virtual_path import virtual_paths
 from musicfs.errors import ConfigError, UnreachableError
+from musicfs.index.help import QUERY_HELP
 from tests.api.backend import CACHE, PREFETCH, STATUS, VERIFICATION, FakeBackend
 from tests.cli.conftest import Run, on_terminal
 
@@ -152,6 +153,25 @@ def test_pins(run: Run, backend: FakeBackend) -> None:
     assert "\x1b[" in out and "/C" in out
     backend.pinned = ()
     assert run("cache", "pins").out == "nothing is pinned\n"
+
+
+@pytest.mark.parametrize("verb", ["prefetch", "pin", "unpin"])
+def test_queries(run: Run, backend: FakeBackend, verb: str) -> None:
+    origin = [""] * (verb == "prefetch")
+    run("cache", verb, "--query", "artist:Björk added:>30d")
+    run("cache", verb, "/A", "--query", "x")
+    asked = [call for call in backend.calls if call != ("status",)]
+    assert asked == [(verb, *origin, "query artist:Björk added:>30d"), (verb, "/A", *origin, "query x")]
+    done = run("cache", verb, "--query", "artsit:x")
+    assert (done.code, done.out) == (2, "")
+    assert 'column 1: there is no field "artsit"' in done.err
+    assert "did you mean artist:?" in done.err
+    assert run("cache", verb, "--query", "").code == 2
+    done = run("cache", verb)
+    assert (done.code, "give a PATH, or a --query" in done.err) == (2, True)
+    shown = run("cache", verb, "--help").out
+    assert QUERY_HELP in shown
+    assert f"musicfs cache {verb} --query" in shown
 
 
 def test_verify(run: Run, backend: FakeBackend) -> None:

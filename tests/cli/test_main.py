@@ -77,7 +77,9 @@ def test_usage_errors_end_with_2(run: Run, arguments: tuple[str, ...], said: str
     "arguments",
     [("status",), ("shutdown",), ("origin", "list"), ("origin", "health", "x"), ("origin", "rescan", "x"),
      ("origin", "confirm", "x"), ("cache", "stats"), ("cache", "clear"), ("cache", "prefetch", "/"), ("cache", "pin", "/"),
-     ("cache", "unpin", "/"), ("cache", "pins"), ("cache", "verify")],
+     ("cache", "unpin", "/"), ("cache", "pins"), ("cache", "verify"), ("metadata", "get", "/"),
+     ("metadata", "set", "/", "--genre", "x"), ("metadata", "diff", "/"), ("metadata", "clear", "/"),
+     ("metadata", "undo", "/"), ("metadata", "log"), ("metadata", "export", "--output", "/tmp/never.csv")],
     ids=" ".join,
 )  # fmt: skip
 def test_without_a_daemon_it_is_3(run: Run, arguments: tuple[str, ...]) -> None:
@@ -190,6 +192,9 @@ def test_a_configuration_with_problems_still_finds_its_daemon(run: Run, backend:
         (("config", "show"), ("grpc", "google", "rich", "mutagen", "llfuse", "lmdb")),
         (("status",), ("rich", "mutagen", "llfuse", "lmdb")),
         (("cache", "stats"), ("rich", "mutagen", "llfuse", "lmdb")),
+        (("metadata", "set", "--help"), ("grpc", "google", "rich", "mutagen", "llfuse", "lmdb", "sqlite3")),
+        (("metadata", "get", "/"), ("rich", "mutagen", "llfuse", "lmdb", "sqlite3")),
+        (("metadata", "set", "/", "--genre", "x"), ("rich", "mutagen", "llfuse", "lmdb", "sqlite3")),
     ],
 )  # fmt: skip
 def test_commands_import_little(arguments: tuple[str, ...], light: tuple[str, ...]) -> None:
@@ -241,6 +246,10 @@ def test_completion_completes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     assert complete("musicfs origin ", 2) == ["confirm", "health", "list", "rescan", "test"]
     assert complete("musicfs origin rescan n", 3) == ["nas-1"]
     assert complete("musicfs cache clear n", 3) == ["nas-1"]
+    assert complete("musicfs metadata s", 2) == ["set"]
+    assert complete("musicfs metadata get / --field album_", 5) == ["album_artist", "album_artist_sort", "album_sort"]
+    assert complete("musicfs metadata set / --album-a", 4) == ["--album-artist", "--album-artist-sort"]
+    assert complete("musicfs metadata import / --format j", 5) == ["json", "jsonl"]
     assert complete("musicfs cache p", 2) == ["pin", "pins", "prefetch"]
     assert complete("musicfs cache clear --tier ", 4) == ["edges", "main"]
     assert complete("musicfs cache unpin /", 3) == [], "no daemon, nothing to offer"

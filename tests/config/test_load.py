@@ -151,7 +151,7 @@ def test_paths_are_expanded_and_absolute(
     monkeypatch.chdir(elsewhere)
     path = write(
         'mount_point = "mnt"\ncache_dir = "$CACHES/x"\nstate_dir = "~/state"\n[logging]\nlog_dir = "../${LOGS}"\n'
-        '[[origins]]\nid = "a"\npath = "A$AP"\n'
+        '[grpc]\nimport_folders = ["in", "~/tags", "$CACHES/z"]\n[[origins]]\nid = "a"\npath = "A$AP"\n'
     )
     environment |= {"CACHES": "/caches", "LOGS": "logs"}
     found = load(path, environment=environment, flags={})
@@ -159,10 +159,12 @@ def test_paths_are_expanded_and_absolute(
     assert found.cache_dir == "/caches/x"
     assert found.state_dir == str(home / "state")
     assert found.logging.log_dir == str(tmp_path.parent / "logs")
+    assert found.grpc.import_folders == (str(tmp_path / "in"), str(home / "tags"), "/caches/z")
     assert found.origins[0].path == str(tmp_path / "A$AP")
-    environment["MUSICFS_CACHE_DIR"] = "$CACHES/y"
+    environment |= {"MUSICFS_CACHE_DIR": "$CACHES/y", "MUSICFS_GRPC__IMPORT_FOLDERS": "tags:/srv/tags"}
     found = load(path, environment=environment, flags={"origins": ["flagged"], "state_dir": "a/$CACHES"})
     assert found.cache_dir == "/caches/y"
+    assert found.grpc.import_folders == (str(elsewhere / "tags"), "/srv/tags")
     assert found.origins[0].path == str(elsewhere / "flagged")
     assert found.state_dir == str(elsewhere / "a" / "$CACHES")
 

@@ -21,7 +21,7 @@ from musicfs.daemon.link import Counters
 from musicfs.daemon.pins import Pins
 from musicfs.daemon.reading import Reading
 from musicfs.daemon.upkeep import Upkeep
-from musicfs.errors import NotFoundError, StoreError, UnreachableError
+from musicfs.errors import NotFoundError, QueryError, StoreError, UnreachableError
 from musicfs.origins.memory import MemoryOrigin
 from musicfs.store.chunks_schema import Content
 from musicfs.store.chunks_upkeep import ChunkUpkeep
@@ -102,8 +102,8 @@ class Bench:
         if self.is_cut:
             self.upkeep.note_complete(content)
 
-    def prefetch(self, *paths: str, origin_id: str = "") -> PrefetchProgress:
-        return list(self.control.prefetch(paths, origin_id))[-1]
+    def prefetch(self, *paths: str, origin_id: str = "", query: str = "") -> PrefetchProgress:
+        return list(self.control.prefetch(paths, origin_id, query))[-1]
 
     def cached(self) -> list[int]:
         """How much of each song is stored, in the order of names."""
@@ -152,6 +152,20 @@ def test_prefetch(make: Make) -> None:
     assert (stats.fetched_bytes, stats.contents_complete) == (5 + sum(bench.sizes), 4)
     with pytest.raises(NotFoundError):
         bench.prefetch("/B", "/C")
+
+
+def test_prefetch_by_query(make: Make) -> None:
+    bench = make()
+    last = bench.prefetch(query="title:(one OR four) album:b")
+    assert (last.completed, last.total) == (2, 2)
+    assert [size > 0 for size in bench.cached()] == [True, False, False, True]
+    assert bench.prefetch("/B/Two.flac", query="two OR three").completed == 1
+    assert bench.prefetch(query="nothing is called so") == PrefetchProgress()
+    assert bench.prefetch(query="*", origin_id="x") == PrefetchProgress()
+    with pytest.raises(QueryError, match="column 1: there is no field"):
+        bench.control.prefetch([], "", "titel:x")
+    with pytest.raises(NotFoundError):
+        bench.prefetch("/C", query="one")
 
 
 def test_what_cannot_be_fetched_is_counted(make: Make) -> None:
@@ -318,6 +332,46 @@ def test_pins(make: Make) -> None:
     assert control.unpin(["B/"]).files == 4
     assert [pin.path for pin in control.pins()] == ["/B/One.flac"]
     assert len(bench.pins.keys()) == 1
+
+
+def test_pins_by_query(make: Make) -> None:
+    bench = make()
+    control = bench.control
+    assert control.pin([], "one OR two").files == 2
+    assert [pin.path for pin in control.pins()] == ["/B/One.flac", "/B/Two.flac"]
+    assert len(bench.pins.keys()) == 2
+    assert control.pin(["/B/Two.flac", "/B/Three.flac"], "three OR four").files == 1
+    assert control.pin([], "nothing is called so").files == 0
+    assert bench.pins.count == 3
+    control.pin(["/B"])
+    for query in ("titel:x", "a OR"):
+        for change in (control.pin, control.unpin):
+            with pytest.raises(QueryError):
+                change([], query)
+    assert control.unpin([], "nothing is called so").files == 0
+    assert control.unpin(["/B/One.flac"], "two").files == 0
+    assert bench.pins.count == 4
+    assert control.unpin([], "title:(one OR two)").files == 2
+    assert [pin.path for pin in control.pins()] == ["/B", "/B/Three.flac"], "of the folder not all tracks match"
+    with pytest.raises(NotFoundError, match="is not pinned"):
+        control.unpin(["/B/One.flac"], "one")
+    assert control.unpin(["/B"], "album:b").files == 4
+    assert [pin.path for pin in control.pins()] == ["/B/Three.flac"]
+
+
+def test_a_pin_by_query_does_not_follow_the_query(make: Make) -> None:
+    bench = make()
+    bench.control.pin([], "title:one")
+    bench.memory.put("b/One.flac", flac(album="C", title="Uno") + bytes(1000))
+    bench.memory.put("b/Six.flac", flac(album="B", title="One More") + bytes(1000))
+    bench.collection.scan()
+    bench.clock.now += 31
+    [key] = bench.pins.keys()
+    file = bench.files.at_origin("m", b"b/One.flac")
+    assert file is not None and key == file.content.key, "the file stays pinned under another name"
+    assert bench.control.unpin([], "one").files == 0
+    assert bench.control.unpin([], "uno").files == 1
+    assert bench.pins.count == 0
 
 
 def test_a_pin_follows_its_file_and_its_folder(make: Make) -> None:

@@ -9,10 +9,13 @@ import pytest
 
 from musicfs.content.origins import Access
 from musicfs.daemon.library_files import LibraryFile, LibraryFiles, normal
+from musicfs.daemon.track_query import Selection
 from musicfs.errors import NotFoundError
+from musicfs.index.parser import parse
+from musicfs.model import Technical
 from musicfs.vfs.tree import TreeOptions
 from musicfs.vfs.views import View
-from tests.vfs.world import Move, Put, Remove, World, content
+from tests.vfs.world import START_NS, Content, Move, Put, Remove, World, content
 
 BY_TITLE = View(0, "", "$artist/$title.$format", folders=False, names="posix")
 AS_IT_IS = View(0, "", "$title", folders=True, names="posix")
@@ -125,7 +128,8 @@ def test_the_same_track_elsewhere_comes_with_its_file(make: Make) -> None:
     [file] = files.below([b"/"])
     assert file.source.origin_id == "origin2", "it has the better priority"
     assert [(other.source.origin_id, other.source.size) for other in file.others] == [("origin1", 100)]
-    assert file.others[0] == files.at_origin("origin1", b"a/1.flac")
+    there = files.at_origin("origin1", b"a/1.flac")
+    assert there is not None and file.others[0].source == there.source
     world.apply([Remove((2, b"a", b"1.flac"))])
     assert [(file.source.origin_id, file.others) for file in files.below([b"/X"])] == [("origin1", ())]
 
@@ -166,3 +170,53 @@ def test_changes_are_seen(make: Make) -> None:
     assert shown(files.below([b"/X"])) == [("/X/One.flac", "origin1", "c/1.flac")]
     with pytest.raises(NotFoundError):
         files.below([b"/X/Two.flac"])
+
+
+DAY_NS = 86_400 * 1_000_000_000
+
+
+def selected(files: LibraryFiles, query: str, *paths: bytes, origin_id: str = "") -> list[str]:
+    """Where the files lie that a query selects, ten days after all of them were added."""
+    selection = Selection(parse(query), START_NS + 10 * DAY_NS)
+    return [file.source.path for file in files.below(paths or (b"/",), origin_id, selection)]
+
+
+def test_a_query_selects_tracks(make: Make) -> None:
+    world, files = make(playlists=True)
+    fill(world)
+    technical = Technical(duration_ms=90_000, bitrate=320_000)
+    world.apply(
+        [
+            Put(
+                (2, b"b", b"4.flac"), content(artist="Z", title="Four", date="1991", mood="happy", technical=technical)
+            ),
+            Put((2, b"b", b"3.lrc"), content()),
+            Put((2, b"b", b"5.flac"), Content(tags=None)),
+        ]
+    )
+    assert "b/3.lrc" in [path for _, _, path in shown(files.below([b"/"]))]
+    assert selected(files, "*") == ["a/1.flac", "a/2.flac", "b/3.flac", "b/4.flac"], "and nothing that is no track"
+    assert selected(files, "artist:x") == ["a/1.flac", "a/2.flac"]
+    assert selected(files, "artist:x -one OR year:1991") == ["a/2.flac", "b/4.flac"]
+    assert selected(files, "*", b"/Y") == ["b/3.flac"]
+    assert selected(files, "artist:x", b"/Y", b"/X/One.flac") == ["a/1.flac"]
+    assert selected(files, "*", origin_id="origin1") == ["a/1.flac", "a/2.flac"]
+    assert selected(files, "origin:origin2 three") == ["b/3.flac"]
+    assert selected(files, "custom:mood:happy duration:1:30 bitrate:320 format:flac path:b/4") == ["b/4.flac"]
+    assert selected(files, "added:>2w -artist:x") == ["b/3.flac", "b/4.flac"]
+    assert selected(files, "added:>1w") == []
+    some = [file for file in files.of_origin("origin2") if file.source.path != "b/4.flac"]
+    selection = Selection(parse("origin:origin2"), START_NS)
+    assert [file.source.path for file in files.select(some, selection)] == ["b/3.flac"]
+
+
+def test_a_track_is_where_any_of_its_sources_is(make: Make) -> None:
+    world, files = make()
+    for number, folder in ((1, b"first"), (2, b"second")):
+        world.apply([Put((number, folder, b"1.flac"), content(100 * number, artist="X", title="One", audio=7))])
+    for query in ("origin:origin1", "origin:origin2", "path:first", "path:second"):
+        assert selected(files, query) == ["second/1.flac"], query
+    assert selected(files, "origin:origin1", origin_id="origin1") == [], "but it is served from one"
+    assert selected(files, "origin:origin3 OR path:third") == []
+    [file] = files.below([b"/"])
+    assert list(files.select([file], Selection(parse("origin:origin1 path:second"), START_NS))) == [file]

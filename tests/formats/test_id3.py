@@ -136,6 +136,15 @@ def test_described_text_and_identifiers() -> None:
     }  # fmt: skip
 
 
+def test_a_frame_without_contents_ends_nothing() -> None:
+    assert tags_of(id3_frame("TIT2", b"\x07", flags=0x40), text_frame("TPE1", "a")) == {"artist": ("a",)}
+
+
+def test_involved_people_of_v23() -> None:
+    frame = id3_frame("IPLS", b"\0producer\0P\0cook\0C", version=3)
+    assert tags_of(frame, version=3) == {"producer": ("P",), "performer": ("C (cook)",)}
+
+
 @pytest.mark.parametrize("value", ["1", "true", "yes"])
 def test_compilation_is_one_or_absent(value: str) -> None:
     assert tags_of(text_frame("TCMP", value)) == {"compilation": ("1",)}

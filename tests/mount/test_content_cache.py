@@ -140,6 +140,25 @@ def test_pinned_files_stay_while_the_others_make_room(begin: Callable[..., Mount
     wait_for("the store is within its limit", is_within)
 
 
+def test_queries_choose_what_is_fetched_and_pinned(begin: Callable[..., Mounted]) -> None:
+    mounted = begin()
+    files = songs(mounted)
+    done = cache(mounted, "prefetch", "--query", 'title:("song 2" OR "söng 5") year:[1990 TO 1999] added:>1h')
+    assert (done["completed"], done["total"], done["failed"]) == (2, 2, 0)
+    assert [percent(file) == 100 for file in files] == [number in {2, 5} for number in range(1, TRACKS + 1)]
+    assert cache(mounted, "prefetch", "--query", "added:<1h")["total"] == 0
+    assert cache(mounted, "pin", "--query", "song track:<=3")["files"] == 3
+    assert [pin["path"] for pin in cache(mounted, "pins")] == [virtual(mounted, file) for file in files[:3]]
+    assert cache(mounted, "unpin", "--query", "track:(1 OR 7)")["files"] == 1
+    assert [pin["path"] for pin in cache(mounted, "pins")] == [virtual(mounted, file) for file in files[1:3]]
+    assert mounted.command("metadata", "set", str(files[5]), "--title", "Renamed").returncode == 0
+    assert cache(mounted, "pin", "--query", "title:renamed")["files"] == 1, "tags are those that were corrected"
+    assert cache(mounted, "pin", "--query", 'title:"song 6"')["files"] == 0
+    failed = mounted.command("cache", "pin", "--query", "song trak:1")
+    assert failed.returncode == 2
+    assert 'column 6: there is no field "trak"' in failed.stderr
+
+
 def test_clearing_leaves_what_is_pinned(begin: Callable[..., Mounted]) -> None:
     mounted = begin()
     kept, *others = songs(mounted)

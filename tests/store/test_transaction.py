@@ -12,7 +12,8 @@ import pytest
 from musicfs.errors import StoreError
 from musicfs.model import Facts, Layout, Technical
 from musicfs.store import catalog as catalogs
-from musicfs.store.catalog import Catalog, folder_key
+from musicfs.store.catalog import Catalog
+from musicfs.store.folders import folder_key
 from musicfs.store.records import Node, NodeKind, ObjectKind, ObjectRecord, OriginRecord, pack_facts, unpack_facts
 from musicfs.store.schema import ROOT_INODE, ChangeOp
 from musicfs.store.transaction import WriteTransaction

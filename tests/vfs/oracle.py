@@ -8,12 +8,12 @@ import msgspec
 
 from musicfs.library.classify import is_audio_name, is_disc_folder, parent_of
 from musicfs.model import FIELDS, Tags, first
+from musicfs.store.corrections import content_version
 from musicfs.store.records import DISCS, ENTRY, U32, U64, U64_U64, Node, NodeKind, ObjectKind, StoredTags, unpack_node
 from musicfs.store.schema import ROOT_INODE, ChangeOp
 from musicfs.vfs import artwork, inodes
 from musicfs.vfs.items import UNHEALTHY_PENALTY
 from musicfs.vfs.names import VERSIONS_NAME, fit, fold, is_variant, split_suffix, variant_number
-from musicfs.store.corrections import content_version
 from musicfs.vfs.templates import Subject, disc_number
 from musicfs.vfs.versions import MARKER_DATA, MARKER_NAMES
 from musicfs.vfs.views import View, Wish, album_key

@@ -1,9 +1,10 @@
 """Reading the library of beets (https://beets.readthedocs.io): the tags it would write into its files.
 
 Its database is SQLite with a row of ``items`` for each file (checked with versions 1.6 and 2.14). A path is a BLOB, absolute
-or, since 2.10 or so, relative to beets' music folder, which the database does not know; several values of a column are
-joined with a backslash and U+2400. Zero, false and empty text mean that beets knows nothing. Flexible attributes are its
-own bookkeeping and stay there. Names are those that beets' MediaFile and Picard give the same tags in a file.
+or, in newer versions, relative to beets' music folder, which the database does not know. Several values of a column are
+joined with a backslash and U+2400, types of albums with a semicolon and a space. Zero, false and empty text mean that beets
+knows nothing. Flexible attributes are its own bookkeeping and stay there. Names are those that beets' MediaFile and Picard
+give the same tags in a file.
 
 The database is never written to: it is opened immutable, or, where a write-ahead log or a journal lies beside it, as a copy.
 """
@@ -23,6 +24,7 @@ from musicfs.api.tagfiles.rows import ChangeRow, Covers, Values, read_row
 from musicfs.errors import ConfigError
 
 _SEPARATOR = "\\␀"
+_SEPARATORS: Mapping[str, str] = {"albumtypes": "; "}
 _COMPANIONS = ("-wal", "-journal")
 
 # Column -> our field, or the custom tag as files have it.
@@ -123,7 +125,7 @@ def _fields(item: sqlite3.Row, names: frozenset[str]) -> Iterator[tuple[str, Val
             yield field, tuple(filter(None, text.split(_SEPARATOR)))
     for name, field in _LISTS.items():
         if isinstance(text := get(name), str) and text:
-            values = tuple(filter(None, text.split(_SEPARATOR)))
+            values = tuple(filter(None, text.split(_SEPARATORS.get(name, _SEPARATOR))))
             if len(values) > 1 or field not in ("artists", "albumartists"):  # one alone says what artist says
                 yield field, values
     for name, field in _NUMBERS.items():

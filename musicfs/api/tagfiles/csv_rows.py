@@ -47,10 +47,10 @@ def _said(columns: list[Column | None], cells: list[str]) -> Iterator[tuple[Colu
     for column, cell in zip(columns, cells, strict=False):
         if column is None or not cell:
             continue
-        if column.kind is Kind.FIELD or cell == REMOVE:
+        if column.kind is Kind.FIELD:
             yield column, decode_cell(cell)
-        else:
-            yield column, (cell,)
+        else:  # names of files are as they are
+            yield column, () if column.kind is Kind.COVER and cell == REMOVE else (cell,)
 
 
 def _columns(path: str, names: list[str]) -> list[Column | None]:

@@ -6,7 +6,6 @@ our own names those of Picard's tag mapping (https://picard-docs.musicbrainz.org
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -102,6 +101,8 @@ def _match(text: str) -> Column:
 
 
 def _remedy(name: str) -> str:
+    import difflib
+
     near = difflib.get_close_matches(_letters(name), list(_FIELDS), n=1)
     custom = f"{CUSTOM}{name.lower()}" if name.isprintable() and name else f"{CUSTOM}NAME"
     hint = f"did you mean {_FIELDS[near[0]]}? " if near else ""

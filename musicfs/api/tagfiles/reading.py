@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from enum import StrEnum
 
-from musicfs.api.tagfiles.rows import ChangeRow, Covers, CoverUse
+from musicfs.api.tagfiles.rows import ChangeRow, Covers
 from musicfs.errors import ConfigError
 
 _MAGIC = b"SQLite format 3\0"
@@ -29,15 +29,21 @@ _SUFFIXES = {
 
 
 def read_changes(
-    path: str, form: TagFormat | None = None, *, beets_root: str = "", covers: CoverUse = CoverUse.READ
+    path: str,
+    form: TagFormat | None = None,
+    *,
+    beets_root: str = "",
+    reads_covers: bool = True,
+    covers: Covers | None = None,
 ) -> Iterator[ChangeRow]:
     """Every row of the file at ``path``, as a change or as what is wrong with it.
 
-    Without ``form`` the file's content and name say what it is. ``covers`` is what becomes of images: a first look at a file
-    only checks that they are there. ``beets_root`` is where relative paths of a beets
-    library start. Raises ConfigError for a file that makes no sense, OSError where it cannot be read.
+    Without ``form`` the file's content and name say what it is. ``reads_covers = False`` looks whether the images are there
+    and leaves them out of the changes: for a first look at the whole file. ``covers`` loads them in another way.
+    ``beets_root`` is where relative paths of a beets library start. Raises ConfigError for a file that makes no sense,
+    OSError where it cannot be read.
     """
-    images = Covers(os.path.dirname(os.path.abspath(path)), covers)
+    images = covers or Covers(os.path.dirname(os.path.abspath(path)), is_read=reads_covers)
     form = form or guess_format(path)
     if form is TagFormat.CSV:
         from musicfs.api.tagfiles.csv_rows import csv_rows

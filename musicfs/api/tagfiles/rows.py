@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 
 from musicfs.api.metadata import MAX_COVER_BYTES, MetadataChange
 from musicfs.api.tagfiles.names import IDENTITIES, Column, Kind
@@ -37,34 +36,22 @@ class ChangeRow:
     error: RowError | None = None
 
 
-class CoverUse(Enum):
-    """What is done about the images that rows name."""
-
-    READ = "read"
-    CHECK = "check"  # that they are there; changes go without them
-    REFUSE = "refuse"  # for a file that comes from somebody who may not read ours
-
-
 class Covers:
     """The image files that rows name, below the folder of the file of tags. The last one is kept: albums share theirs."""
 
-    def __init__(self, folder: str, use: CoverUse = CoverUse.READ) -> None:
+    def __init__(self, folder: str, *, is_read: bool) -> None:
         self._folder = folder
-        self._use = use
+        self._is_read = is_read
         self._last: tuple[str, bytes] = ("", b"")
 
     def load(self, name: str) -> bytes:
         """The image (nothing if this is only a check that it is there). Raises RowError."""
-        if self._use is CoverUse.REFUSE:
-            raise RowError(
-                "pictures are not read here", column="cover", remedy="`musicfs metadata import` reads them for its user"
-            )
         path = os.path.join(self._folder, name)
         if path == self._last[0]:
             return self._last[1]
         try:
             size = os.stat(path).st_size
-            data = b"" if self._use is CoverUse.CHECK else _contents(path)
+            data = _contents(path) if self._is_read else b""
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise RowError(

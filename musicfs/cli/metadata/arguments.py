@@ -24,6 +24,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def named_fields(_context: click.Context, _parameter: click.Parameter, names: Sequence[str]) -> tuple[str, ...]:
     """Fields in any of their spellings, and ``custom:NAME``, as our names for them. Raises BadParameter."""
+    if not names:
+        return ()
     from musicfs.api.tagfiles.names import field_named
 
     try:

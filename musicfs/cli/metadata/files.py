@@ -6,7 +6,7 @@ import collections
 import contextlib
 import csv
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import click
 
@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from musicfs.api.client import Client
     from musicfs.api.metadata import MetadataChange, TrackMetadata
-    from musicfs.api.tagfiles.rows import ChangeRow, CoverUse
+    from musicfs.api.tagfiles.rows import ChangeRow
     from musicfs.cli.metadata.results import Outcome
     from musicfs.cli.output import Output
 
@@ -31,7 +31,7 @@ _REPORT_COLUMNS = ("row", "path", "error", "remedy")
               help="What the file is [default: as it looks].")  # fmt: skip
 @dry_run_option
 @click.option("--continue-on-error/--stop-on-error", "goes_on", default=True, show_default=True,
-              help="What a row that fails means for the rest.")  # fmt: skip
+              help="What a row that fails means for the rest; to stop there, rows go one by one.")  # fmt: skip
 @click.option(
     "--report",
     type=click.Path(dir_okay=False, writable=True),
@@ -70,22 +70,20 @@ def import_(
       musicfs metadata import ~/.config/beets/library.db --beets-folder /srv/music
     """
     from musicfs.api.tagfiles.reading import TagFormat, guess_format, read_changes
-    from musicfs.api.tagfiles.rows import CoverUse
     from musicfs.cli.metadata.results import follow_changes
 
     kind = TagFormat(form) if form else guess_format(file)
     root = os.path.abspath(beets_folder) if beets_folder else ""
 
-    def rows(covers: CoverUse) -> Iterator[ChangeRow]:
-        return read_changes(file, kind, beets_root=root, covers=covers)
+    def rows(*, reads_covers: bool) -> Iterator[ChangeRow]:
+        return read_changes(file, kind, beets_root=root, reads_covers=reads_covers)
 
-    total = sum(1 for _ in rows(CoverUse.CHECK))
+    total = sum(1 for _ in rows(reads_covers=False))
     with contextlib.ExitStack() as stack:
         client = stack.enter_context(invocation.client())
         note = stack.enter_context(_report(report)) if report else None
-        outcomes = stack.enter_context(
-            contextlib.closing(_apply(client, rows(CoverUse.READ), total, dry_run=dry_run, goes_on=goes_on))
-        )
+        apply = _apply_all if goes_on else _apply_until_failure
+        outcomes = apply(client, rows(reads_covers=True), total, dry_run=dry_run)
         return follow_changes(invocation.output(), outcomes, dry_run=dry_run, on_failure=note).code
 
 
@@ -141,38 +139,50 @@ def export(
     return 0
 
 
-def _apply(
-    client: Client, rows: Iterator[ChangeRow], total: int, *, dry_run: bool, goes_on: bool
-) -> Generator[Outcome, None, None]:
-    """The outcome of every row, in order as far as rows that make no sense allow."""
-    from musicfs.api.metadata import ChangeResult
+def _apply_all(client: Client, rows: Iterator[ChangeRow], total: int, *, dry_run: bool) -> Iterator[Outcome]:
+    """The outcome of every row; those that make no sense in their places among the others."""
     from musicfs.cli.metadata.results import Outcome
 
     numbers: list[int] = []  # of the rows that were sent, by the index of their change
     refused: collections.deque[Outcome] = collections.deque()
-    seen = 0
 
     def changes() -> Iterator[MetadataChange]:
-        nonlocal seen
         for row in rows:
-            seen += 1
             if row.change is not None:
                 numbers.append(row.number)
                 yield row.change
-            elif row.error is not None:
-                result = ChangeResult(index=0, error=str(row.error), remedy=row.error.remedy)
-                refused.append(Outcome(result, seen, total, row.number))
-                if not goes_on:
-                    return
+            else:
+                refused.append(_refusal(row, len(numbers), total))
 
-    results = client.change_metadata(changes(), action="import", dry_run=dry_run)
-    for result in results:
-        while goes_on and refused:
+    for result in client.change_metadata(changes(), action="import", dry_run=dry_run):
+        number = numbers[result.index]
+        while refused and refused[0].row < number:
             yield refused.popleft()
-        yield Outcome(result, result.index + 1, total, numbers[result.index])
-        if result.error and not goes_on:
-            return
+        yield Outcome(result, result.index + 1, total, number)
     yield from refused
+
+
+def _apply_until_failure(client: Client, rows: Iterator[ChangeRow], total: int, *, dry_run: bool) -> Iterator[Outcome]:
+    """The outcomes up to the first row that fails. Each row is sent when the one before it is done with, all of it."""
+    from musicfs.cli.metadata.results import Outcome
+
+    for done, row in enumerate(rows, 1):
+        if row.change is None:
+            yield _refusal(row, done, total)
+            return
+        results = list(client.change_metadata((row.change,), action="import", dry_run=dry_run))
+        for result in results:
+            yield Outcome(result, done, total, row.number)
+        if any(result.error for result in results):
+            return
+
+
+def _refusal(row: ChangeRow, done: int, total: int) -> Outcome:
+    from musicfs.api.metadata import ChangeResult
+    from musicfs.cli.metadata.results import Outcome
+
+    assert row.error is not None
+    return Outcome(ChangeResult(index=0, error=str(row.error), remedy=row.error.remedy), done, total, row.number)
 
 
 def _counted(output: Output, client: Client, paths: Sequence[str], query: str) -> Iterator[TrackMetadata]:

@@ -1,0 +1,113 @@
+"""A state, and what it was told: dicts to compare with."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from musicfs.store.overlays import Change, Layer, Overlay, Pin
+from musicfs.store.state import State, open_state
+
+SPACES = ("nas", "s3")
+
+
+class StateWorld:
+    """Writes into a state, and remembers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.state: State = open_state(str(folder))
+        self.overlays: dict[int, Overlay] = {}
+        self.versions: dict[int, list[Overlay]] = {}  # everything an overlay ever was
+        self.history: dict[int, list[tuple[int, Layer, Layer]]] = {}
+        self.pins: dict[bytes, Pin] = {}
+        self.all_pins: set[Pin] = set()
+        self.time_ns = 0
+
+    def put(self, *overlays: Overlay) -> int:
+        """Store overlays whose anchors nobody else has."""
+        self.time_ns += 1
+        written = self.state.put_overlays(
+            [Change(one) for one in overlays], action="set", author="me", time_ns=self.time_ns
+        )
+        for overlay in written.overlays:
+            before = self.overlays.get(overlay.id, Overlay(overlay.id))
+            if before.layer != overlay.layer:
+                self.history.setdefault(overlay.id, []).append((written.sequence, before.layer, overlay.layer))
+            self.overlays[overlay.id] = overlay
+            self.versions.setdefault(overlay.id, []).append(overlay)
+        return written.sequence
+
+    def pin(self, pin: Pin) -> None:
+        self.state.put_pin(pin)
+        self.pins[pin.path] = pin
+        self.all_pins.add(pin)
+
+    def unpin(self, path: bytes) -> None:
+        assert self.state.remove_pin(path) == (self.pins.pop(path, None) is not None)
+
+    def fill(self, seed: int, turns: int) -> None:
+        """Changes of all kinds."""
+        choice = random.Random(seed)
+        for turn in range(turns):
+            ids = choice.sample(range(1, 60), choice.choice((1, 1, 3, 20)))
+            self.put(*(overlay(number, f"{seed}.{turn}", choice.randrange(400)) for number in ids))
+            if turn % 5 == 0:
+                self.pin(Pin(b"/pin %d" % choice.randrange(8), turn))
+            if turn % 11 == 10 and self.pins:
+                self.unpin(choice.choice(sorted(self.pins)))
+
+    def check(self) -> None:
+        """The state has all of what it was told, and nothing else."""
+        state = self.state
+        assert {one.id: one for one in state.overlays()} == self.overlays
+        assert state.count_overlays() == len(self.overlays)
+        assert state.pins() == sorted(self.pins.values(), key=lambda pin: pin.path)
+        assert state.count_pins() == len(self.pins)
+        for number, one in self.overlays.items():
+            for origin_id, path in one.anchors:
+                assert state.overlay_at(origin_id, path) == one
+            assert one in state.overlays_of_audio(one.audio_id)
+            found = [(entry.sequence, entry.before, entry.after) for entry in state.history(number, 10_000)]
+            assert found == self.history[number][::-1]
+        assert len(state.history(None, 1 << 30)) == sum(map(len, self.history.values()))
+        changed = {number: sequence for sequence, number in state.changed_since(0)}
+        assert changed.keys() == self.overlays.keys()
+
+    def check_nothing_invented(self) -> int:
+        """After damage to everything: what there is was once so; returns how many overlays are as they were last."""
+        found = {one.id: one for one in self.state.overlays()}
+        for number, one in found.items():
+            assert one in self.versions[number]
+            for entry in self.state.history(number, 10_000):
+                assert (entry.sequence, entry.before, entry.after) in self.history[number]
+        assert set(self.state.pins()) <= self.all_pins
+        return sum(found.get(number) == one for number, one in self.overlays.items())
+
+    def reopen(self, *, clean: bool = True) -> None:
+        self.state.close()
+        if not clean:
+            (self.folder / "state" / "clean").unlink()
+        self.open()
+
+    def open(self) -> None:
+        self.state = open_state(str(self.folder))
+
+
+def overlay(number: int, title: str, padding: int = 0) -> Overlay:
+    """An overlay with anchors of its own."""
+    return Overlay(
+        number,
+        {"title": (title,), "comment": ("x" * padding,), "genre": ()},
+        anchors=tuple((space, b"m/%d.flac" % number) for space in SPACES),
+        audio_id=1000 + number // 2,
+        own_digest=(1 << 64) - number,
+    )
+
+
+def flip(path: Path, choice: random.Random, count: int, start: int = 0) -> None:
+    """Flip bits of a file, from a byte on."""
+    raw = bytearray(path.read_bytes())
+    for _ in range(count):
+        raw[choice.randrange(start, len(raw))] ^= 1 << choice.randrange(8)
+    path.write_bytes(raw)
