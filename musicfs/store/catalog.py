@@ -341,15 +341,15 @@ class Catalog:
         with self.env.begin() as txn:
             return read_serving(txn, self.tables, node)
 
-    def former(self, parent: int, name: bytes) -> Node | None:
+    def former(self, parent: int, name: bytes, now_ns: int) -> Node | None:
         """What a name leads to that an edit has ended not long ago, or None."""
         with self.env.begin() as txn:
-            return read_former(txn, self.tables, parent, name)
+            return read_former(txn, self.tables, parent, name, now_ns)
 
-    def former_folder(self, inode: int) -> Node | None:
+    def former_folder(self, inode: int, now_ns: int) -> Node | None:
         """A folder that an edit has ended not long ago, or None."""
         with self.env.begin() as txn:
-            return read_former_folder(txn, self.tables, inode)
+            return read_former_folder(txn, self.tables, inode, now_ns)
 
     # What changed.
 

@@ -184,22 +184,22 @@ def read_serving(txn: lmdb.Transaction[bytes], tables: Tables, node: Node) -> Se
     return Serving(correction.size, plan, read_extra(txn, tables, correction.extra) if correction.extra else b"")
 
 
-def read_former(txn: lmdb.Transaction[bytes], tables: Tables, parent: int, name: bytes) -> Node | None:
-    """What a name that an edit has ended leads to, or None."""
+def read_former(txn: lmdb.Transaction[bytes], tables: Tables, parent: int, name: bytes, now_ns: int) -> Node | None:
+    """What a name that an edit has ended leads to, or None, as when its time is over."""
     value = txn.get(_ENTRY_PREFIX + U64.pack(parent) + name, db=tables.former)
-    if value is None:
+    if value is None or U64.unpack_from(value)[0] <= now_ns:
         return None
     if len(value) == 2 * U64.size:
-        return read_former_folder(txn, tables, U64.unpack_from(value, 8)[0])
+        return read_former_folder(txn, tables, U64.unpack_from(value, 8)[0], now_ns)
     place = txn.get(value[8:17], db=tables.places)
     raw = txn.get(place, db=tables.nodes) if place is not None else None
     return None if raw is None or place is None else unpack_node(U64.unpack(place)[0], raw)
 
 
-def read_former_folder(txn: lmdb.Transaction[bytes], tables: Tables, inode: int) -> Node | None:
-    """A folder that is gone, or None."""
+def read_former_folder(txn: lmdb.Transaction[bytes], tables: Tables, inode: int, now_ns: int) -> Node | None:
+    """A folder that is gone, or None, as when its time is over."""
     value = txn.get(_FOLDER_PREFIX + U64.pack(inode), db=tables.former)
-    if value is None or len(value) < U64.size + NODE.size:
+    if value is None or len(value) < U64.size + NODE.size or U64.unpack_from(value)[0] <= now_ns:
         return None
     node = unpack_node(inode, value[U64.size :])
     return node if node.kind == NodeKind.FOLDER else None

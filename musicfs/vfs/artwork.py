@@ -119,7 +119,7 @@ class Artwork:
                 self._view,
                 directory,
                 choice.size,
-                choice.mtime_ns,
+                self._directories.time_of_made(inode, choice.mtime_ns, current),
                 choice.ref,
                 choice.start,
                 COVER_NAME,
@@ -191,7 +191,8 @@ class Artwork:
                 return
             self._drop(current)
         self._tx.put_blob(blob_id, data)
-        self._directories.put(Node(inode, NodeKind.BLOB, self._view, directory, len(data), newest, blob_id, 0, name))
+        mtime_ns = self._directories.time_of_made(inode, newest, current)
+        self._directories.put(Node(inode, NodeKind.BLOB, self._view, directory, len(data), mtime_ns, blob_id, 0, name))
 
     def _playlist(self, directory: int) -> tuple[list[str], int]:
         lines: list[str] = []

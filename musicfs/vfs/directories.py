@@ -165,6 +165,12 @@ class Directories:
             self._newest.pop(inode, None)
             inode = node.parent
 
+    def time_of_made(self, inode: int, mtime_ns: int, before: Node | None) -> int:
+        """The time of a made file whose material has ``mtime_ns``: it never goes back, and another content is newer."""
+        if before is None or mtime_ns > before.mtime_ns:
+            return mtime_ns
+        return before.mtime_ns if before.inode == inode else max(self._now_ns, before.mtime_ns + _SECOND_NS)
+
     def _settle_time(self, inode: int) -> None:
         node = self._tx.node(inode)
         if node is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
@@ -66,7 +67,7 @@ class Nodes:
             return None if node is None else mirror(node)
         if parent == ROOT_INODE and name == MIRROR_NAME:
             return MIRROR_ROOT
-        return self._catalog.lookup(parent, name) or self._catalog.former(parent, name)
+        return self._catalog.lookup(parent, name) or self._catalog.former(parent, name, time.time_ns())
 
     def lookup(self, inode: int) -> Node:
         """The inode; ChangedError (ESTALE) if the tree no longer has it, upon which the kernel looks the name up again."""
@@ -76,7 +77,7 @@ class Nodes:
         if node is None:
             if inode == ROOT_INODE:
                 return _ROOT
-            folder = self._catalog.former_folder(inode)
+            folder = self._catalog.former_folder(inode, time.time_ns())
             if folder is not None:
                 return folder
             raise ChangedError(f"inode {inode} is outdated")
