@@ -226,7 +226,7 @@ class Corrector:
             if record is not None and overlay is not None:
                 yield self._renderer.render(object_id, record, overlay)
 
-    def _write(self, batch: Sequence[Rendered], seen: int = 0) -> None:
+    def _write(self, batch: Sequence[Rendered], seen: int = 0, dropped: Sequence[int] = ()) -> None:
         """Write what was rendered, and let the tree follow, in one transaction.
 
         ``seen``: all changes of the state up to there are in the catalog with this.
@@ -234,12 +234,13 @@ class Corrector:
 
         def write(tx: WriteTransaction) -> None:
             changes = [change for rendered in batch for change in self._put(tx, rendered)]
+            changes += [change for object_id in dropped for change in self._drop(tx, object_id)]
             until_ns = self._clock.time_ns() + self._keep_names_ns
             self._tree.correct(tx, changes, self._priorities(), until_ns)
             if seen:
-                tx.txn.put(_SEEN, msgspec.msgpack.encode(seen), db=tx.tables.meta)
+                tx.txn.put(_SEEN, msgspec.msgpack.encode((self._state.lineage, seen)), db=tx.tables.meta)
 
-        if batch or seen:
+        if batch or seen or dropped:
             write_batch(self._catalog, self._pictures, write)
             self._on_commit()
 
@@ -260,16 +261,30 @@ class Corrector:
         tx.put_correction(object_id, correction, rendered.plan, rendered.extra)
         yield TreeChange(object_id, old, tx.served(object_id))
 
+    def _drop(self, tx: WriteTransaction, object_id: int) -> Iterable[TreeChange]:
+        """The user's state knows nothing of the correction any more."""
+        old = tx.served(object_id)
+        tx.remove_correction(object_id)
+        if old is not None:
+            yield TreeChange(object_id, old, tx.served(object_id))
+
     def catch_up(self) -> None:
-        """Follow what the state has and the catalog does not, as after a crash or with a catalog that was built anew."""
+        """Follow what the state has and the catalog does not, as after a crash or with a catalog that was built anew.
+
+        A state that is not the continuation of what the catalog followed is followed from its beginning.
+        """
         with self._editing:
             self._catch_up()
 
     def _catch_up(self) -> None:
         with self._catalog.env.begin() as txn:
             raw = txn.get(_SEEN, db=self._catalog.tables.meta)
-        seen = msgspec.msgpack.decode(raw, type=int) if raw is not None else 0
+        lineage, seen = msgspec.msgpack.decode(raw, type=tuple[int, int]) if raw is not None else (0, 0)
         upto = self._state.sequence
+        if lineage != self._state.lineage or seen > upto:  # another state than the catalog followed, or an older copy
+            seen = 0
+            gone = [object_id for object_id, _ in self._catalog.corrections() if self._overlay_of(object_id) is None]
+            self._write((), dropped=gone)
         changed = {overlay_id for _, overlay_id in self._state.changed_since(seen)}
         overlays = filter(None, map(self._state.overlay, changed))
         found = (self.files.at(anchor) for overlay in overlays for anchor in overlay.anchors)
