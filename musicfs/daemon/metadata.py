@@ -227,6 +227,10 @@ class MetadataControl:
 
     # Looking back.
 
+    def held_metadata(self) -> Iterator[TrackMetadata | None]:
+        """Corrections whose files are gone."""
+        return self._tracks.held()
+
     def metadata_log(self, path: str, limit: int) -> tuple[HistoryItem, ...]:
         """The last changes, newest first."""
         if not path:

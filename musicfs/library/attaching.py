@@ -137,10 +137,6 @@ class Attachments:
                 found.append(object_id)
         self._corrector.refresh(found)
 
-    def held(self) -> list[Overlay]:
-        """Overlays that say something, and whose files are all gone."""
-        return [one for one in self._state.overlays() if (one.fields or one.cover) and not self._living(one)]
-
     def _living(self, overlay: Overlay) -> list[int]:
         found = (self._corrector.files.at(anchor) for anchor in overlay.anchors)
         return [object_id for object_id in found if object_id is not None]
