@@ -11,7 +11,6 @@ import pytest
 
 from musicfs.library.correcting import Edit
 from musicfs.library.overlays import Wanted
-from musicfs.library.publish import FinishedFolder
 from musicfs.store.overlays import Overlay
 from musicfs.vfs.tree import TreeOptions
 from musicfs.vfs.views import View
@@ -334,9 +333,9 @@ def test_files_that_move_while_they_are_corrected(make: Make) -> None:
 
 def move(world: CorrectedWorld) -> None:
     _, learned = world.learn(Move(A, C))
-    world.publisher.publish(1, [FinishedFolder(C[1], b"digest", [learned])])
+    world.publish(C, learned)
     _, learned = world.learn(Put(B, RETAGGED))
-    world.publisher.publish(1, [FinishedFolder(B[1], b"digest", [learned])])
+    world.publish(B, learned)
 
 
 def edit_of(world: CorrectedWorld, key: Key, title: str) -> Edit:

@@ -141,6 +141,10 @@ class CorrectedWorld(World):
         entry = Entry(to[2].decode(), holds.size, holds.mtime_ns, f"{holds.size:x}-{holds.mtime_ns:x}")
         return to, Learned(to[2], entry, object_id, result, moved=isinstance(step, Move))
 
+    def publish(self, key: Key, learned: Learned) -> None:
+        """One file that a scan has learned of."""
+        self.publisher.publish(key[0], [FinishedFolder(key[1], b"digest", [learned])])
+
     def settle(self) -> None:
         """What the keeper does after a scan."""
         while self.attachments.waiting:
