@@ -12,9 +12,9 @@ promises three things about :func:`read`:
 Parsers are written for this bounded view; mutagen, which wants whole files, is what the tests compare them with.
 Imports floor 0 only, anyone above may import it. No threads, no state: every function may run on any thread or process.
 
-``probing`` tells containers apart; ``reader`` dispatches to a module per container; ``vorbis``, ``id3``, ``apev2`` are the tag
-systems that containers share; ``fields`` has the names; ``source`` says how bytes are asked for; ``pictures`` fetches an
-image that was noted; ``segments`` names what a change of the tags leaves as it is.
+``probing`` tells containers apart; ``reader`` dispatches to a module per container; ``vorbis``, ``id3``, ``apev2`` are the
+tag systems that containers share; ``fields`` has the names; ``source`` says how bytes are asked for; ``pictures`` fetches
+an image that was noted; ``segments`` names what a change of the tags leaves as it is.
 
 :func:`splice` plans a file with changed tags (``plans`` has the words), through a module per container (``splice_*``) that
 keeps all it does not change; the plan is proven by reading the file it makes (``splicing``). ``spliced`` reads a file
