@@ -6,7 +6,9 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from musicfs.api.metadata import Cover, Served, TrackMetadata
+from musicfs.clock import Clock
 from musicfs.daemon.library_files import LibraryFiles, spellings
+from musicfs.daemon.track_index import Known, TrackIndex
 from musicfs.daemon.track_query import Selection
 from musicfs.errors import ConfigError, NotFoundError
 from musicfs.index.parser import parse
@@ -28,11 +30,14 @@ ORIGIN_PATH = "origin_path"
 class Tracks:
     """Looks tracks up in the catalog, at the time of asking. Safe from any thread."""
 
-    def __init__(self, catalog: Catalog, state: State, files: LibraryFiles, roots: Mapping[str, str]) -> None:
+    def __init__(
+        self, catalog: Catalog, state: State, files: LibraryFiles, roots: Mapping[str, str], clock: Clock
+    ) -> None:
         """``roots`` are the folders of this machine that origins stand for, by origin id."""
         self._catalog = catalog
         self._state = state
         self._files = files
+        self.index = TrackIndex(catalog, lambda: self.below(()), self.effective, clock)
         self._roots = {
             spelling: origin_id
             for origin_id, root in roots.items()
@@ -140,13 +145,12 @@ class Tracks:
     def finder(self) -> Callable[[Mapping[str, str]], int]:
         """What finds a track by what an import knows of it; ConfigError or NotFoundError where that is not exactly one.
 
-        Looks at every track once, when it is first asked for a field.
+        Tags are looked at as they are when a field is first asked for, and again with every find.
         """
-        known: dict[tuple[str, str], list[int]] = {}
-        is_filled = False
+        known: Known = {}
 
         def find_by(match: Mapping[str, str]) -> int:
-            nonlocal is_filled
+            nonlocal known
             if ORIGIN_PATH in match:
                 path, origin_id = match[ORIGIN_PATH], match.get(ORIGIN_ID, "")
                 match = {field: value for field, value in match.items() if field not in (ORIGIN_PATH, ORIGIN_ID)}
@@ -159,11 +163,9 @@ class Tracks:
             if unknown or not match:
                 raise ConfigError(f"tracks cannot be found by {''.join(unknown) or 'nothing'}",
                                   remedy=f"use {', '.join(MATCH_FIELDS)}")  # fmt: skip
-            if not is_filled:
-                self._fill(known)
-                is_filled = True
-            wanted = [set(known.get((field, value), ())) for field, value in match.items()]
-            found = set.intersection(*wanted)
+            if not known.keys() >= match.keys():
+                known = self.index.look_at({*known, *match})
+            found = self.index.find(known, match)
             what = ", ".join(f"{field} {value}" for field, value in match.items())
             if not found:
                 raise NotFoundError(f"no track has {what}")
@@ -172,13 +174,6 @@ class Tracks:
             return found.pop()
 
         return find_by
-
-    def _fill(self, known: dict[tuple[str, str], list[int]]) -> None:
-        for object_id in self.below(()):
-            tags = self.effective(object_id)
-            for field in MATCH_FIELDS:
-                for value in tags.get(field, ()):
-                    known.setdefault((field, value), []).append(object_id)
 
     def _at_origin_path(self, path: str, origin_id: str) -> int | None:
         """The track whose original lies at this path of the machine, or (relative) of an origin; of one origin, if named."""
