@@ -18,7 +18,7 @@ from musicfs.store.catalog import Catalog
 from musicfs.store.corrections import NO_COVER, OWN_COVER, Correction, is_spliced
 from musicfs.store.records import Node, NodeKind, ObjectKind, ObjectRecord, unpack_facts
 from musicfs.store.state import State
-from musicfs.vfs.paths import files_at, find
+from musicfs.vfs.paths import files_at, find, find_former
 
 _COVERS = {OWN_COVER: Cover.OWN, NO_COVER: Cover.REMOVED}
 # What an import may know a track by.
@@ -37,6 +37,7 @@ class Tracks:
         self._catalog = catalog
         self._state = state
         self._files = files
+        self._clock = clock
         self.index = TrackIndex(catalog, lambda: self.below(()), self.effective, clock)
         self._roots = {
             spelling: origin_id
@@ -55,9 +56,7 @@ class Tracks:
             if not self.is_track(file_id):
                 raise NotFoundError(f"there is no track with the id {file_id}")
             return self._catalog.track_of(file_id)[0]
-        resolved = self._files.resolve(path)
-        node = find(self._catalog, resolved)
-        object_id = self._track_at(node) if node is not None else None
+        object_id = self._track_at(self._node(path))
         if object_id is None:
             raise NotFoundError(
                 f"{path!r} is no track", remedy="give a track's path, or a folder where that is allowed"
@@ -84,8 +83,15 @@ class Tracks:
 
     def below(self, paths: Sequence[str]) -> Iterator[int]:
         """The served files of the tracks at and below these paths (none: all), each once. NotFoundError at the first."""
-        nodes = [find(self._catalog, self._files.resolve(path)) for path in paths or ("/",)]
-        return self._iterate([node for node in nodes if node is not None])
+        return self._iterate([self._node(path) for path in paths or ("/",)])
+
+    def _node(self, path: str) -> Node:
+        """What is at a path, or was until an edit named it otherwise: an import that is run again has the names of then."""
+        for candidate in spellings(path):
+            node = find(self._catalog, candidate) or find_former(self._catalog, candidate, self._clock.time_ns())
+            if node is not None:
+                return node
+        raise NotFoundError(f"there is no {path!r} in the mount", remedy="give a path from the root of the mount")
 
     def _iterate(self, nodes: Sequence[Node]) -> Iterator[int]:
         seen: set[int] = set()
