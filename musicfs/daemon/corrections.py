@@ -1,7 +1,8 @@
 """The keeper's side of corrected tags: the parts and how they hang together, and what is done in the background.
 
 Thread ``corrections``: catches up with the user's state at the start, renders what scans have attached, tries again what an
-origin that was away has kept from being rendered, and forgets old names when their time is over.
+origin that was away has kept from being rendered, and forgets old names, and what an import needed to know, when
+their time is over.
 """
 
 from __future__ import annotations
@@ -89,12 +90,14 @@ class Corrections:
         self._catalog = catalog
         self._clock = clock
         renderer = Renderer(KeeperOriginals(files, reading), state)
+        tracks = Tracks(catalog, state, files, roots, clock)
         corrector = Corrector(
-            catalog, state, tree, renderer, clock, priorities, on_commit, pictures, keep_names_s=keep_names_s
-        )
+            catalog, state, tree, renderer, clock, priorities, on_commit, pictures,
+            on_edited=tracks.index.follow, keep_names_s=keep_names_s,
+        )  # fmt: skip
+        self._tracks = tracks
         self._corrector = corrector
         self.attachments = Attachments(catalog, state, corrector, renderer)
-        tracks = Tracks(catalog, state, files, roots)
         self.control = MetadataControl(catalog, state, tracks, corrector, events, clock)
         self._lock = threading.Lock()
         self._back: set[str] = set()
@@ -134,6 +137,7 @@ class Corrections:
             if back:
                 self._guarded(partial(self.attachments.render_pending, back))
             wait_s = self._drop_old_names()
+            self._tracks.index.forget_unused()
             if not self.attachments.waiting and not self._ended.is_set():
                 self._clock.wait(self._wake, wait_s)
 
