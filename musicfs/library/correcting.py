@@ -79,11 +79,7 @@ class Files:
 
     def at(self, anchor: Anchor) -> int | None:
         """The object that lies there, or None."""
-        origin_id, path = anchor
-        record = self._catalog.origins().get(origin_id)
-        folder, _, name = path.rpartition(b"/")
-        found = self._catalog.folder(record.number, folder) if record is not None else None
-        return self._catalog.files_of(found[0]).get(name, (None, 0))[0] if found is not None else None
+        return self._catalog.object_at(*anchor)
 
     def origin_id(self, number: int) -> str:
         """The id of the origin with this number, empty if it is no longer configured."""
