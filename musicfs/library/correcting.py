@@ -116,6 +116,7 @@ class Corrector:
         self._pictures = pictures
         self._keep_names_ns = int(keep_names_s * 1e9)
         self._editing = threading.RLock()
+        self.has_pending = True  # whether something may wait for its origin; at the start nobody knows
         self.files = Files(catalog)
 
     # What is.
@@ -262,6 +263,7 @@ class Corrector:
             is_same = before.mark == correction.mark
             later_ns = before.changed_ns if is_same else max(before.changed_ns + 1, self._clock.time_ns())
             correction = msgspec.structs.replace(correction, changed_ns=later_ns)
+        self.has_pending = self.has_pending or correction.pending
         tx.put_correction(object_id, correction, rendered.plan, rendered.extra)
         yield TreeChange(object_id, old, tx.served(object_id))
 
