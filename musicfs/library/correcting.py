@@ -101,11 +101,10 @@ class Corrector:
         priorities: Callable[[], Mapping[int, int]],
         on_commit: Callable[[], object],
         pictures: Pictures | None = None,
-        on_edited: OnEdited | None = None,
         keep_names_s: float = 600.0,
+        on_edited: OnEdited | None = None,
     ) -> None:
         """``on_commit`` is called when there is something to see. Old names of edited files lead to them for a while."""
-        self._on_edited = on_edited
         self._catalog = catalog
         self._state = state
         self._tree = tree
@@ -113,6 +112,7 @@ class Corrector:
         self._clock = clock
         self._priorities = priorities
         self._on_commit = on_commit
+        self._on_edited = on_edited
         self._pictures = pictures
         self._keep_names_ns = int(keep_names_s * 1e9)
         self._editing = threading.RLock()
