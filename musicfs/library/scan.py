@@ -174,6 +174,7 @@ class _Run:
             if listed:
                 self._publish_ready(last=True)
                 held = self._remove_vanished(confirmed=confirmed)
+                self._publisher.end_scan()
         finally:
             self._reading.end()
             self._publish_ready(last=True)

@@ -15,7 +15,14 @@ import msgspec
 
 from musicfs.errors import SchemaError, StoreError
 from musicfs.store import environment
-from musicfs.store.correction_tables import Serving, read_correction, read_former, read_former_folder, read_serving
+from musicfs.store.correction_tables import (
+    Serving,
+    read_claimed_audio,
+    read_correction,
+    read_former,
+    read_former_folder,
+    read_serving,
+)
 from musicfs.store.corrections import Correction, corrected, decode_correction
 from musicfs.store.folders import folder_key, iterate_folders, read_files, read_location, read_object_at
 from musicfs.store.records import (
@@ -337,6 +344,11 @@ class Catalog:
         """Every object that is corrected, by id."""
         with self.env.begin() as txn, txn.cursor(self.tables.corrections) as cursor:
             return [(U64.unpack(key)[0], decode_correction(raw)) for key, raw in cursor]
+
+    def claimed_audio(self) -> list[int]:
+        """The audio of overlays for which files are noted that may be theirs."""
+        with self.env.begin() as txn:
+            return read_claimed_audio(txn, self.tables)
 
     def serving(self, node: Node) -> Serving | None:
         """What the file ``node`` is made of, by one snapshot; None if the tree no longer has exactly this inode."""

@@ -160,6 +160,12 @@ def read_correction(txn: lmdb.Transaction[bytes], tables: Tables, object_id: int
     return None if raw is None else decode_correction(raw)
 
 
+def read_claimed_audio(txn: lmdb.Transaction[bytes], tables: Tables) -> list[int]:
+    """The audio of overlays for which files are noted that may be theirs."""
+    with txn.cursor(tables.claims) as cursor:
+        return sorted({U64.unpack_from(key)[0] for key in cursor.iternext(values=False)})
+
+
 def read_extra(txn: lmdb.Transaction[bytes], tables: Tables, key: bytes) -> bytes:
     """A picture that plans share; StoreError if it is not there."""
     raw = txn.get(key, db=tables.extras) if key else None

@@ -53,13 +53,14 @@ class Content(msgspec.Struct, frozen=True):
     pictures: tuple[Picture, ...] = ()
     audio: int = 0
     technical: Technical = ORDINARY
+    format: str = "flac"
 
     def facts(self) -> Facts | None:
         if self.tags is None:
             return None
         tags: dict[str, tuple[str, ...]] = {field: (value,) for field, value in self.tags if value}
         layout = Layout("flac", 10, self.size)
-        return Facts("flac", tags, self.technical, layout, self.pictures, self.audio)
+        return Facts(self.format, tags, self.technical, layout, self.pictures, self.audio)
 
     def stored(self) -> StoredFacts | None:
         facts = self.facts()
