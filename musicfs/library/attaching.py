@@ -8,7 +8,9 @@ audio that has no overlay, of those that came since the overlay did. What finds 
 
 from __future__ import annotations
 
+import random
 import threading
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -23,6 +25,8 @@ from musicfs.store.records import ObjectRecord, unpack_facts
 from musicfs.store.state import State
 from musicfs.store.transaction import WriteTransaction
 
+_FAILURES_MAX = 3  # files of one origin that are tried in vain at a time
+
 
 class Attachments:
     """Told of every file that a scan writes or removes, in its transaction; what takes longer is done by :meth:`settle`."""
@@ -36,7 +40,9 @@ class Attachments:
         self._unrendered: dict[int, None] = {}
         self._lost: dict[int, None] = {}  # overlays some of whose files are gone
         self._claimed: dict[int, None] = {}  # overlays that a file was found for, which may not be the only one
-        self._reread: dict[int, tuple[int, int]] = {}  # overlays whose file says something else, or has other audio, now
+        self._reread: dict[
+            int, tuple[int, int]
+        ] = {}  # overlays whose file says something else, or has other audio, now
 
     @property
     def any(self) -> bool:
@@ -135,7 +141,9 @@ class Attachments:
 
     def recall(self) -> None:
         """What was to be settled before a restart: overlays that some file may be of."""
-        found = (one.id for audio_id in self._catalog.claimed_audio() for one in self._state.overlays_of_audio(audio_id))
+        found = (
+            one.id for audio_id in self._catalog.claimed_audio() for one in self._state.overlays_of_audio(audio_id)
+        )
         lost = dict.fromkeys(found)
         with self._lock:
             self._lost.update(lost)
@@ -150,9 +158,19 @@ class Attachments:
         self._learn_contents(reread)
         for overlay_id in lost:
             overlay = self._state.overlay(overlay_id)
-            if overlay is not None and (overlay.fields or overlay.cover):
+            if overlay is None or not (overlay.fields or overlay.cover):
+                continue
+            if self._is_listed(overlay):
                 unrendered += self._reattach(overlay)
+            else:
+                with self._lock:
+                    self._claimed[overlay_id] = None
         self._corrector.refresh(unrendered)
+
+    def _is_listed(self, overlay: Overlay) -> bool:
+        """False while the catalog, being new, may not have found its files yet."""
+        known = self._catalog.origins()
+        return all(known[origin_id].last_listing_ns for origin_id, _ in overlay.anchors if origin_id in known)
 
     def _learn_contents(self, reread: Mapping[int, tuple[int, int]]) -> None:
         found = []
@@ -173,6 +191,22 @@ class Attachments:
                 found.append(object_id)
         self._corrector.refresh(found)
 
+    def retry_pending(self) -> None:
+        """Try again what could not be read; of an origin that still cannot, a few files only. Blocks on origins."""
+        self._corrector.has_pending = False
+        pending = [object_id for object_id, one in self._catalog.corrections() if one.pending]
+        random.shuffle(pending)  # some that can never be read must not stand before the others
+        failures: Counter[str] = Counter()
+        for object_id in pending:
+            anchor = self._corrector.files.anchor(object_id)
+            if anchor is None or failures[anchor[0]] >= _FAILURES_MAX:
+                continue
+            self._corrector.refresh((object_id,))
+            correction = self._catalog.correction(object_id)
+            failures[anchor[0]] += correction is not None and correction.pending
+        if failures.total():
+            self._corrector.has_pending = True
+
     def _living(self, overlay: Overlay) -> list[int]:
         found = (self._corrector.files.at(anchor) for anchor in overlay.anchors)
         return [object_id for object_id in found if object_id is not None]
@@ -182,9 +216,16 @@ class Attachments:
         if not overlay.audio_id or self._living(overlay):
             return []
         with self._catalog.writing, WriteTransaction(self._catalog) as tx:
-            claims = tx.take_claims(overlay.audio_id)
+            claims = [one for one in tx.take_claims(overlay.audio_id) if _audio_of(tx, one) == overlay.audio_id]
         anchor = self._corrector.files.anchor(claims[0]) if len(claims) == 1 else None
         if anchor is None:
             return []
         self._state.reanchor((Anchoring(overlay.id, (anchor,)),))
         return [claims[0]]
+
+
+def _audio_of(tx: WriteTransaction, object_id: int) -> int:
+    """What the audio of an object is known by now, 0 if by nothing."""
+    record = tx.object(object_id)
+    facts = unpack_facts(record.facts) if record is not None else None
+    return facts.audio_id if facts is not None else 0

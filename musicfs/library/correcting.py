@@ -28,6 +28,9 @@ from musicfs.store.transaction import WriteTransaction
 
 _BATCH_TRACKS = 200
 
+# Told, after the commit, what numbers the tree's last change had before and after it, and the files that read otherwise.
+OnEdited = Callable[[int, int, Sequence[int]], object]
+
 
 class Track(msgspec.Struct, frozen=True):
     """The files that are one track, the served one first, and the overlays they have; usually none or one."""
@@ -99,6 +102,7 @@ class Corrector:
         on_commit: Callable[[], object],
         pictures: Pictures | None = None,
         keep_names_s: float = 600.0,
+        on_edited: OnEdited | None = None,
     ) -> None:
         """``on_commit`` is called when there is something to see. Old names of edited files lead to them for a while."""
         self._catalog = catalog
@@ -108,9 +112,11 @@ class Corrector:
         self._clock = clock
         self._priorities = priorities
         self._on_commit = on_commit
+        self._on_edited = on_edited
         self._pictures = pictures
         self._keep_names_ns = int(keep_names_s * 1e9)
         self._editing = threading.RLock()
+        self.has_pending = True  # whether something may wait for its origin; at the start nobody knows
         self._is_current = False  # the catalog has all that the state has, but for the edit that is being made
         self.files = Files(catalog)
 
@@ -253,16 +259,19 @@ class Corrector:
         ``seen``: all changes of the state up to there are in the catalog with this.
         """
 
-        def write(tx: WriteTransaction) -> None:
+        def write(tx: WriteTransaction) -> tuple[int, int]:
             changes = [change for rendered in batch for change in self._put(tx, rendered)]
             changes += [change for object_id in dropped for change in self._drop(tx, object_id)]
             until_ns = self._clock.time_ns() + self._keep_names_ns
             self._tree.correct(tx, changes, self._priorities(), until_ns)
             if seen:
                 tx.txn.put(_SEEN, msgspec.msgpack.encode((self._state.lineage, seen)), db=tx.tables.meta)
+            return tx.last_change, tx.last_change + tx.changed
 
         if batch or seen or dropped:
-            write_batch(self._catalog, self._pictures, write)
+            before, after = write_batch(self._catalog, self._pictures, write)
+            if self._on_edited is not None:
+                self._on_edited(before, after, [*(rendered.object_id for rendered in batch), *dropped])
             self._on_commit()
 
     def _put(self, tx: WriteTransaction, rendered: Rendered) -> Iterable[TreeChange]:
@@ -278,6 +287,7 @@ class Corrector:
             is_same = before.mark == correction.mark
             later_ns = before.changed_ns if is_same else max(before.changed_ns + 1, self._clock.time_ns())
             correction = msgspec.structs.replace(correction, changed_ns=later_ns)
+        self.has_pending = self.has_pending or correction.pending
         tx.put_correction(object_id, correction, rendered.plan, rendered.extra)
         yield TreeChange(object_id, old, tx.served(object_id))
 

@@ -15,7 +15,14 @@ import msgspec
 
 from musicfs.errors import SchemaError, StoreError
 from musicfs.store import environment
-from musicfs.store.correction_tables import Serving, read_claimed_audio, read_correction, read_former, read_former_folder, read_serving
+from musicfs.store.correction_tables import (
+    Serving,
+    read_claimed_audio,
+    read_correction,
+    read_former,
+    read_former_folder,
+    read_serving,
+)
 from musicfs.store.corrections import Correction, corrected, decode_correction
 from musicfs.store.folders import folder_key, iterate_folders, read_files, read_location, read_object_at
 from musicfs.store.records import (

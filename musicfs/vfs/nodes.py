@@ -7,11 +7,11 @@ change log says that their folder changed. Called by the mount's handlers, from 
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
+from musicfs.content.buffers import Buffers
 from musicfs.content.keys import Source
 from musicfs.content.readers import BlobReader, Reader
 from musicfs.content.sources import Sources
@@ -60,7 +60,7 @@ class Nodes:
         self._listed = 0
         self._listing_limit = max(listing_cache_bytes // _BYTES_PER_ENTRY, 1)
         self._origin_ids: dict[int, str] = {}
-        self._buffers = threading.local()
+        self._buffers = Buffers()
 
     def get(self, parent: int, name: bytes) -> Node | None:
         """The entry ``name`` of a folder, or None."""

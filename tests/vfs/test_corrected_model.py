@@ -142,18 +142,12 @@ def correct(world: CorrectedWorld, event: Correct) -> None:
             continue
         overlays |= theirs
         own = world.own[key].facts()
-        fields = {
-            field: (value,) if value else ()
-            for field, value in event.fields
-            if value is not None
-        }
+        fields = {field: (value,) if value else () for field, value in event.fields if value is not None}
         revert = tuple(field for field, value in event.fields if value is None)
         cover = world.state.put_image(COVERS[event.cover]) if isinstance(event.cover, int) else event.cover
         edits[served] = (key, Wanted(fields, revert, revert_all=event.revert_all, cover=cover))
         assert served == members[0], own
-    before = {
-        key: world.overlay(key) for key, _ in edits.values()
-    }
+    before = {key: world.overlay(key) for key, _ in edits.values()}
     done = world.edit(*edits.values())
     for (key, wanted), edited in zip(edits.values(), done, strict=True):
         overlay, old = world.overlay(key), before[key]
