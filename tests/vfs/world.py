@@ -135,7 +135,7 @@ class World:
         with WriteTransaction(self.catalog) as tx:
             for number in PRIORITIES:
                 assert tx.new_origin_number() == number
-                tx.put_origin(f"origin{number}", OriginRecord(number, "local", f"/music{number}"))
+                tx.put_origin(f"origin{number}", OriginRecord(number, "local", f"/music{number}", last_listing_ns=1))
 
     def _builder(self, *, fresh: bool) -> TreeBuilder:
         return TreeBuilder(self.views, self.options, self.clock, fake_cover, fresh=fresh)
