@@ -1,7 +1,8 @@
 """The keeper's side of corrected tags: the parts and how they hang together, and what is done in the background.
 
 Thread ``corrections``: catches up with the user's state at the start, renders what scans have attached, tries again what an
-origin that was away has kept from being rendered, and forgets old names when their time is over.
+origin that was away has kept from being rendered, and forgets old names, and what an import needed to know, when
+their time is over.
 """
 
 from __future__ import annotations
@@ -92,12 +93,14 @@ class Corrections:
         self._on_commit = on_commit
         self._retry_s = _RETRY_FIRST_S
         renderer = Renderer(KeeperOriginals(files, reading), state)
+        tracks = Tracks(catalog, state, files, roots, clock)
         corrector = Corrector(
-            catalog, state, tree, renderer, clock, priorities, self._committed, pictures, keep_names_s=keep_names_s
-        )
+            catalog, state, tree, renderer, clock, priorities, self._committed, pictures,
+            on_edited=tracks.index.follow, keep_names_s=keep_names_s,
+        )  # fmt: skip
+        self._tracks = tracks
         self._corrector = corrector
         self.attachments = Attachments(catalog, state, corrector, renderer)
-        tracks = Tracks(catalog, state, files, roots)
         self.control = MetadataControl(catalog, state, tracks, corrector, events, clock)
         self._lock = threading.Lock()
         self._back: set[str] = set()
@@ -148,6 +151,7 @@ class Corrections:
                 self._retry_s = min(2 * self._retry_s, _RETRY_MAX_S)
                 retry_at = self._clock.monotonic() + self._retry_s
             wait_s = self._drop_old_names()
+            self._tracks.index.forget_unused()
             if self._corrector.has_pending:
                 retry_at = min(retry_at, self._clock.monotonic() + self._retry_s)
                 wait_s = min(wait_s, max(retry_at - self._clock.monotonic(), 0.0))

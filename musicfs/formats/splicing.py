@@ -17,7 +17,7 @@ from musicfs.errors import FormatError
 from musicfs.formats.fields import VORBIS, VORBIS_ALIASES
 from musicfs.formats.pictures import extract_picture
 from musicfs.formats.plans import Edit, Plan
-from musicfs.formats.probe import probe_at
+from musicfs.formats.probing import probe_at
 from musicfs.formats.reader import read
 from musicfs.formats.source import MALFORMED, RangeReader, View
 from musicfs.formats.splice_aiff import splice_aiff

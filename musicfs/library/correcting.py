@@ -28,6 +28,9 @@ from musicfs.store.transaction import WriteTransaction
 
 _BATCH_TRACKS = 200
 
+# Told, after the commit, what numbers the tree's last change had before and after it, and the files that read otherwise.
+OnEdited = Callable[[int, int, Sequence[int]], object]
+
 
 class Track(msgspec.Struct, frozen=True):
     """The files that are one track, the served one first, and the overlays they have; usually none or one."""
@@ -76,11 +79,7 @@ class Files:
 
     def at(self, anchor: Anchor) -> int | None:
         """The object that lies there, or None."""
-        origin_id, path = anchor
-        record = self._catalog.origins().get(origin_id)
-        folder, _, name = path.rpartition(b"/")
-        found = self._catalog.folder(record.number, folder) if record is not None else None
-        return self._catalog.files_of(found[0]).get(name, (None, 0))[0] if found is not None else None
+        return self._catalog.object_at(*anchor)
 
     def origin_id(self, number: int) -> str:
         """The id of the origin with this number, empty if it is no longer configured."""
@@ -102,9 +101,11 @@ class Corrector:
         priorities: Callable[[], Mapping[int, int]],
         on_commit: Callable[[], object],
         pictures: Pictures | None = None,
+        on_edited: OnEdited | None = None,
         keep_names_s: float = 600.0,
     ) -> None:
         """``on_commit`` is called when there is something to see. Old names of edited files lead to them for a while."""
+        self._on_edited = on_edited
         self._catalog = catalog
         self._state = state
         self._tree = tree
@@ -233,16 +234,19 @@ class Corrector:
         ``seen``: all changes of the state up to there are in the catalog with this.
         """
 
-        def write(tx: WriteTransaction) -> None:
+        def write(tx: WriteTransaction) -> tuple[int, int]:
             changes = [change for rendered in batch for change in self._put(tx, rendered)]
             changes += [change for object_id in dropped for change in self._drop(tx, object_id)]
             until_ns = self._clock.time_ns() + self._keep_names_ns
             self._tree.correct(tx, changes, self._priorities(), until_ns)
             if seen:
                 tx.txn.put(_SEEN, msgspec.msgpack.encode((self._state.lineage, seen)), db=tx.tables.meta)
+            return tx.last_change, tx.last_change + tx.changed
 
         if batch or seen or dropped:
-            write_batch(self._catalog, self._pictures, write)
+            before, after = write_batch(self._catalog, self._pictures, write)
+            if self._on_edited is not None:
+                self._on_edited(before, after, [*(rendered.object_id for rendered in batch), *dropped])
             self._on_commit()
 
     def _put(self, tx: WriteTransaction, rendered: Rendered) -> Iterable[TreeChange]:

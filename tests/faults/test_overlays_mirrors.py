@@ -66,7 +66,9 @@ def test_a_mirror_that_appears_has_the_corrections(begin: Begin, roots: tuple[Pa
     tagger = begin()
     mounted = tagger.mounted
     for number in (1, 2):
-        path = tagger.set(mounted.point / "A" / "One [FLAC]" / f"0{number} - One {number}.flac", title=f"Right {number}")
+        path = tagger.set(
+            mounted.point / "A" / "One [FLAC]" / f"0{number} - One {number}.flac", title=f"Right {number}"
+        )
     known = digest(path)
     for file in sorted((first / "One").iterdir()):
         (second / "Mirror").mkdir(exist_ok=True)
@@ -90,6 +92,7 @@ def test_a_mirror_that_appears_has_the_corrections(begin: Begin, roots: tuple[Pa
     back = tagger.undo(moved)
     wait_for("the bytes of before", lambda: digest(back) == known)
 
+
 def _attribute(path: Path, name: str) -> bytes | None:
     """An extended attribute; ``mirrors`` is there once there is another source, whether compared or not."""
     try:
@@ -100,7 +103,9 @@ def _attribute(path: Path, name: str) -> bytes | None:
 
 def test_a_corrected_song_goes_on_when_its_origin_ends(begin: Begin, roots: tuple[Path, Path]) -> None:
     for root in roots:  # 30 MB, more than the kernel reads ahead; the cache keeps nothing
-        make_audio(root / "Long/1.wav", seconds=170.0, tags={"artist": "A", "album": "Long", "title": "L", "track": "1"})
+        make_audio(
+            root / "Long/1.wav", seconds=170.0, tags={"artist": "A", "album": "Long", "title": "L", "track": "1"}
+        )
     os.utime(roots[1] / "Long/1.wav", (1, 1))
     tagger = begin("[cache]\ncontent_cache_gb = 0\n", "on")
     path = tagger.set(tagger.mounted.point / "A" / "Long [WAV]" / "01 - L.wav", title="A longer title " * 40)
