@@ -31,7 +31,19 @@ CODERS = {
     "flac": ("flac", "-compression_level", "0", "-f", "flac"),
     "oga": ("flac", "-compression_level", "0", "-f", "ogg"),
     "m4a": ("alac", "-f", "ipod"),
-    "mp3": ("libmp3lame", "-b:a", "320k", "-compression_level", "9", "-write_xing", "0", "-id3v2_version", "0", "-f", "mp3"),
+    "mp3": (
+        "libmp3lame",
+        "-b:a",
+        "320k",
+        "-compression_level",
+        "9",
+        "-write_xing",
+        "0",
+        "-id3v2_version",
+        "0",
+        "-f",
+        "mp3",
+    ),
 }
 HEAD_AND_TAIL_BYTES = 400_000  # the 256 KiB and 64 KiB that a scan reads, with what ssh and SFTP put around it
 NEVER_PROBED = "check_interval_secs = 86400\n"
@@ -104,9 +116,7 @@ class Far:
 
 
 @pytest.fixture
-def far(
-    sshd: Sshd, large: dict[str, Path], tmp_path: Path
-) -> Iterator[Callable[..., Far]]:
+def far(sshd: Sshd, large: dict[str, Path], tmp_path: Path) -> Iterator[Callable[..., Far]]:
     with CountingProxy(sshd.port, delay_s=FAR_S) as proxy:
         sshd.trust_port(proxy.port)
         made: list[Far] = []
@@ -214,5 +224,3 @@ def test_corrections_of_what_is_kept_need_no_line(far: Callable[..., Far]) -> No
 
 def samples(path: Path) -> str:
     return run("ffmpeg", "-nostdin", "-v", "error", "-i", path, "-map", "0:a", "-c", "copy", "-f", "hash", "-")
-
-
