@@ -160,6 +160,10 @@ class MetadataBackend(Protocol):
         """Take back the last ``steps`` changes of each track; the undoing is a change itself, and can be undone."""
         ...
 
+    def held_metadata(self) -> Iterator[TrackMetadata | None]:
+        """Corrections whose files are gone, which wait for these: tracks without id, path and own tags."""
+        ...
+
     def metadata_log(self, path: str, limit: int) -> tuple[HistoryItem, ...]:
         """The last changes, newest first, of the track (or all below the folder) at ``path``; of all with an empty path."""
         ...

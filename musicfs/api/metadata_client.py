@@ -69,6 +69,11 @@ class MetadataClient(Connection):
         for message in self._stream(_SERVICE, "UndoMetadata", request, pb.TrackChange):
             yield messages.result_value(message)
 
+    def held_metadata(self) -> Iterator[TrackMetadata]:
+        """See ``MetadataBackend.held_metadata``."""
+        for message in self._stream(_SERVICE, "ListHeldMetadata", pb.Empty(), pb.MetadataResponse):
+            yield messages.track_value(message)
+
     def metadata_log(self, path: str = "", limit: int = 100) -> tuple[HistoryItem, ...]:
         """See ``MetadataBackend.metadata_log``; the daemon gives 10,000 at once at most."""
         request = pb.MetadataLogRequest(path=wire_text(path), limit=limit)

@@ -118,6 +118,11 @@ class MetadataService(Answering):
             if result is not None:
                 yield messages.result_message(result)
 
+    def ListHeldMetadata(self, _request: pb.Empty, context: Context) -> Iterator[pb.MetadataResponse]:
+        for track in self.stream(context, self._backend.held_metadata):
+            if track is not None:
+                yield messages.track_message(track)
+
     def MetadataLog(self, request: pb.MetadataLogRequest, context: Context) -> Iterator[pb.MetadataLogEntry]:
         limit = min(request.limit if request.HasField("limit") else _DEFAULT_LOG_ITEMS, _MAX_LOG_ITEMS)
         given_paths(context, [request.path] if request.path else [])

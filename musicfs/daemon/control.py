@@ -289,6 +289,9 @@ class KeeperBackend:
     ) -> Iterator[ChangeResult | None]:
         return self._metadata.undo_metadata(paths, steps=steps, author=author, dry_run=dry_run)
 
+    def held_metadata(self) -> Iterator[TrackMetadata | None]:
+        return self._metadata.held_metadata()
+
     def metadata_log(self, path: str, limit: int) -> tuple[HistoryItem, ...]:
         return self._metadata.metadata_log(path, limit)
 

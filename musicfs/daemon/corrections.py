@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 _IDLE_S = 60.0
 _END_S = 5.0
+_RETRY_FIRST_S, _RETRY_MAX_S = 1.0, 60.0
 
 
 class _Original:
@@ -89,10 +90,12 @@ class Corrections:
         """``roots`` are the folders of this machine that origins stand for, by their ids."""
         self._catalog = catalog
         self._clock = clock
+        self._on_commit = on_commit
+        self._retry_s = _RETRY_FIRST_S
         renderer = Renderer(KeeperOriginals(files, reading), state)
         tracks = Tracks(catalog, state, files, roots, clock)
         corrector = Corrector(
-            catalog, state, tree, renderer, clock, priorities, on_commit, pictures,
+            catalog, state, tree, renderer, clock, priorities, self._committed, pictures,
             on_edited=tracks.index.follow, keep_names_s=keep_names_s,
         )  # fmt: skip
         self._tracks = tracks
@@ -104,6 +107,12 @@ class Corrections:
         self._wake = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="corrections", daemon=True)
+
+    def _committed(self) -> None:
+        self._on_commit()
+        if self._corrector.has_pending and threading.current_thread() is not self._thread:
+            self._retry_s = _RETRY_FIRST_S
+            self._wake.set()
 
     def start(self) -> None:
         """Begin the work in the background."""
@@ -129,6 +138,7 @@ class Corrections:
 
     def _run(self) -> None:
         self._guarded(self._corrector.catch_up)
+        retry_at = self._clock.monotonic() + self._retry_s
         while not self._ended.is_set():
             self._wake.clear()
             with self._lock:
@@ -136,8 +146,15 @@ class Corrections:
             self._guarded(self.attachments.settle)
             if back:
                 self._guarded(partial(self.attachments.render_pending, back))
+            if self._corrector.has_pending and self._clock.monotonic() >= retry_at:
+                self._guarded(self.attachments.retry_pending)
+                self._retry_s = min(2 * self._retry_s, _RETRY_MAX_S)
+                retry_at = self._clock.monotonic() + self._retry_s
             wait_s = self._drop_old_names()
             self._tracks.index.forget_unused()
+            if self._corrector.has_pending:
+                retry_at = min(retry_at, self._clock.monotonic() + self._retry_s)
+                wait_s = min(wait_s, max(retry_at - self._clock.monotonic(), 0.0))
             if not self.attachments.waiting and not self._ended.is_set():
                 self._clock.wait(self._wake, wait_s)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import msgspec
 
@@ -16,7 +17,7 @@ from musicfs.api.metadata import (
 )
 from musicfs.clock import Clock
 from musicfs.daemon.tracks import Tracks, served_as
-from musicfs.errors import ConfigError, FormatError, MusicFSError, StoreError
+from musicfs.errors import ConfigError, FormatError, MusicFSError, NotFoundError, StoreError
 from musicfs.events import EventBus, EventType
 from musicfs.formats.images import describe_image
 from musicfs.library.correcting import Corrector, Edit, Edited
@@ -38,6 +39,14 @@ class _Batch(msgspec.Struct):
     indices: list[int] = []
     files: set[int] = set()
     begun: float = 0.0
+
+    @property
+    def is_full(self) -> bool:
+        """True when it is time to write it."""
+        return bool(self.edits) and (len(self.edits) >= _BATCH_TRACKS or time.monotonic() - self.begun > _BATCH_S)
+
+
+Request = tuple[int, Callable[[], Sequence[Edit]]]  # a change's number, and what finds its edits
 
 
 class MetadataControl:
@@ -88,24 +97,17 @@ class MetadataControl:
         matches = self._tracks.selecting(query, self._clock.time_ns())
         find_by = self._tracks.finder()
 
-        def edits() -> Iterator[tuple[int, Edit | MusicFSError]]:
-            for index, change in enumerate(changes):
-                try:
-                    wanted = self._wanted(change)
-                    found: Iterator[int]
-                    if change.file_id or not change.path:
-                        named = change.file_id or find_by(change.match)
-                        found = iter((self._tracks.lookup("", named),))
-                    else:
-                        found = self._tracks.below((change.path,))
-                    chosen = [object_id for object_id in found if matches(object_id)]
-                    yield from ((index, Edit(object_id, wanted)) for object_id in chosen)
-                except StoreError:
-                    raise
-                except MusicFSError as error:
-                    yield index, error
+        def edits_of(change: MetadataChange) -> list[Edit]:
+            wanted = self._wanted(change)
+            found: Iterable[int]
+            if change.file_id or not change.path:
+                found = (self._tracks.lookup("", change.file_id or find_by(change.match)),)
+            else:
+                found = self._tracks.below((change.path,))
+            return [Edit(object_id, wanted) for object_id in found if matches(object_id)]
 
-        return self._carry_out(edits(), _action(action), author, dry_run=dry_run)
+        requests = ((index, partial(edits_of, change)) for index, change in enumerate(changes))
+        return self._carry_out(requests, _action(action), author, dry_run=dry_run)
 
     def _wanted(self, change: MetadataChange) -> Wanted:
         cover: str | None = NO_COVER if change.remove_cover else OWN_COVER if change.revert_cover else None
@@ -125,47 +127,63 @@ class MetadataControl:
         """Take back the last changes of each track."""
         found = list(self._tracks.below(paths)) if paths else []
 
-        def edits() -> Iterator[tuple[int, Edit | MusicFSError]]:
-            for index, object_id in enumerate(found):
-                yield from ((index, edit) for edit in self._undoing(object_id, steps, dry_run=dry_run))
+        requests = (
+            (index, partial(self._undoing, object_id, steps, dry_run=dry_run)) for index, object_id in enumerate(found)
+        )
+        return self._carry_out(requests, "undo", author, dry_run=dry_run)
 
-        return self._carry_out(edits(), "undo", author, dry_run=dry_run)
-
-    def _undoing(self, object_id: int, steps: int, *, dry_run: bool) -> Iterator[Edit]:
+    def _undoing(self, object_id: int, steps: int, *, dry_run: bool) -> list[Edit]:
         """An edit for each step; without going through with them only what all together do."""
         overlays = self._corrector.track(object_id).overlays
         history = self._state.history(overlays[0].id, 10_000) if overlays else []
         standing = [entry for entry in history if not entry.undoes and not entry.undone_by][: max(steps, 0)]
-        for entry in standing[-1:] if dry_run else standing:
-            wanted = Wanted(entry.before.fields, revert_all=True, cover=entry.before.cover)
-            yield Edit(object_id, wanted, entry.sequence)
+        return [
+            Edit(object_id, Wanted(entry.before.fields, revert_all=True, cover=entry.before.cover), entry.sequence)
+            for entry in (standing[-1:] if dry_run else standing)
+        ]
 
     def _carry_out(
-        self, edits: Iterator[tuple[int, Edit | MusicFSError]], action: Action, author: str, *, dry_run: bool
+        self, requests: Iterable[Request], action: Action, author: str, *, dry_run: bool
     ) -> Iterator[ChangeResult | None]:
+        """What becomes of requests in their order, many written at a time."""
         batch = _Batch()
-        for index, edit in edits:
-            if isinstance(edit, MusicFSError):
-                yield ChangeResult(index=index, error=str(edit), remedy=edit.remedy)
-                continue
+        for index, edits_of in requests:
             try:
-                edited = self._corrector.preview(edit)
-            except ConfigError as error:
-                yield self._failed(index, edit, error)
-                continue
-            if dry_run or not edited.changed:
-                path = self._tracks.path_of(edit.object_id)
-                yield self._result(index, edit, edited, path, "" if dry_run else path)
-                continue
-            is_full = len(batch.edits) >= _BATCH_TRACKS or time.monotonic() - batch.begun > _BATCH_S
-            if batch.edits and (is_full or batch.files.intersection(edited.object_ids)):
+                edits = edits_of()
+            except NotFoundError as error:
+                # It may be called by a name that it has once what waits is written.
                 yield from self._flush(batch, action, author)
                 batch = _Batch()
-            batch.begun = batch.begun or time.monotonic()
-            batch.edits.append(edit)
-            batch.indices.append(index)
-            batch.files.update(edited.object_ids)
+                edits, refused = _retried(edits_of, error)
+                if refused is not None:
+                    yield ChangeResult(index=index, error=str(refused), remedy=refused.remedy)
+            except StoreError:
+                raise
+            except MusicFSError as error:
+                yield ChangeResult(index=index, error=str(error), remedy=error.remedy)
+                continue
+            for edit in edits:
+                if batch.is_full or edit.object_id in batch.files:
+                    yield from self._flush(batch, action, author)
+                    batch = _Batch()
+                yield from self._add(batch, index, edit, dry_run=dry_run)
         yield from self._flush(batch, action, author)
+
+    def _add(self, batch: _Batch, index: int, edit: Edit, *, dry_run: bool) -> Iterator[ChangeResult]:
+        """Have an edit written with the batch; its result at once if there is nothing to write."""
+        try:
+            edited = self._corrector.preview(edit)
+        except ConfigError as error:
+            yield self._failed(index, edit, error)
+            return
+        if dry_run or not edited.changed:
+            path = self._tracks.path_of(edit.object_id)
+            yield self._result(index, edit, edited, path, "" if dry_run else path)
+            return
+        batch.begun = batch.begun or time.monotonic()
+        batch.edits.append(edit)
+        batch.indices.append(index)
+        batch.files.update(edited.object_ids)
 
     def _flush(self, batch: _Batch, action: Action, author: str) -> Iterator[ChangeResult]:
         if not batch.edits:
@@ -208,6 +226,10 @@ class MetadataControl:
         )
 
     # Looking back.
+
+    def held_metadata(self) -> Iterator[TrackMetadata | None]:
+        """Corrections whose files are gone."""
+        return self._tracks.held()
 
     def metadata_log(self, path: str, limit: int) -> tuple[HistoryItem, ...]:
         """The last changes, newest first."""
@@ -253,3 +275,11 @@ def field_changes(before: Tags, after: Tags) -> tuple[FieldChange, ...]:
 def _action(name: str) -> Action:
     actions: dict[str, Action] = {"set": "set", "clear": "clear", "import": "import"}
     return actions.get(name, "set")
+
+
+def _retried(edits_of: Callable[[], Sequence[Edit]], first: MusicFSError) -> tuple[Sequence[Edit], MusicFSError | None]:
+    """The edits now, or what still stands against them."""
+    try:
+        return edits_of(), None
+    except NotFoundError:
+        return (), first

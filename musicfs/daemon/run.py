@@ -62,18 +62,21 @@ def run_foreground(settings: Settings, ready_fd: int | None) -> int:
             raise StoreError(
                 f"the folder {folder} cannot be made: {error.strerror}", remedy="check cache_dir and state_dir"
             ) from error
-    with _single_instance(settings.cache_dir):
+    with (
+        _only_user(settings.cache_dir, "musicfs", "cache", "its own --cache-dir"),
+        _only_user(settings.state_dir, "mount", "state", "a state_dir of its own in its configuration"),
+    ):
         return _MountProcess(settings, ready_fd).run()
 
 
-def _single_instance(cache_dir: str) -> IO[str]:
-    """Hold the lock on the cache, with our pid beside it; AlreadyRunningError with the holder's pid otherwise."""
-    pid_path = os.path.join(cache_dir, "musicfs.pid")
+def _only_user(folder: str, name: str, noun: str, remedy: str) -> IO[str]:
+    """Hold the lock on a folder, with our pid beside it; AlreadyRunningError with the holder's pid otherwise."""
+    pid_path = os.path.join(folder, f"{name}.pid")
     try:
-        lock = open(os.path.join(cache_dir, "musicfs.lock"), "a")  # noqa: SIM115 # held until the process ends
+        lock = open(os.path.join(folder, f"{name}.lock"), "a")  # noqa: SIM115 # held until the process ends
     except OSError as error:
         raise StoreError(
-            f"the cache {cache_dir} cannot be written: {error.strerror}", remedy="check cache_dir and its permissions"
+            f"the {noun} {folder} cannot be written: {error.strerror}", remedy=f"check {noun}_dir and its permissions"
         ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -81,9 +84,9 @@ def _single_instance(cache_dir: str) -> IO[str]:
         lock.close()
         pid = _read_pid(pid_path)
         raise AlreadyRunningError(
-            f"another MusicFS (pid {pid or 'unknown'}) uses the cache {cache_dir}",
+            f"another MusicFS (pid {pid or 'unknown'}) uses the {noun} {folder}",
             pid=pid,
-            remedy="stop it with 'musicfs shutdown', or give this one its own --cache-dir",
+            remedy=f"stop it with 'musicfs shutdown', or give this one {remedy}",
         ) from None
     try:
         with open(pid_path, "w") as file:

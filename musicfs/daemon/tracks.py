@@ -133,6 +133,30 @@ class Tracks:
             author=overlay.author if overlay is not None else "",
         )
 
+    def held(self) -> Iterator[TrackMetadata]:
+        """Corrections that say something, and whose files are all gone."""
+        for overlay in self._state.overlays():
+            is_empty = not overlay.fields and overlay.cover == OWN_COVER
+            if is_empty or any(self._files.object_at(*anchor) is not None for anchor in overlay.anchors):
+                continue
+            origin_id, path = overlay.anchors[0] if overlay.anchors else ("", b"")
+            yield TrackMetadata(
+                file_id=0,
+                path="",
+                origin_id=origin_id,
+                origin_path=os.fsdecode(path),
+                format="",
+                technical=Technical(),
+                own={},
+                effective={},
+                overlay=overlay.fields,
+                cover=_COVERS.get(overlay.cover, Cover.SET),
+                served=Served.PENDING,
+                reason="its file is gone",
+                changed_ms=overlay.changed_ns // 1_000_000,
+                author=overlay.author,
+            )
+
     def path_of(self, object_id: int) -> str:
         """Where a track is in the tree; empty if it is not there."""
         inode = self._catalog.place_of(object_id)

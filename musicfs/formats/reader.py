@@ -11,7 +11,7 @@ from musicfs.formats.flac import read_flac
 from musicfs.formats.mp3 import read_mp3
 from musicfs.formats.mp4 import read_mp4
 from musicfs.formats.ogg import read_ogg
-from musicfs.formats.probe import probe_at
+from musicfs.formats.probing import probe_at
 from musicfs.formats.riff import read_wav
 from musicfs.formats.source import MALFORMED, RangeReader, View
 from musicfs.model import Facts

@@ -8,14 +8,16 @@ does not hold this is never served.
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 import msgspec
 
 from musicfs.errors import FormatError
 from musicfs.formats.fields import VORBIS, VORBIS_ALIASES
+from musicfs.formats.pictures import extract_picture
 from musicfs.formats.plans import Edit, Plan
-from musicfs.formats.probe import probe_at
+from musicfs.formats.probing import probe_at
 from musicfs.formats.reader import read
 from musicfs.formats.source import MALFORMED, RangeReader, View
 from musicfs.formats.splice_aiff import splice_aiff
@@ -25,7 +27,7 @@ from musicfs.formats.splice_mp4 import splice_mp4
 from musicfs.formats.splice_ogg import splice_ogg
 from musicfs.formats.splice_riff import splice_wav
 from musicfs.formats.spliced import SplicedSource
-from musicfs.model import Facts
+from musicfs.model import Facts, Picture
 
 _FRONT_COVER = 3
 
@@ -82,7 +84,31 @@ def _prove(plan: Plan, source: RangeReader, name: str, own: Facts, edit: Edit) -
         raise FormatError("with the change its audio would be taken for another")
     if msgspec.structs.replace(made.technical, bitrate=0) != msgspec.structs.replace(own.technical, bitrate=0):
         raise FormatError("with the change its technical data would be read differently")
-    before = [one.stop - one.start for one in own.pictures]
-    after = [one.stop - one.start for one in made.pictures]
-    if edit.cover is None and not edit.remove_cover and len(before) != len(after):
-        raise FormatError(f"with the change {len(after)} of its {len(before)} pictures would be found")
+    _prove_pictures(made, SplicedSource(plan, source), own, edit, plan)
+
+
+def _prove_pictures(made: Facts, spliced: RangeReader, own: Facts, edit: Edit, plan: Plan) -> None:
+    """Raise FormatError unless the pictures that were not to change are there, and the one that was given."""
+    is_given = edit.cover is not None and "cover" not in plan.unfit
+    kept = list(own.pictures)
+    if is_given or edit.remove_cover:
+        fronts = [one for one in kept if one.kind == _FRONT_COVER]
+        kept = [one for one in kept if one.kind != _FRONT_COVER and (fronts or one.kind)]
+    missing = Counter((one.kind, one.mime, one.stop - one.start) for one in kept)
+    missing -= Counter((one.kind, one.mime, one.stop - one.start) for one in made.pictures)
+    # The base64 of an Ogg's picture is as long in the file as the pages' headers that it spans make it.
+    if missing.total() and not all(coding.startswith("ogg") for coding in {one.coding for one in kept}):
+        raise FormatError(f"with the change {missing.total()} of its pictures would be lost")
+    if len(made.pictures) < len(kept) + is_given:
+        raise FormatError(f"with the change {len(made.pictures)} of its {len(kept) + is_given} pictures would be found")
+    if edit.cover is not None and is_given:
+        data = edit.cover.data
+        if not any(_is_image(spliced, picture, data) for picture in made.pictures):
+            raise FormatError("with the change its new cover would not be found")
+
+
+def _is_image(source: RangeReader, picture: Picture, data: bytes) -> bool:
+    # What it takes to be read tells most others apart, and spares reading them.
+    if picture.coding == "raw" and picture.stop - picture.start != len(data):
+        return False
+    return extract_picture(source, picture) == data

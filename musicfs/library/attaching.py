@@ -7,7 +7,9 @@ overlay's own files are all gone and it is the only file with that audio that ha
 
 from __future__ import annotations
 
+import random
 import threading
+from collections import Counter
 from collections.abc import Iterable
 
 import msgspec
@@ -22,6 +24,8 @@ from musicfs.store.records import ObjectRecord, unpack_facts
 from musicfs.store.state import State
 from musicfs.store.transaction import WriteTransaction
 
+_FAILURES_MAX = 3  # files of one origin that are tried in vain at a time
+
 
 class Attachments:
     """Told of every file that a scan writes or removes, in its transaction; what takes longer is done by :meth:`settle`."""
@@ -33,7 +37,8 @@ class Attachments:
         self._renderer = renderer
         self._lock = threading.Lock()  # of the two below
         self._unrendered: dict[int, None] = {}
-        self._lost: dict[int, None] = {}  # overlays some of whose files are gone
+        self._lost: dict[int, None] = {}  # overlays some of whose files are gone, or that others could be the files of
+        self._unsure: dict[int, None] = {}  # of these, those to look at again later; used by settle alone
 
     @property
     def any(self) -> bool:
@@ -103,6 +108,8 @@ class Attachments:
                 self._state.reanchor((Anchoring(overlay.id, anchors),))
                 return msgspec.structs.replace(overlay, anchors=anchors)
             tx.put_claim(facts.audio_id, object_id)
+            with self._lock:
+                self._lost[overlay.id] = None  # perhaps it lost its own before: the rest of a move
         return None
 
     def leave(self, tx: WriteTransaction, object_ids: Iterable[int]) -> None:
@@ -121,11 +128,21 @@ class Attachments:
             unrendered, lost = list(self._unrendered), list(self._lost)
             self._unrendered.clear()
             self._lost.clear()
-        for overlay_id in lost:
+        for overlay_id in {**dict.fromkeys(lost), **self._unsure}:
             overlay = self._state.overlay(overlay_id)
-            if overlay is not None and (overlay.fields or overlay.cover):
+            self._unsure.pop(overlay_id, None)
+            if overlay is None or not (overlay.fields or overlay.cover):
+                continue
+            if self._is_listed(overlay):
                 unrendered += self._reattach(overlay)
+            else:
+                self._unsure[overlay_id] = None
         self._corrector.refresh(unrendered)
+
+    def _is_listed(self, overlay: Overlay) -> bool:
+        """False while the catalog, being new, may not have found its files yet."""
+        known = self._catalog.origins()
+        return all(known[origin_id].last_listing_ns for origin_id, _ in overlay.anchors if origin_id in known)
 
     def render_pending(self, origin_ids: frozenset[str]) -> None:
         """Try again what could not be done while these origins were away."""
@@ -137,9 +154,21 @@ class Attachments:
                 found.append(object_id)
         self._corrector.refresh(found)
 
-    def held(self) -> list[Overlay]:
-        """Overlays that say something, and whose files are all gone."""
-        return [one for one in self._state.overlays() if (one.fields or one.cover) and not self._living(one)]
+    def retry_pending(self) -> None:
+        """Try again what could not be read; of an origin that still cannot, a few files only. Blocks on origins."""
+        self._corrector.has_pending = False
+        pending = [object_id for object_id, one in self._catalog.corrections() if one.pending]
+        random.shuffle(pending)  # some that can never be read must not stand before the others
+        failures: Counter[str] = Counter()
+        for object_id in pending:
+            anchor = self._corrector.files.anchor(object_id)
+            if anchor is None or failures[anchor[0]] >= _FAILURES_MAX:
+                continue
+            self._corrector.refresh((object_id,))
+            correction = self._catalog.correction(object_id)
+            failures[anchor[0]] += correction is not None and correction.pending
+        if failures.total():
+            self._corrector.has_pending = True
 
     def _living(self, overlay: Overlay) -> list[int]:
         found = (self._corrector.files.at(anchor) for anchor in overlay.anchors)
@@ -150,9 +179,16 @@ class Attachments:
         if not overlay.audio_id or self._living(overlay):
             return []
         with self._catalog.writing, WriteTransaction(self._catalog) as tx:
-            claims = tx.take_claims(overlay.audio_id)
+            claims = [one for one in tx.take_claims(overlay.audio_id) if _audio_of(tx, one) == overlay.audio_id]
         anchor = self._corrector.files.anchor(claims[0]) if len(claims) == 1 else None
         if anchor is None:
             return []
         self._state.reanchor((Anchoring(overlay.id, (anchor,)),))
         return [claims[0]]
+
+
+def _audio_of(tx: WriteTransaction, object_id: int) -> int:
+    """What the audio of an object is known by now, 0 if by nothing."""
+    record = tx.object(object_id)
+    facts = unpack_facts(record.facts) if record is not None else None
+    return facts.audio_id if facts is not None else 0

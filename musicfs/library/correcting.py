@@ -79,11 +79,7 @@ class Files:
 
     def at(self, anchor: Anchor) -> int | None:
         """The object that lies there, or None."""
-        origin_id, path = anchor
-        record = self._catalog.origins().get(origin_id)
-        folder, _, name = path.rpartition(b"/")
-        found = self._catalog.folder(record.number, folder) if record is not None else None
-        return self._catalog.files_of(found[0]).get(name, (None, 0))[0] if found is not None else None
+        return self._catalog.object_at(*anchor)
 
     def origin_id(self, number: int) -> str:
         """The id of the origin with this number, empty if it is no longer configured."""
@@ -120,6 +116,7 @@ class Corrector:
         self._pictures = pictures
         self._keep_names_ns = int(keep_names_s * 1e9)
         self._editing = threading.RLock()
+        self.has_pending = True  # whether something may wait for its origin; at the start nobody knows
         self.files = Files(catalog)
 
     # What is.
@@ -231,7 +228,7 @@ class Corrector:
             if record is not None and overlay is not None:
                 yield self._renderer.render(object_id, record, overlay)
 
-    def _write(self, batch: Sequence[Rendered], seen: int = 0) -> None:
+    def _write(self, batch: Sequence[Rendered], seen: int = 0, dropped: Sequence[int] = ()) -> None:
         """Write what was rendered, and let the tree follow, in one transaction.
 
         ``seen``: all changes of the state up to there are in the catalog with this.
@@ -239,16 +236,17 @@ class Corrector:
 
         def write(tx: WriteTransaction) -> tuple[int, int]:
             changes = [change for rendered in batch for change in self._put(tx, rendered)]
+            changes += [change for object_id in dropped for change in self._drop(tx, object_id)]
             until_ns = self._clock.time_ns() + self._keep_names_ns
             self._tree.correct(tx, changes, self._priorities(), until_ns)
             if seen:
-                tx.txn.put(_SEEN, msgspec.msgpack.encode(seen), db=tx.tables.meta)
+                tx.txn.put(_SEEN, msgspec.msgpack.encode((self._state.lineage, seen)), db=tx.tables.meta)
             return tx.last_change, tx.last_change + tx.changed
 
-        if batch or seen:
+        if batch or seen or dropped:
             before, after = write_batch(self._catalog, self._pictures, write)
             if self._on_edited is not None:
-                self._on_edited(before, after, [rendered.object_id for rendered in batch])
+                self._on_edited(before, after, [*(rendered.object_id for rendered in batch), *dropped])
             self._on_commit()
 
     def _put(self, tx: WriteTransaction, rendered: Rendered) -> Iterable[TreeChange]:
@@ -265,19 +263,34 @@ class Corrector:
             is_same = before.mark == correction.mark
             later_ns = before.changed_ns if is_same else max(before.changed_ns + 1, self._clock.time_ns())
             correction = msgspec.structs.replace(correction, changed_ns=later_ns)
+        self.has_pending = self.has_pending or correction.pending
         tx.put_correction(object_id, correction, rendered.plan, rendered.extra)
         yield TreeChange(object_id, old, tx.served(object_id))
 
+    def _drop(self, tx: WriteTransaction, object_id: int) -> Iterable[TreeChange]:
+        """The user's state knows nothing of the correction any more."""
+        old = tx.served(object_id)
+        tx.remove_correction(object_id)
+        if old is not None:
+            yield TreeChange(object_id, old, tx.served(object_id))
+
     def catch_up(self) -> None:
-        """Follow what the state has and the catalog does not, as after a crash or with a catalog that was built anew."""
+        """Follow what the state has and the catalog does not, as after a crash or with a catalog that was built anew.
+
+        A state that is not the continuation of what the catalog followed is followed from its beginning.
+        """
         with self._editing:
             self._catch_up()
 
     def _catch_up(self) -> None:
         with self._catalog.env.begin() as txn:
             raw = txn.get(_SEEN, db=self._catalog.tables.meta)
-        seen = msgspec.msgpack.decode(raw, type=int) if raw is not None else 0
+        lineage, seen = msgspec.msgpack.decode(raw, type=tuple[int, int]) if raw is not None else (0, 0)
         upto = self._state.sequence
+        if lineage != self._state.lineage or seen > upto:  # another state than the catalog followed, or an older copy
+            seen = 0
+            gone = [object_id for object_id, _ in self._catalog.corrections() if self._overlay_of(object_id) is None]
+            self._write((), dropped=gone)
         changed = {overlay_id for _, overlay_id in self._state.changed_since(seen)}
         overlays = filter(None, map(self._state.overlay, changed))
         found = (self.files.at(anchor) for overlay in overlays for anchor in overlay.anchors)

@@ -17,7 +17,7 @@ from musicfs.errors import SchemaError, StoreError
 from musicfs.store import environment
 from musicfs.store.correction_tables import Serving, read_correction, read_former, read_former_folder, read_serving
 from musicfs.store.corrections import Correction, corrected, decode_correction
-from musicfs.store.folders import folder_key, iterate_folders, read_files
+from musicfs.store.folders import folder_key, iterate_folders, read_files, read_location, read_object_at
 from musicfs.store.records import (
     ENTRY,
     NODE,
@@ -247,11 +247,13 @@ class Catalog:
             if raw is None:
                 return None
             record = decode_object(raw)
-            folder_raw = txn.get(record.folder.to_bytes(4, "big"), db=self.tables.folders)
-        if folder_raw is None:
-            raise StoreError(f"object {object_id} lies in a folder the catalog does not know")
-        folder = decode_folder(folder_raw)
-        return folder.origin, (folder.path + b"/" if folder.path else b"") + record.name, record
+            return *read_location(txn, self.tables, record), record
+
+    def object_at(self, origin_id: str, path: bytes) -> int | None:
+        """The id of what an origin has at this path, or None."""
+        with self.env.begin() as txn:
+            raw = txn.get(origin_id.encode(), db=self.tables.origins)
+            return None if raw is None else read_object_at(txn, self.tables, decode_origin(raw).number, path)
 
     def origins(self) -> dict[str, OriginRecord]:
         """Every origin the catalog has files of, by id."""

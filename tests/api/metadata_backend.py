@@ -64,6 +64,7 @@ class FakeMetadata:
 
     tracks_by_id: dict[int, TrackMetadata] = field(default_factory=lambda: {one.file_id: one for one in TRACKS})
     history: list[HistoryItem] = field(default_factory=list)
+    held: list[TrackMetadata] = field(default_factory=list)
     seen: list[tuple[MetadataChange, ...]] = field(default_factory=list)
     asked: list[Mapping[str, object]] = field(default_factory=list)
     slow_s: float = 0.0
@@ -139,6 +140,10 @@ class FakeMetadata:
         if not found:
             raise NotFoundError(f"there is no {path}")
         return found
+
+    def held_metadata(self) -> Iterator[TrackMetadata | None]:
+        yield None
+        yield from self.held
 
     def _targets(self, change: MetadataChange) -> list[TrackMetadata]:
         every = self.tracks_by_id.values()

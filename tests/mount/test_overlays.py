@@ -72,7 +72,13 @@ def _as_list(value: object) -> list[object]:
 
 
 def by_ffprobe(path: Path) -> dict[str, object]:
-    asked = ("ffprobe", "-v", "error", "-show_entries", "format_tags:stream_tags:stream=codec_name,width,height,duration")
+    asked = (
+        "ffprobe",
+        "-v",
+        "error",
+        "-show_entries",
+        "format_tags:stream_tags:stream=codec_name,width,height,duration",
+    )
     found: dict[str, object] = json.loads(run(*asked, "-of", "json", path))
     return found
 

@@ -1,4 +1,4 @@
-"""What the kernel has of a corrected file (names, attributes, pages) is right after every edit, and readers see whole versions."""
+"""What the kernel has of a corrected file (names, attributes, pages) is right after every edit; readers see whole versions."""
 
 from __future__ import annotations
 

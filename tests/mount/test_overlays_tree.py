@@ -111,7 +111,10 @@ def test_an_album_moves_whole_and_back(begin: Begin, origin: Path) -> None:
 
 def test_the_cover_follows(begin: Begin, origin: Path, tmp_path: Path) -> None:
     pictured = make_audio(
-        origin / "Pictured/1.flac", seed=5, picture=OWN_COVER, tags={"artist": "P", "album": "Q", "title": "T", "track": "1"}
+        origin / "Pictured/1.flac",
+        seed=5,
+        picture=OWN_COVER,
+        tags={"artist": "P", "album": "Q", "title": "T", "track": "1"},
     )
     tagger = begin()
     path = virtual_of(tagger.mounted, pictured)
@@ -214,7 +217,11 @@ def test_every_view_follows(begin: Begin, origin: Path) -> None:
     places = [expected, point / "Files" / "One" / "01.flac", point / "Albums" / "A" / "One [FLAC]" / "01 - Blue.flac"]
     assert {digest(path) for path in places} == {digest(expected)} != {digest(origin / "One/01.flac")}
     assert {overlay_names(path) == {"genre", "title"} for path in places} == {True}
-    assert shown(tagger.mounted, "By genre") == ["Jazz/Blue.flac", "Unknown Genre/One 2.flac", "Unknown Genre/One 3.flac"]
+    assert shown(tagger.mounted, "By genre") == [
+        "Jazz/Blue.flac",
+        "Unknown Genre/One 2.flac",
+        "Unknown Genre/One 3.flac",
+    ]
 
 
 def test_old_names_and_new_ones_under_walkers(begin: Begin) -> None:

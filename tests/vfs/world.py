@@ -142,6 +142,11 @@ class World:
     def close(self) -> None:
         self.catalog.close()
 
+    @property
+    def size_bytes(self) -> int:
+        """What the origins hold."""
+        return sum(file.content.size for file in self.files.values())
+
     def apply(self, steps: Iterable[Step]) -> None:
         """One batch: facts and tree in one transaction, as the keeper writes it."""
         self.clock.now_ns += SECOND_NS

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from musicfs.cli.doctor.finding import Examination, Finding, fail, ok, warn
 from musicfs.errors import ConfigError, MusicFSError, NoDaemonError
 
 _LISTED = 100
+_HELD_REMEDY = "they apply again when that file is back, or exactly one other has its audio and no corrections"
 
 
 def daemon(examination: Examination) -> Iterator[Finding]:
@@ -17,6 +19,7 @@ def daemon(examination: Examination) -> Iterator[Finding]:
             status = client.status()
             origins = client.origins()
             page = client.problems("", 0, _LISTED)
+            held = list(islice(client.held_metadata(), _LISTED))
     except NoDaemonError:
         yield ok("daemon", "none is running")
         return
@@ -45,6 +48,10 @@ def daemon(examination: Examination) -> Iterator[Finding]:
                 f"{origin.id}: {origin.held_removals} files are gone, and still shown",
                 f"`musicfs origin confirm {origin.id}` removes them, if that was meant",
             )
+    for track in held:
+        fields = ", ".join([*track.overlay, *(("cover",) if track.cover.value != "own" else ())])
+        place = f"{track.origin_id}:{track.origin_path}" if track.origin_path else "a file that is not known any more"
+        yield warn("corrections", f"{place} is gone, and its corrected tags ({fields}) are kept", _HELD_REMEDY)
     yield from _unreadable(page.total, [f"{item.origin_id}:{item.path} ({item.reason})" for item in page.problems])
 
 

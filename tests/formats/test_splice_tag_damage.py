@@ -1,4 +1,4 @@
-"""Damaged files with changed tags: a plan that holds, or FormatError; nothing else, and in bounded time."""
+"""Damaged tags of MP3, ADTS, WAV and AIFF files with changes: a plan that holds, or FormatError, in bounded time."""
 
 from __future__ import annotations
 
