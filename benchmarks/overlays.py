@@ -201,7 +201,11 @@ def _reading(bench: Bench, letter: str, kind: str, cache: Literal["on", "off"]) 
         own.mkdir()
         plain.mkdir()
         for number, case in enumerate(_CASES):
-            case.make(own / f"{number}.{case.suffix}", size_bytes)
+            made = room / f"{number}.{case.suffix}"
+            case.make(made, size_bytes)
+            # As the other one comes to be: how a file was written decides how large the pieces of the page cache are.
+            shutil.copyfile(made, own / made.name)
+            made.unlink()
         with bench.serving(corrected):
             ours = _correct_all(corrected)
             for number, path in enumerate(ours):
