@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from musicfs.content.buffers import Buffers
 from musicfs.content.keys import Source
 from musicfs.content.readers import LocalReader, Reader
 from musicfs.content.sources import Sources
@@ -52,7 +53,7 @@ class Place:
         self.local = Sources(Opened(LocalOrigin("disk", str(folder))), Waits())
         self.store = MemoryStore()
         self.cached = Sources(Opened(self.memory, keep=True), Waits(), store=self.store)
-        self.buffers = threading.local()
+        self.buffers = Buffers()
 
     def original(self, kind: str) -> Reader:
         sources, name = (self.local, "disk") if kind == "local" else (self.cached, "net")
