@@ -7,6 +7,7 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import mutagen
@@ -152,13 +153,13 @@ def test_what_the_scan_has_kept_is_not_fetched_for_a_correction(far: Callable[..
     there = far()
     for suffix in CODERS:
         path = there.at(suffix)
-        moved = there.moving(lambda path=path, suffix=suffix: there.tagger.set(path, title=f"Kept {suffix}", genre="G"))
+        moved = there.moving(partial(there.tagger.set, path, title=f"Kept {suffix}", genre="G"))
         size = there.at(suffix).stat().st_size
         print(f"{suffix}: a correction moved {moved} bytes of {size}")
         assert there.tagger.get(there.at(suffix)).served == "corrected"
         # The scan reads over pictures, and the new file's pieces around one are looked at.
         assert moved <= A_WORD_BYTES + (150_000 if suffix in {"flac", "mp3"} else 0), suffix
-        moved = there.moving(lambda suffix=suffix: is_titled(there.at(suffix), f"Kept {suffix}"))
+        moved = there.moving(partial(is_titled, there.at(suffix), f"Kept {suffix}"))
         print(f"{suffix}: reading its tags moved {moved} bytes")
 
 
@@ -166,20 +167,20 @@ def test_without_a_cache_a_correction_costs_head_and_tail(far: Callable[..., Far
     there = far("[cache]\ncontent_cache_gb = 0\n")
     for suffix in CODERS:
         path, original = there.at(suffix), there.root / f"{suffix}.{suffix}"
-        moved = there.moving(lambda path=path: there.tagger.set(path, title="Far away", album="Else"))
+        moved = there.moving(partial(there.tagger.set, path, title="Far away", album="Else"))
         size = original.stat().st_size
         print(f"{suffix}: without a cache a correction moved {moved} bytes of {size}, {100 * moved / size:.1f} %")
         with_picture = len(PICTURE) if suffix in {"flac", "mp3"} else 0
         assert moved <= 2 * (HEAD_AND_TAIL_BYTES + with_picture), suffix
-        wait_for("its bytes", lambda suffix=suffix: is_titled(there.at(suffix), "Far away"))
+        wait_for("its bytes", partial(is_titled, there.at(suffix), "Far away"))
 
 
 def test_the_first_second_costs_what_it_costs_of_a_plain_file(far: Callable[..., Far]) -> None:
     there = far("[cache]\ncontent_cache_gb = 0\n", folders=("", "again/"))
     for suffix in CODERS:
-        plain = there.moving(lambda suffix=suffix: read_range(there.at(suffix), 0, 1 << 18))
-        there.tagger.set(there.at(suffix, folder="again/"), title=f"Corrected {suffix}")
-        corrected = there.moving(lambda suffix=suffix: read_range(there.at(suffix, folder="again/"), 0, 1 << 18))
+        plain = there.moving(partial(read_range, there.at(suffix), 0, 1 << 18))
+        path = there.tagger.set(there.at(suffix, folder="again/"), title=f"Corrected {suffix}")
+        corrected = there.moving(partial(read_range, path, 0, 1 << 18))
         print(f"{suffix}: the first 256 KiB moved {corrected} bytes, {plain} of the plain file")
         assert corrected <= 1.1 * plain + HEAD_AND_TAIL_BYTES, suffix
 
@@ -217,7 +218,7 @@ def test_corrections_of_what_is_kept_need_no_line(far: Callable[..., Far]) -> No
     for suffix in ("flac", "oga"):
         path = tagger.set(there.at(suffix), title=f"Offline {suffix}", genre=("X", "Y"))
         assert tagger.get(path).served == "corrected"
-        wait_for("its bytes", lambda path=path, suffix=suffix: is_titled(path, f"Offline {suffix}"), FOLLOWS_S)
+        wait_for("its bytes", partial(is_titled, path, f"Offline {suffix}"), FOLLOWS_S)
         assert samples(path) == samples(there.root / f"{suffix}.{suffix}")
     there.proxy.resume()
 
