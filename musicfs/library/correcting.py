@@ -101,8 +101,8 @@ class Corrector:
         priorities: Callable[[], Mapping[int, int]],
         on_commit: Callable[[], object],
         pictures: Pictures | None = None,
-        on_edited: OnEdited | None = None,
         keep_names_s: float = 600.0,
+        on_edited: OnEdited | None = None,
     ) -> None:
         """``on_commit`` is called when there is something to see. Old names of edited files lead to them for a while."""
         self._on_edited = on_edited
