@@ -1,7 +1,7 @@
 """Buffers that reads are answered from: one a thread, used again and again.
 
-They begin with a page of memory, or in the midst of one. Processors copy at a tenth of their speed when what is written lies 1
-to 15 bytes behind what is read, counted within a page of 4 KiB (measured on AMD Zen, 128 KiB: 40 us instead of 5, in the
+They begin with a page of memory, or in the midst of one. Processors copy at a tenth of their speed when what is written lies
+1 to 15 bytes behind what is read, counted within a page of 4 KiB (measured on AMD Zen, 128 KiB: 40 us instead of 5, in the
 kernel's copying as well as in the C library's): the read of each piece waits for the write of the one before, which looks as
 if it were the same. A file whose header became a few bytes shorter would be read like that from one end to the other.
 """
