@@ -34,7 +34,9 @@ PIECES: tuple[Piece, ...] = (
     Literal(b"end"),
 )
 WHOLE = b"".join(
-    piece.data if isinstance(piece, Literal) else (EXTRA if isinstance(piece, Extra) else DATA)[piece.start : piece.stop]
+    piece.data
+    if isinstance(piece, Literal)
+    else (EXTRA if isinstance(piece, Extra) else DATA)[piece.start : piece.stop]
     for piece in PIECES
     if not isinstance(piece, Pages)
 )

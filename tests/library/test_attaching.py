@@ -323,9 +323,7 @@ def test_files_that_move_while_they_are_corrected(make: Make) -> None:
         assert not scan.is_alive()
 
     world.renderer.during = meanwhile
-    world.corrector.apply(
-        [edit_of(world, A, "Eins"), edit_of(world, B, "Zwei")], action="set", author="someone"
-    )
+    world.corrector.apply([edit_of(world, A, "Eins"), edit_of(world, B, "Zwei")], action="set", author="someone")
     world.look()
     world.settle()
     assert titles(world) == {C: "Eins", B: "Zwei"}

@@ -239,7 +239,11 @@ def test_a_catalog_built_from_nothing_shows_the_same(make: Make) -> None:
         one.rebuild()
         one.look()
     shown, expected = (
-        {path: (inode, size) for path, (inode, _, size, *_) in outline(check_tree(one)).items() if path[-1] != b"cover.jpg"}
+        {
+            path: (inode, size)
+            for path, (inode, _, size, *_) in outline(check_tree(one)).items()
+            if path[-1] != b"cover.jpg"
+        }
         for one in (fresh, world)
     )
     assert shown == expected

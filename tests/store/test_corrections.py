@@ -96,7 +96,9 @@ operations = st.lists(
 
 @settings(deadline=None, max_examples=150)
 @given(operations)
-def test_pictures_are_counted_right(tmp_path_factory: pytest.TempPathFactory, history: list[tuple[str, int, bytes]]) -> None:
+def test_pictures_are_counted_right(
+    tmp_path_factory: pytest.TempPathFactory, history: list[tuple[str, int, bytes]]
+) -> None:
     catalog = make_catalog(tmp_path_factory.mktemp("extras") / "catalog")
     ids = [put(catalog, b"%d" % number) for number in range(5)]
     model: dict[int, bytes] = {}
@@ -204,9 +206,7 @@ def test_what_is_missing_is_said(catalog: Catalog) -> None:
 def test_a_correction_over_a_file() -> None:
     own = record(b"1.flac")
     fields = {"title": ("Uno", "Eins"), "artist": (), "new": ("x",)}
-    correction = Correction(
-        1, stored_fields(fields), 5000, "key", "image/png", 999, content_version(own), b"mark", 140
-    )
+    correction = Correction(1, stored_fields(fields), 5000, "key", "image/png", 999, content_version(own), b"mark", 140)
     seen = corrected(own, correction)
     facts = unpack_facts(seen.facts)
     assert facts is not None

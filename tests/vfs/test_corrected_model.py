@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,16 +14,14 @@ from hypothesis import strategies as st
 from musicfs.library.classify import is_audio_name
 from musicfs.library.correcting import Edit
 from musicfs.library.overlays import Wanted, changed_fields
-from musicfs.store import catalog as catalogs
-from musicfs.store.catalog import Catalog
-from musicfs.store.corrections import NO_COVER, OWN_COVER, content_version
+from musicfs.store.corrections import NO_COVER, OWN_COVER
 from musicfs.testing.images import make_png
 from musicfs.vfs.tree import TreeOptions
 from musicfs.vfs.views import View
 from tests.vfs.corrected import REFUSED, CorrectedWorld
 from tests.vfs.oracle import Tree, check_step, check_tree, read_log
-from tests.vfs.test_tree_model import DEFAULT, FLAT, POSIX, WINDOWS, Batch, Shape, contents, downs, intents, nth, plan
-from tests.vfs.world import SECOND_NS, Key, Put
+from tests.vfs.test_tree_model import DEFAULT, FLAT, POSIX, WINDOWS, Batch, Shape, downs, intents, nth, plan
+from tests.vfs.world import SECOND_NS, Key
 
 MODEL = settings(
     max_examples=300,

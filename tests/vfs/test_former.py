@@ -55,7 +55,12 @@ def world(make: Make) -> CorrectedWorld:
 
 def nodes_of(world: CorrectedWorld) -> Nodes:
     return Nodes(
-        world.catalog, Sources(Opened(), Waits()), 1 << 20, lambda _: None, now_ns=world.clock.time_ns, show_hidden=False
+        world.catalog,
+        Sources(Opened(), Waits()),
+        1 << 20,
+        lambda _: None,
+        now_ns=world.clock.time_ns,
+        show_hidden=False,
     )
 
 
