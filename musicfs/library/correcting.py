@@ -21,7 +21,7 @@ from musicfs.library.rendering import Rendered, Renderer
 from musicfs.model import Tags
 from musicfs.store.catalog import Catalog
 from musicfs.store.corrections import content_version
-from musicfs.store.overlays import Action, Anchor, Change, Layer, Overlay
+from musicfs.store.overlays import TIME_STEP_NS, Action, Anchor, Change, Layer, Overlay
 from musicfs.store.records import ObjectRecord, unpack_facts
 from musicfs.store.state import State
 from musicfs.store.transaction import WriteTransaction
@@ -285,7 +285,7 @@ class Corrector:
         if before is not None and before.changed_ns >= correction.changed_ns:
             # Other bytes need a later time, also where the edit itself is older: a file was replaced, an origin came back.
             is_same = before.mark == correction.mark
-            later_ns = before.changed_ns if is_same else max(before.changed_ns + 1, self._clock.time_ns())
+            later_ns = before.changed_ns if is_same else max(before.changed_ns + TIME_STEP_NS, self._clock.time_ns())
             correction = msgspec.structs.replace(correction, changed_ns=later_ns)
         self.has_pending = self.has_pending or correction.pending
         tx.put_correction(object_id, correction, rendered.plan, rendered.extra)

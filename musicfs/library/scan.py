@@ -174,11 +174,12 @@ class _Run:
             if listed:
                 self._publish_ready(last=True)
                 held = self._remove_vanished(confirmed=confirmed)
-                self._publisher.end_scan()
         finally:
             self._reading.end()
             self._publish_ready(last=True)
             self._finish(held, complete=listed and self._recursive and not self._prefix)
+        if listed:
+            self._publisher.end_scan()
         progress = self.progress
         return Outcome(
             progress.listed,

@@ -16,6 +16,7 @@ import msgspec
 from musicfs.errors import SchemaError, StoreError
 from musicfs.store import environment
 from musicfs.store.correction_tables import (
+    Extras,
     Serving,
     read_claimed_audio,
     read_correction,
@@ -114,6 +115,7 @@ class Catalog:
         self.writing = threading.RLock()  # held by who writes: a batch, or what must not be overtaken by one
         self.env = environment.open_environment(path, readonly=readonly, durable=durable)
         self.env.reader_check()
+        self._extras = Extras()
         meta = self.env.open_db(b"meta", create=False)
         with self.env.begin(meta) as txn:
             generation = _get(txn, meta, "generation", 1)
@@ -353,7 +355,7 @@ class Catalog:
     def serving(self, node: Node) -> Serving | None:
         """What the file ``node`` is made of, by one snapshot; None if the tree no longer has exactly this inode."""
         with self.env.begin() as txn:
-            return read_serving(txn, self.tables, node)
+            return read_serving(txn, self.tables, node, self._extras)
 
     def former(self, parent: int, name: bytes, now_ns: int) -> Node | None:
         """What a name leads to that an edit has ended not long ago, or None."""

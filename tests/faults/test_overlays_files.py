@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import mutagen
@@ -75,7 +76,7 @@ def test_moved_and_its_folder_renamed(tagger: Tagger, origin: Path) -> None:
     for source, target in (("One/01.flac", "Else/x.flac"), ("Else", "Other name")):
         (origin / source).rename(origin / target)
         at = origin / ("Else/x.flac" if target.endswith("flac") else "Other name/x.flac")
-        wait_for("it follows", lambda at=at: corrected_from(mounted, at))
+        wait_for("it follows", partial(corrected_from, mounted, at))
         now = (mounted.point / PATH).stat()
         assert (digest(mounted.point / PATH), now.st_ino, now.st_mtime_ns) == (known, status.st_ino, status.st_mtime_ns)
     assert tagger.undo(mounted.point / PATH).name == "01 - One 1.flac"
@@ -132,7 +133,7 @@ def test_retagged_in_place_beside_readers(tagger: Tagger, origin: Path) -> None:
         for number in range(5):
             retag(mounted, file, comment=f"turn {number}", title=f"Own {number} " * (1 + 500 * number))
             possible.add(digest(file))  # as it is, until its head was looked at
-            wait_for("the new tags, corrected", lambda number=number: _quiet(lambda: is_seen(number)))
+            wait_for("the new tags, corrected", partial(_quiet, partial(is_seen, number)))
             possible.add(digest(mounted.point / PATH))
             assert samples(mounted.point / PATH) == samples(file)
     finally:
