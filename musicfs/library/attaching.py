@@ -21,7 +21,7 @@ from musicfs.library.rendering import Renderer
 from musicfs.store.catalog import Catalog
 from musicfs.store.corrections import content_version
 from musicfs.store.overlays import Anchor, Anchoring, Overlay
-from musicfs.store.records import ObjectRecord, unpack_facts
+from musicfs.store.records import ObjectRecord, unpack_facts, unpack_stored
 from musicfs.store.state import State
 from musicfs.store.transaction import WriteTransaction
 
@@ -108,15 +108,16 @@ class Attachments:
 
     def _by_audio(self, tx: WriteTransaction, anchor: Anchor, object_id: int, record: ObjectRecord) -> Overlay | None:
         """The overlay of the same track on another origin; a file that may be an overlay's lost one is noted."""
-        facts = unpack_facts(record.facts)
-        if facts is None or not facts.audio_id:
-            return None
-        digest = tags_digest(facts.tags)
-        for overlay in self._state.overlays_of_audio(facts.audio_id):
+        stored = unpack_stored(record.facts)
+        audio_id = stored.audio_id if stored is not None else 0
+        overlays = self._state.overlays_of_audio(audio_id) if audio_id else []
+        facts = unpack_facts(record.facts) if overlays else None
+        digest = tags_digest(facts.tags) if facts is not None else 0
+        for overlay in overlays:
             origins = {origin_id for origin_id, _ in overlay.anchors}
             if digest and overlay.own_digest == digest and origins and anchor[0] not in origins:
                 return self._state.reanchor((Anchoring(overlay.id, (*overlay.anchors, anchor)),)).overlays[0]
-            tx.put_claim(facts.audio_id, object_id)
+            tx.put_claim(audio_id, object_id)
             with self._lock:
                 self._claimed[overlay.id] = None
         return None

@@ -166,11 +166,12 @@ class Publisher:
         def write(tx: WriteTransaction) -> Counts:
             counts = Counts()
             changes = []
+            overlays = self._overlays if self._overlays is not None and self._overlays.any else None
             for folder in folders:
                 folder_id = tx.folder_id(origin, folder.path)
                 if folder_id is None:
                     folder_id = tx.add_folder(origin, folder.path)
-                changes += [self._write(tx, folder_id, learned, counts) for learned in folder.files]
+                changes += [self._write(tx, folder_id, learned, counts, overlays) for learned in folder.files]
                 tx.set_digest(folder_id, tx.folder(folder_id), folder.digest)
             self._tree.apply(tx, changes, self._priorities())
             tx.count_files(origin, counts.files, counts.size_bytes)
@@ -180,7 +181,9 @@ class Publisher:
         self._on_commit()
         return counts
 
-    def _write(self, tx: WriteTransaction, folder_id: int, learned: Learned, counts: Counts) -> Change:
+    def _write(
+        self, tx: WriteTransaction, folder_id: int, learned: Learned, counts: Counts, overlays: Overlays | None
+    ) -> Change:
         entry, result = learned.entry, learned.result
         old = tx.object(learned.object_id) if learned.object_id else None
         old_served = tx.as_served(learned.object_id, old) if old is not None else None
@@ -206,8 +209,8 @@ class Publisher:
         object_id = tx.put_object(learned.object_id if old is not None else 0, new, fingerprint(entry), problem)
         counts.files += old is None
         counts.size_bytes += new.size - (old.size if old is not None else 0)
-        if self._overlays is not None and self._overlays.any:
-            self._overlays.follow(tx, object_id, old)
+        if overlays is not None:
+            overlays.follow(tx, object_id, old)
         return Change(object_id, old_served, tx.as_served(object_id, new))
 
     def end_scan(self) -> None:

@@ -35,14 +35,18 @@ _ENTRY_PREFIX, _FOLDER_PREFIX = b"\0", b"\1"
 class CorrectionTables(TreeTables):
     """The part of a write that follows the user's corrections."""
 
+    _has_corrections: bool | None = None
+
     @abstractmethod
     def object(self, object_id: int) -> ObjectRecord | None:
         """The object as its origin has it."""
 
     @property
     def has_corrections(self) -> bool:
-        """False in a library without any, where nothing needs to be looked up."""
-        return bool(self.txn.stat(self.tables.corrections)["entries"])
+        """False in a library without any, where nothing needs to be looked up. True for the rest of a write that adds one."""
+        if self._has_corrections is None:
+            self._has_corrections = bool(self.txn.stat(self.tables.corrections)["entries"])
+        return self._has_corrections
 
     def correction(self, object_id: int) -> Correction | None:
         """What is corrected of an object, or None."""
@@ -63,6 +67,7 @@ class CorrectionTables(TreeTables):
 
         Its :attr:`~Correction.extra` is set from ``extra``.
         """
+        self._has_corrections = True
         self._release_extra(object_id)
         key = U64.pack(object_id)
         held = msgspec.structs.replace(correction, extra=self._hold_extra(extra) if extra else b"")
