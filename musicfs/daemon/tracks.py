@@ -191,7 +191,7 @@ class Tracks:
                     raise NotFoundError(f"{origin_id or 'no origin'} has {'no ' if origin_id else ''}{path!r}")
             unknown = [field for field in match if field not in MATCH_FIELDS]
             if unknown or not match:
-                raise ConfigError(f"tracks cannot be found by {''.join(unknown) or 'nothing'}",
+                raise ConfigError(f"tracks cannot be found by {', '.join(unknown) or 'nothing'}",
                                   remedy=f"use {', '.join(MATCH_FIELDS)}")  # fmt: skip
             if not known.keys() >= match.keys():
                 known = self.index.look_at({*known, *match})

@@ -40,9 +40,7 @@ class Attachments:
         self._unrendered: dict[int, None] = {}
         self._lost: dict[int, None] = {}  # overlays some of whose files are gone
         self._claimed: dict[int, None] = {}  # overlays that a file was found for, which may not be the only one
-        self._reread: dict[
-            int, tuple[int, int]
-        ] = {}  # overlays whose file says something else, or has other audio, now
+        self._reread: dict[int, tuple[int, int]] = {}  # overlays whose file has other audio or tags now
 
     @property
     def any(self) -> bool:
@@ -216,16 +214,9 @@ class Attachments:
         if not overlay.audio_id or self._living(overlay):
             return []
         with self._catalog.writing, WriteTransaction(self._catalog) as tx:
-            claims = [one for one in tx.take_claims(overlay.audio_id) if _audio_of(tx, one) == overlay.audio_id]
+            claims = tx.take_claims(overlay.audio_id)
         anchor = self._corrector.files.anchor(claims[0]) if len(claims) == 1 else None
         if anchor is None:
             return []
         self._state.reanchor((Anchoring(overlay.id, (anchor,)),))
         return [claims[0]]
-
-
-def _audio_of(tx: WriteTransaction, object_id: int) -> int:
-    """What the audio of an object is known by now, 0 if by nothing."""
-    record = tx.object(object_id)
-    facts = unpack_facts(record.facts) if record is not None else None
-    return facts.audio_id if facts is not None else 0

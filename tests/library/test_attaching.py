@@ -16,7 +16,7 @@ from musicfs.vfs.tree import TreeOptions
 from musicfs.vfs.views import View
 from tests.vfs.corrected import CorrectedWorld
 from tests.vfs.oracle import Tree, check_tree
-from tests.vfs.world import START_NS, Content, Key, Move, Put, Remove, content
+from tests.vfs.world import START_NS, Content, Key, Move, Put, Remove, Step, content
 
 FLAT = View(0, "", "$artist/$title.$format", folders=False, names="posix")
 A: Key = (1, b"m", b"a.flac")
@@ -284,7 +284,7 @@ class SlowPictures:
         self.wanted = False
 
 
-def test_a_write_that_is_done_again_attaches_once(tmp_path: Path) -> None:
+def test_a_write_that_is_done_again_attaches_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pictures = SlowPictures()
     world = CorrectedWorld(tmp_path / "w", (FLAT,), TreeOptions(), pictures)
     apply = world.builder.apply
@@ -294,14 +294,15 @@ def test_a_write_that_is_done_again_attaches_once(tmp_path: Path) -> None:
         pictures.wanted = pictures.fetched < wanted
 
     wanted = 0
-    world.builder.apply = once_more  # type: ignore[method-assign] # asks for pictures
+    monkeypatch.setattr(world.builder, "apply", once_more)
     world.scan([Put(A, SONG), Put(B, OTHER_SONG)])
     world.set(A, title="Eins")
-    for number, steps in enumerate(
-        ([Move(A, C)], [Put(MIRROR, SONG)], [Put(C, RETAGGED)], [Put(A, SONG), Remove(C)], [Remove(MIRROR)]), 1
-    ):
+    history: list[list[Step]] = [
+        [Move(A, C)], [Put(MIRROR, SONG)], [Put(C, RETAGGED)], [Put(A, SONG), Remove(C)], [Remove(MIRROR)],
+    ]  # fmt: skip
+    for number, steps in enumerate(history, 1):
         wanted = number * 2
-        world.scan(list(steps))
+        world.scan(steps)
         check_tree(world)
     wanted += 2
     world.set(B, title="Zwei")

@@ -1,4 +1,4 @@
-"""The tables of corrections: pictures that plans share are counted right, and nothing old is ever served with something new."""
+"""The tables of corrections: pictures that plans share are counted, and nothing old is served with something new."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ def record(name: bytes, *, size: int = 100, version: bytes = b"v1", facts: Facts
     return ObjectRecord(1, name, kind, size, 1000, version, 0, 0, raw)
 
 
-def put(catalog: Catalog, name: bytes, **options: int) -> int:
+def put(catalog: Catalog, name: bytes) -> int:
     with WriteTransaction(catalog) as tx:
-        return tx.put_object(0, record(name, **options), 1)
+        return tx.put_object(0, record(name), 1)
 
 
 def extras(catalog: Catalog) -> dict[bytes, int]:

@@ -69,6 +69,7 @@ class CorrectedWorld(World):
         self.own: dict[Key, Content] = {}
         self.ids: dict[Key, int] = {}
         self.commits = 0
+        self.on_commit: Callable[[], object] = lambda: None
         self.pictures = pictures
         super().__init__(path / "catalog", views, options)
         self._connect()
@@ -91,6 +92,7 @@ class CorrectedWorld(World):
 
     def _commit(self) -> None:
         self.commits += 1
+        self.on_commit()
 
     def close(self) -> None:
         super().close()
