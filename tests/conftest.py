@@ -107,6 +107,14 @@ def generated_library(tmp_path_factory: pytest.TempPathFactory, quick: bool) -> 
 
 
 @pytest.fixture(scope="session")
+def odd_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of mutagen's test files: a hundred, many of them damaged, and not all audio. Do not change it."""
+    from tests.corpus import fetch
+
+    return fetch(tmp_path_factory.mktemp("odd"))
+
+
+@pytest.fixture(scope="session")
 def real_music() -> Path:
     """The folder of Debian's wesnoth music: tagged Ogg Vorbis that people made. For tests marked ``real_music``."""
     folders = sorted(Path("/").glob(REAL_MUSIC))

@@ -67,8 +67,8 @@ class LocalReader:
 
     def read(self, start: int, stop: int) -> memoryview:
         wanted = stop - start
-        view = self._buffers.view(wanted)
         offset = self._start + start
+        view = self._buffers.view(wanted, offset)
         try:
             count = os.preadv(self._descriptor, [view], offset, os.RWF_NOWAIT)
         except BlockingIOError:

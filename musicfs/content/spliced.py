@@ -30,6 +30,6 @@ class SplicedReader:
         self._original.close()
 
 
-def spliced(plan: bytes, extra: bytes) -> Spliced:
+def spliced(plan: bytes, extra: bytes | memoryview) -> Spliced:
     """A plan as the catalog keeps it, ready to be read through."""
     return Spliced(Plan(unpack_pieces(plan)), extra)

@@ -137,12 +137,13 @@ class Corrections:
             self._thread.join(_END_S)
 
     def _run(self) -> None:
-        self._guarded(self._corrector.catch_up)
+        self._guarded(self.attachments.recall)
         retry_at = self._clock.monotonic() + self._retry_s
         while not self._ended.is_set():
             self._wake.clear()
             with self._lock:
                 back, self._back = frozenset(self._back), set()
+            self._guarded(self._corrector.catch_up)
             self._guarded(self.attachments.settle)
             if back:
                 self._guarded(partial(self.attachments.render_pending, back))

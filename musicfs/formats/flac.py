@@ -61,7 +61,8 @@ def read_flac(view: View, start: int) -> Facts:
     head = view.read(start, min(view.size, start + 8 + STREAMINFO_BYTES))
     if head[:4] != b"fLaC" or head[4] & 0x7F != STREAMINFO:
         raise FormatError("a FLAC stream must begin with its STREAMINFO block")
-    info = StreamInfo(head[8:])
+    # What lies behind a STREAMINFO that is too short is no part of it, and changes with the tags.
+    info = StreamInfo(head[8 : 8 + int.from_bytes(head[5:8])].ljust(STREAMINFO_BYTES, b"\0"))
     tags = TagSet()
     pictures: list[Picture] = []
     audio_start = walk_blocks(view, start + 4, tags, pictures)[-1].stop

@@ -107,6 +107,10 @@ class Overlays(Protocol):
         """Files are about to be forgotten."""
         ...
 
+    def end_scan(self) -> None:
+        """All that a listing showed is written."""
+        ...
+
 
 class _LackingPicturesError(Exception):
     """Ends a write that is to be done again."""
@@ -205,6 +209,12 @@ class Publisher:
         if self._overlays is not None and self._overlays.any:
             self._overlays.follow(tx, object_id, old)
         return Change(object_id, old_served, tx.as_served(object_id, new))
+
+    def end_scan(self) -> None:
+        """All that a listing showed is written, and what it no longer showed removed."""
+        if self._overlays is not None:
+            self._overlays.end_scan()
+            self._on_commit()
 
     def remove(self, objects: Sequence[int], folders: Sequence[int]) -> Counts:
         """Take objects out of the tree and forget them, then folders that hold nothing any more."""

@@ -15,7 +15,15 @@ import msgspec
 
 from musicfs.errors import SchemaError, StoreError
 from musicfs.store import environment
-from musicfs.store.correction_tables import Serving, read_correction, read_former, read_former_folder, read_serving
+from musicfs.store.correction_tables import (
+    Extras,
+    Serving,
+    read_claimed_audio,
+    read_correction,
+    read_former,
+    read_former_folder,
+    read_serving,
+)
 from musicfs.store.corrections import Correction, corrected, decode_correction
 from musicfs.store.folders import folder_key, iterate_folders, read_files, read_location, read_object_at
 from musicfs.store.records import (
@@ -107,6 +115,7 @@ class Catalog:
         self.writing = threading.RLock()  # held by who writes: a batch, or what must not be overtaken by one
         self.env = environment.open_environment(path, readonly=readonly, durable=durable)
         self.env.reader_check()
+        self._extras = Extras()
         meta = self.env.open_db(b"meta", create=False)
         with self.env.begin(meta) as txn:
             generation = _get(txn, meta, "generation", 1)
@@ -338,10 +347,15 @@ class Catalog:
         with self.env.begin() as txn, txn.cursor(self.tables.corrections) as cursor:
             return [(U64.unpack(key)[0], decode_correction(raw)) for key, raw in cursor]
 
+    def claimed_audio(self) -> list[int]:
+        """The audio of overlays for which files are noted that may be theirs."""
+        with self.env.begin() as txn:
+            return read_claimed_audio(txn, self.tables)
+
     def serving(self, node: Node) -> Serving | None:
         """What the file ``node`` is made of, by one snapshot; None if the tree no longer has exactly this inode."""
         with self.env.begin() as txn:
-            return read_serving(txn, self.tables, node)
+            return read_serving(txn, self.tables, node, self._extras)
 
     def former(self, parent: int, name: bytes, now_ns: int) -> Node | None:
         """What a name leads to that an edit has ended not long ago, or None."""

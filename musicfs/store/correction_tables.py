@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from abc import abstractmethod
 from typing import NamedTuple
 
@@ -160,12 +161,18 @@ def read_correction(txn: lmdb.Transaction[bytes], tables: Tables, object_id: int
     return None if raw is None else decode_correction(raw)
 
 
-def read_extra(txn: lmdb.Transaction[bytes], tables: Tables, key: bytes) -> bytes:
+def read_claimed_audio(txn: lmdb.Transaction[bytes], tables: Tables) -> list[int]:
+    """The audio of overlays for which files are noted that may be theirs."""
+    with txn.cursor(tables.claims) as cursor:
+        return sorted({U64.unpack_from(key)[0] for key in cursor.iternext(values=False)})
+
+
+def read_extra(txn: lmdb.Transaction[bytes], tables: Tables, key: bytes) -> memoryview:
     """A picture that plans share; StoreError if it is not there."""
     raw = txn.get(key, db=tables.extras) if key else None
     if raw is None:
         raise StoreError("a picture that was given is missing from the catalog")
-    return raw[U32.size :]
+    return memoryview(raw)[U32.size :]
 
 
 class Serving(NamedTuple):
@@ -180,10 +187,24 @@ class Serving(NamedTuple):
     path: bytes
     record: ObjectRecord
     plan: bytes = b""
-    extra: bytes = b""
+    extra: bytes | memoryview = b""
 
 
-def read_serving(txn: lmdb.Transaction[bytes], tables: Tables, node: Node) -> Serving | None:
+class Extras:
+    """Pictures that readers hold now, each once: an album's tracks are open together. Safe from any thread."""
+
+    def __init__(self) -> None:
+        self._held: weakref.WeakValueDictionary[bytes, memoryview] = weakref.WeakValueDictionary()
+
+    def read(self, txn: lmdb.Transaction[bytes], tables: Tables, key: bytes) -> memoryview:
+        """A picture by its key, which is its hash; StoreError if it is not there."""
+        found = self._held.get(key)
+        if found is None:
+            found = self._held[key] = read_extra(txn, tables, key)
+        return found
+
+
+def read_serving(txn: lmdb.Transaction[bytes], tables: Tables, node: Node, extras: Extras) -> Serving | None:
     """What the file ``node`` is made of; None if the tree does not have exactly this inode."""
     key = U64.pack(node.ref)
     is_current = txn.get(U64.pack(node.inode), db=tables.nodes) == pack_node(node)
@@ -198,7 +219,7 @@ def read_serving(txn: lmdb.Transaction[bytes], tables: Tables, node: Node) -> Se
     plan = txn.get(key, db=tables.plans)
     if plan is None:
         raise StoreError(f"the plan of object {node.ref} is missing from the catalog")
-    extra = read_extra(txn, tables, correction.extra) if correction.extra else b""
+    extra = extras.read(txn, tables, correction.extra) if correction.extra else b""
     return Serving(correction.size, origin, path, own, plan, extra)
 
 

@@ -45,10 +45,12 @@ class Nodes:
         *,
         show_hidden: bool = False,
         successions: Successions | None = None,
+        now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """``on_stale`` is told the object whose file was not what the catalog says; it must not block. ``show_hidden`` lists
-        the hidden folders at the root too; ``successions`` learns what is played after what.
+        the hidden folders at the root too; ``successions`` learns what is played after what. Old names end by ``now_ns``.
         """
+        self._now_ns = now_ns
         self._show_hidden = show_hidden
         self._successions = successions
         self._on_stale = on_stale
@@ -67,7 +69,7 @@ class Nodes:
             return None if node is None else mirror(node)
         if parent == ROOT_INODE and name == MIRROR_NAME:
             return MIRROR_ROOT
-        return self._catalog.lookup(parent, name) or self._catalog.former(parent, name, time.time_ns())
+        return self._catalog.lookup(parent, name) or self._catalog.former(parent, name, self._now_ns())
 
     def lookup(self, inode: int) -> Node:
         """The inode; ChangedError (ESTALE) if the tree no longer has it, upon which the kernel looks the name up again."""
@@ -77,7 +79,7 @@ class Nodes:
         if node is None:
             if inode == ROOT_INODE:
                 return _ROOT
-            folder = self._catalog.former_folder(inode, time.time_ns())
+            folder = self._catalog.former_folder(inode, self._now_ns())
             if folder is not None:
                 return folder
             raise ChangedError(f"inode {inode} is outdated")

@@ -179,6 +179,14 @@ def test_a_length_that_was_too_small_is_written_right() -> None:
     )
 
 
+def test_a_streaminfo_that_is_too_short_has_nothing_of_the_next_block() -> None:
+    whole = flac_file()[8:42]
+    data = b"fLaC" + flac_block(0, whole[:18]) + flac_block(PADDING, b"p" * 50, last=True) + b"\xff\xf8" + bytes(500)
+    made = edited(data, "a.flac", Edit({"title": ("x",)}))
+    assert made[:26] == data[:26]
+    assert read_bytes(made, "a.flac").audio_id == read_bytes(data, "a.flac").audio_id
+
+
 def test_what_does_not_fit_into_a_block() -> None:
     image = make_jpeg(size_bytes=(1 << 24) + 1000)
     huge = flac_file(flac_block(PICTURE, picture_block(image), size=500), flac_block(PADDING, bytes(50), last=True))

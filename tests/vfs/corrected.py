@@ -22,7 +22,7 @@ from musicfs.library.overlays import Wanted, effective_tags
 from musicfs.library.protocol import ReadResult
 from musicfs.library.publish import FinishedFolder, Learned, Pictures, Publisher
 from musicfs.library.rendering import Renderer
-from musicfs.model import Entry, Picture
+from musicfs.model import Entry, Picture, Technical
 from musicfs.store.corrections import GIVEN_CODING, NO_COVER, OWN_COVER, front_covers
 from musicfs.store.overlays import Action, Overlay
 from musicfs.store.records import Node, ObjectRecord, pack_facts
@@ -101,6 +101,7 @@ class CorrectedWorld(World):
         down = self.renderer.down
         self._connect()
         self.renderer.down = down
+        self.attachments.recall()
 
     # What happens to files.
 
@@ -112,7 +113,7 @@ class CorrectedWorld(World):
         for origin, of_origin in groupby(sorted(arriving, key=lambda step: step.key[0]), lambda step: step.key[0]):
             by_folder: dict[bytes, list[Learned]] = {}
             for step in of_origin:
-                to, learned = self._learn(step)
+                to, learned = self.learn(step)
                 by_folder.setdefault(to[1], []).append(learned)
             folders = [FinishedFolder(path, b"digest", files) for path, files in sorted(by_folder.items())]
             self.publisher.publish(origin, folders)
@@ -121,11 +122,13 @@ class CorrectedWorld(World):
             self.publisher.remove([self.ids[key] for key in gone], ())
         for key in gone:
             del self.own[key]
+        self.publisher.end_scan()
         self.look()
         if settle:
             self.settle()
 
-    def _learn(self, step: Step) -> tuple[Key, Learned]:
+    def learn(self, step: Step) -> tuple[Key, Learned]:
+        """What a scan says of a file, and where that lies now."""
         assert not isinstance(step, Remove)
         object_id = self.ids.get(step.key, 0) if step.key in self.own else 0
         if isinstance(step, Move):
@@ -137,6 +140,10 @@ class CorrectedWorld(World):
         self.own[to] = holds
         entry = Entry(to[2].decode(), holds.size, holds.mtime_ns, f"{holds.size:x}-{holds.mtime_ns:x}")
         return to, Learned(to[2], entry, object_id, result, moved=isinstance(step, Move))
+
+    def publish(self, key: Key, learned: Learned) -> None:
+        """One file that a scan has learned of."""
+        self.publisher.publish(key[0], [FinishedFolder(key[1], b"digest", [learned])])
 
     def settle(self) -> None:
         """What the keeper does after a scan."""
@@ -187,14 +194,16 @@ class CorrectedWorld(World):
             return File(object_id, key, own, record)
         assert correction.overlay == overlay.id
         assert correction.changed_ns >= overlay.changed_ns
-        holds = effective(own, overlay, self.state, correction.changed_ns, is_audio=is_audio_name(key[2]))
+        holds = effective(own, overlay, self.state, correction.changed_ns, key[2])
         version = record.version
         if correction.mark:
             assert not correction.pending
             assert not correction.reason
-            plan = self.catalog.serving(self._placed(object_id))
-            if plan is not None and plan.plan:  # it is the source that is served
-                assert plan.size == correction.size
+            node = self._placed(object_id)
+            if node.ref == object_id:
+                serving = self.catalog.serving(node)
+                assert serving is not None
+                assert (serving.size, bool(serving.plan)) == (correction.size, True)
             version += b"\0" + correction.mark
             holds = msgspec.structs.replace(holds, size=correction.size)
         seen = msgspec.structs.replace(record, size=holds.size, mtime_ns=holds.mtime_ns, version=version)
@@ -211,9 +220,10 @@ class CorrectedWorld(World):
         return (self.catalog.path_of(inode) or b"") if inode else b""
 
 
-def effective(own: Content, overlay: Overlay, state: State, changed_ns: int, *, is_audio: bool) -> Content:
+def effective(own: Content, overlay: Overlay, state: State, changed_ns: int, name: bytes) -> Content:
     """A file with an overlay, as it is to be seen."""
-    facts = own.facts() if is_audio else None
+    facts = own.facts() if is_audio_name(name) else None
+    suffix = name.rpartition(b".")[2].decode()
     mtime_ns = max(own.mtime_ns, changed_ns)
     if facts is None and not overlay.fields:
         return msgspec.structs.replace(own, mtime_ns=mtime_ns)
@@ -224,6 +234,8 @@ def effective(own: Content, overlay: Overlay, state: State, changed_ns: int, *, 
         mtime_ns=mtime_ns,
         pictures=effective_pictures(own.pictures if facts is not None else (), overlay, state),
         audio=own.audio if facts is not None else 0,
+        technical=own.technical if facts is not None else Technical(),
+        format=own.format if facts is not None else suffix,
     )
 
 

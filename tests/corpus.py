@@ -1,0 +1,53 @@
+"""Odd audio files that other people collected: those of mutagen's own tests, from its source distribution.
+
+They are fetched with pip from the package index, in the version that is installed here, and never changed. Most were sent
+in by users whose programs made them: tags that overlap, lie about their size, or are of versions nobody writes any more.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path, PurePosixPath
+
+_TIMEOUT_S = 120
+_DATA = ("tests", "data")
+
+
+def fetch(folder: Path) -> Path:
+    """Fetch the corpus into ``folder``; return the folder with its files. AssertionError, with what pip said, if it cannot.
+
+    pip asks the package index (or what ``PIP_INDEX_URL`` or ``PIP_FIND_LINKS`` name), unless its cache has the answer.
+    """
+    version = importlib.metadata.version("mutagen")
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--quiet", "--no-deps",
+            "--no-binary", ":all:", "--no-build-isolation", "--dest", str(folder), f"mutagen=={version}",
+        ],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, (
+        f"the test files of mutagen {version} come from its source distribution, and pip could not get it: give pip an index"
+        f" (PIP_INDEX_URL, or PIP_FIND_LINKS with mutagen-{version}.tar.gz). pip said:\n{done.stdout}{done.stderr}"
+    )
+    return unpack(folder / f"mutagen-{version}.tar.gz", folder / "corpus")
+
+
+def unpack(archive: Path, target: Path) -> Path:
+    """Write the plain files of the archive's data folder into ``target``, by their bare names; nothing else of it."""
+    target.mkdir()
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            path = PurePosixPath(member.name)
+            if not member.isfile() or path.parts[1:-1] != _DATA or path.name in ("", ".", ".."):
+                continue
+            stream = tar.extractfile(member)
+            assert stream is not None
+            with open(os.open(target / path.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "wb") as out:
+                out.write(stream.read())
+    assert any(target.iterdir()), f"{archive} has no folder {'/'.join(_DATA)}"
+    return target
