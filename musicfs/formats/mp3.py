@@ -80,17 +80,19 @@ def _read_trailers(view: View, audio_start: int, tags: TagSet, pictures: list[Pi
         if start is None or start < audio_start:
             break
         stop = start
-    # What stands nearer to the audio is the newer kind: APEv2 before ID3v1.
     for found in reversed(lesser):
         tags.fill_from(found)
     return stop
 
 
 def trailer_start(view: View, stop: int, found: list[TagSet], pictures: list[Picture]) -> int | None:
-    """Where the trailing tag begins that ends at ``stop``, its fields added to ``found``; None when there is none."""
+    """Where the trailing tag begins that ends at ``stop``; None when there is none.
+
+    Its fields are added to ``found``, whose last counts before the others.
+    """
     tail = view.read_some(stop - ID3V1_BYTES, stop)
     if len(tail) == ID3V1_BYTES and tail[:3] == b"TAG":
-        found.append(parse_id3v1(tail))
+        found.insert(0, parse_id3v1(tail))  # its texts are cut short: all else counts before it, wherever it stands
         return stop - ID3V1_BYTES
     start = ape_start(tail[-FOOTER_BYTES:], stop)
     if start is not None:

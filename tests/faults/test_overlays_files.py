@@ -16,7 +16,7 @@ import pytest
 from musicfs.testing.audio import make_audio
 from tests.conftest import MountLibrary
 from tests.correcting import Tagger, overlay_names, retag
-from tests.faults.living import accept_originals, album, digest, origin_of, tree, wait_for
+from tests.faults.living import accept_originals, album, digest, origin_of, restart, tree, wait_for
 from tests.mounting import Mounted
 from tests.players.programs import run
 
@@ -227,3 +227,24 @@ def test_the_folder_is_away_for_a_while(tagger: Tagger, origin: Path) -> None:
     wait_for("its bytes", lambda: _quiet(lambda: mutagen.File(moved)["title"] == ["While away"]), 30)
     assert shutil.which("flac")
     run("flac", "--test", "--silent", moved)
+
+
+def test_a_catalog_that_is_built_anew_gives_it_to_no_copy(tagger: Tagger, origin: Path) -> None:
+    """The copy is listed first, when the file itself is not known yet."""
+    mounted, file = tagger.mounted, origin / "One/01.flac"
+    known = digest(mounted.point / PATH)
+    (origin / "Aaa").mkdir()
+    shutil.copyfile(file, origin / "Aaa/copy.flac")
+    wait_for("both are there", lambda: len(listed(mounted)) == 4)
+    accept_originals(mounted)
+    tagger.close()
+    mounted.close()
+    shutil.rmtree(mounted.folder / "cache")
+    again = restart(mounted)
+    try:
+        wait_for("the file itself", partial(corrected_from, again, file))
+        assert digest(again.point / PATH) == known
+        assert len(listed(again)) == 4
+        assert overlay_names(again.point / "A" / "One [FLAC]" / "01 - One 1.flac") == set()
+    finally:
+        again.close()

@@ -37,6 +37,7 @@ EDITS: Mapping[str, Edit] = {
     "png": Edit({"album": ("x",)}, Cover(PNG, "image/png", 8, 8, 24)),
     "no cover": Edit({}, remove_cover=True),
 }
+_CODINGS = ("latin-1", "utf-8")
 _PAIRS = {"track": "track_total", "track_total": "track", "disc": "disc_total", "disc_total": "disc"}
 
 
@@ -96,6 +97,7 @@ class Proof:
         container = self.own.layout.container
         if container != "ogg":  # whose pages are numbered anew
             self._expect("audio bytes", name, _audio(path.read_bytes(), made) == _audio(self._data, self.own), True)
+        self._compare_id3v1(name, edit, witnesses.id3v1(path), wanted)
         for program, reading in (
             ("mutagen", witnesses.by_mutagen(path, container)),
             ("ffprobe", witnesses.by_ffprobe(path)),
@@ -120,7 +122,7 @@ class Proof:
         if self._is_newly_shown(program, before):
             for field in sorted(self.own.tags.keys() - touched):
                 for shown in made.said({field})[field]:
-                    self._expect(f"{program} {field}", name, shown, list(self.own.tags[field]))
+                    self._expect(f"{program} {field}", name, shown, _as_shown(program, self.own.tags[field], shown))
         elif program == "mutagen":
             self._expect("mutagen rest", name, made.rest(hidden), before.rest(hidden))
         else:  # which have no order of their own
@@ -128,6 +130,8 @@ class Proof:
         said = made.said(touched)
         for field in sorted(touched):
             values = list(wanted.get(field, ()))
+            for shown in made.said({f"ape:{field}"})[f"ape:{field}"]:
+                self._expect(f"ape {field}", name, shown, values)
             for shown in said[field] or [[]]:
                 joined = (
                     [[values[0]], [";".join(values)], ["; ".join(values)]] if program == "ffprobe" and values else []
@@ -140,11 +144,33 @@ class Proof:
                 images = witnesses.with_cover(images, _image(edit.cover), kinds=self.own.layout.container != "mp4")
             self._expect("mutagen pictures", name, list(made.images), images)
 
+    def _compare_id3v1(self, name: str, edit: Edit, made: dict[str, str], wanted: Mapping[str, Sequence[str]]) -> None:
+        """What the old tag has of an edited field is the beginning of it, in UTF-8 where Latin-1 cannot write it."""
+        before = witnesses.id3v1(self.original)
+        kept = {field: text for field, text in before.items() if field not in edit.fields}
+        self._expect(
+            "id3v1 rest", name, {field: text for field, text in made.items() if field not in edit.fields}, kept
+        )
+        for field in edit.fields.keys() & made.keys():
+            text = ", ".join(wanted.get(field, ()))
+            begins = any(
+                text.encode(coding, "replace").startswith(made[field].encode("latin-1")) for coding in _CODINGS
+            )
+            self._expect(f"id3v1 {field}", name, made[field] if not begins or not text else "", "")
+
     def _is_newly_shown(self, program: str, before: Reading) -> bool:
         """Whether what the file says becomes visible to a program by the tag it gets, where it says it elsewhere as yet."""
-        if self.own.layout.container not in ("mp3", "adts") or not self.own.tags:
+        container = self.own.layout.container
+        if not self.own.tags or container not in ("mp3", "adts", "wav", "aiff"):
             return False
         return before.system is None if program == "mutagen" else not any(before.said(self.own.tags).values())
+
+
+def _as_shown(program: str, values: Sequence[str], shown: list[object]) -> list[object]:
+    """The values as a program shows them: ffprobe has one text a field, the first or all of them."""
+    if program == "ffprobe" and values and shown in ([values[0]], [";".join(values)], ["; ".join(values)]):
+        return shown
+    return list(values)
 
 
 def _audio(data: bytes, facts: Facts) -> bytes:

@@ -88,6 +88,12 @@ def test_apev2_fills_what_id3v2_lacks_and_goes_before_id3v1() -> None:
     assert extract_picture(CountingSource(data), facts.pictures[0]) == image
 
 
+def test_apev2_goes_before_id3v1_wherever_that_stands() -> None:
+    """Some programs write the APE tag behind it."""
+    own = read_bytes(mp3_frames() + id3v1() + ape_tag((b"Title", b"ape title", 0)))
+    assert (own.tags["title"], own.tags["album"]) == (("ape title",), ("v1 album",))
+
+
 @pytest.mark.parametrize(
     "trailer",
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -179,30 +180,27 @@ def _mpeg(path: Path) -> Reading:
     items: list[Item] = []
     images: list[Image] = []
     other: object = None
-    try:
+    with contextlib.suppress(ID3NoHeaderError):
         items, images, other = _of_id3(ID3(path, translate=False, load_v1=False))
-    except ID3NoHeaderError:
-        pass
     try:
         ape = APEv2(path)
     except APENoHeaderError:
         ape = {}
     for key, value in ape.items():
         texts = list(value) if value.kind == 0 else [repr(value)]
-        items += [one for text in texts for one in _named(_ape_field(key), f"APE:{key}", text)]
+        for one in (one for text in texts for one in _named(_VORBIS.get(key.lower(), ""), f"APE:{key}", text)):
+            items.append(one._replace(field=f"ape:{one.field}" if one.field else ""))
     info = AAC(path).info if path.suffix == ".aac" else MP3(path).info
     # The length of a stream that has none is guessed from the size of the file.
     return Reading(items, images, (info.sample_rate, info.channels, info.bitrate), other)
 
 
-def _ape_field(key: str) -> str:
-    return f"ape:{_VORBIS[key.lower()]}" if key.lower() in _VORBIS else ""
-
-
 def id3v1(path: Path) -> dict[str, str]:
-    """The frames mutagen makes of an ID3v1 tag at the end of the file."""
+    """The fields mutagen finds in an ID3v1 tag at the end of the file, each as much of it as fits."""
     data = path.read_bytes()[-128:]
-    return {key: str(frame) for key, frame in (ParseID3v1(data) or {}).items()} if data[:3] == b"TAG" else {}
+    frames = ParseID3v1(data) if data[:3] == b"TAG" else None
+    found = {_FRAMES.get(key, "comment"): frame for key, frame in (frames or {}).items()}
+    return {field: frame.genres[0] if field == "genre" else str(frame) for field, frame in found.items()}
 
 
 def _chunked(kind: Callable[[Path], Any]) -> Callable[[Path], Reading]:
@@ -288,7 +286,7 @@ _NOT_PROPERTIES = frozenset({"APIC", "covr", "UNKNOWN/TDAT", "UNKNOWN/TDA"})
 
 def audio_hashes(path: Path) -> str | None:
     """Of the decoded samples, and of the packets as they are; None where ffmpeg does not decode it."""
-    head = ["ffmpeg", "-nostdin", "-v", "error", "-i", path]
+    head: list[str | Path] = ["ffmpeg", "-nostdin", "-v", "error", "-i", path]
     done = _run([*head, "-map", "0:a", "-f", "md5", "-", "-map", "0:a", "-c", "copy", "-f", "hash", "-"])
     return done.stdout if done.returncode == 0 and "MD5=" in done.stdout and "SHA256=" in done.stdout else None
 
@@ -297,7 +295,7 @@ def complaints(path: Path, container: str, codec: str) -> list[str]:
     """What the container's validators have to say against a file."""
     found: list[str] = []
     for command in _VALIDATORS.get(codec, _VALIDATORS.get(container, ())):
-        done = _run([path if part == "FILE" else part for part in command])
+        done = _run([str(path) if part == "FILE" else part for part in command])
         said = [line for line in (done.stdout + done.stderr).splitlines() if any(one in line.lower() for one in _BAD)]
         found += [f"{command[0]}: {line}" for line in said]
         if done.returncode and not said:

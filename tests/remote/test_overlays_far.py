@@ -21,7 +21,6 @@ from tests.faults.living import FOLLOWS_S, digest, wait_for
 from tests.mounting import Place, mount
 from tests.players.programs import run
 from tests.remote.lines import FAR_S
-from tests.remote.noise import read_range
 from tests.servers.sshd import Sshd
 
 RATE = 44_100
@@ -143,6 +142,14 @@ def far(sshd: Sshd, large: dict[str, Path], tmp_path: Path) -> Iterator[Callable
                 shutil.rmtree(one.root)
 
 
+def read_head(path: Path) -> None:
+    """The first 256 KiB and not a byte more: how much further the kernel reads by itself depends on the machine's load."""
+    with path.open("rb", buffering=0) as stream:
+        os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+        for start in (0, 1 << 17):
+            assert len(os.pread(stream.fileno(), 1 << 17, start)) == 1 << 17
+
+
 def is_titled(path: Path, title: str) -> bool:
     """Whether the bytes say so, by another's eyes."""
     file = mutagen.File(path, easy=True)
@@ -178,11 +185,11 @@ def test_without_a_cache_a_correction_costs_head_and_tail(far: Callable[..., Far
 def test_the_first_second_costs_what_it_costs_of_a_plain_file(far: Callable[..., Far]) -> None:
     there = far("[cache]\ncontent_cache_gb = 0\n", folders=("", "again/"))
     for suffix in CODERS:
-        plain = there.moving(partial(read_range, there.at(suffix), 0, 1 << 18))
+        plain = there.moving(partial(read_head, there.at(suffix)))
         path = there.tagger.set(there.at(suffix, folder="again/"), title=f"Corrected {suffix}")
-        corrected = there.moving(partial(read_range, path, 0, 1 << 18))
+        corrected = there.moving(partial(read_head, path))
         print(f"{suffix}: the first 256 KiB moved {corrected} bytes, {plain} of the plain file")
-        assert corrected <= 1.1 * plain + HEAD_AND_TAIL_BYTES, suffix
+        assert corrected <= 1.05 * plain, suffix
 
 
 def test_corrections_made_while_the_line_is_cut(far: Callable[..., Far]) -> None:
