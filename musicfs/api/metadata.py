@@ -157,7 +157,7 @@ class MetadataBackend(Protocol):
     def undo_metadata(
         self, paths: Sequence[str], *, steps: int, author: str, dry_run: bool
     ) -> Iterator[ChangeResult | None]:
-        """Take back the last ``steps`` changes of each track; the undoing is a change itself, and can be undone."""
+        """Take back the last ``steps`` changes of each track that were not taken back yet; each is a change of its own."""
         ...
 
     def held_metadata(self) -> Iterator[TrackMetadata | None]:
