@@ -1,4 +1,4 @@
-"""What is known of mutagen's test files (:mod:`tests.corpus`): which are read, what they refuse, and who reads them otherwise."""
+"""What is known of mutagen's test files (:mod:`tests.corpus`): which are read, which refuse, and who reads them otherwise."""
 
 from __future__ import annotations
 

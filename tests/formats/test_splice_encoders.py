@@ -34,7 +34,8 @@ DEVIATIONS: Mapping[str, tuple[str, ...]] = {
     "ffmpeg.wav": (*_INFO_ALONE, "taglib rest"),
     # TagLib does not find the chunk behind RF64's data either.
     "ffmpeg-rf64.wav": (
-        *_INFO_ALONE, "taglib artist", "taglib composer", "taglib genre", "taglib my tag", "taglib disc_total", "taglib lyrics",
+        *_INFO_ALONE, "taglib artist", "taglib composer", "taglib genre", "taglib my tag", "taglib disc_total",
+        "taglib lyrics",
     ),
 }  # fmt: skip
 
