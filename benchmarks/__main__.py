@@ -33,6 +33,7 @@ MODULES: dict[str, tuple[tuple[int, ...], bool]] = {
     "remote_scans": ((14,), True),
     "remote_reads": ((17, 18), True),
     "ingest": ((19,), True),
+    "overlays": ((20,), True),
     "retagging": ((21,), True),
     "commands": ((22,), True),
     "latencies": ((23,), True),

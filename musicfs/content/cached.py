@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
+from musicfs.content.buffers import Buffers
 from musicfs.content.fetch import Fetcher, Gaps, Stored, Wanted
 from musicfs.content.patience import LostBlocks, Places
 from musicfs.content.proof import Proofs
@@ -14,7 +14,6 @@ from musicfs.content.readahead import ReadAhead
 from musicfs.errors import UnreachableError
 from musicfs.store.chunks_schema import BLOCK_BYTES
 
-_BUFFER_BYTES = 1 << 17  # the kernel asks for 128 KiB at most
 _ACTIVE_S = 3.0
 _TAIL_BYTES = 64 * 1024  # ID3v1, APEv2, the index of an MP4 whose tags come last, the last page of an Ogg
 # Who reads further than this plays, and shall not notice when an origin goes; who only looks at tags costs no comparison.
@@ -48,7 +47,7 @@ class Circumstances:
         self.hits = 0
         self.misses = 0
         self._reading_ahead: dict[int, float] = {}  # who moved its window, and when
-        self._buffers = threading.local()
+        self.buffers = Buffers()
 
     def window_bytes(self, reader: int) -> int:
         """How far ahead this reader may fetch now: half the memory for fetched blocks, shared by all who read straight on."""
@@ -58,13 +57,6 @@ class Circumstances:
         if len(active) > 1:
             self._reading_ahead = active = {one: at for one, at in tuple(active.items()) if now - at < _ACTIVE_S}
         return max(self.fetcher.recent.limit_bytes // 2 // len(active), BLOCK_BYTES)
-
-    def buffer(self, size: int) -> memoryview:
-        """This thread's buffer; what was in it is gone."""
-        buffer: memoryview | None = getattr(self._buffers, "buffer", None)
-        if buffer is None or len(buffer) < size:
-            buffer = self._buffers.buffer = memoryview(bytearray(max(size, _BUFFER_BYTES)))
-        return buffer if len(buffer) == size else buffer[:size]
 
 
 class CachedReader:
@@ -82,7 +74,7 @@ class CachedReader:
 
     def read(self, start: int, stop: int) -> memoryview:
         begin = self._start + start
-        view = self._with.buffer(stop - start)
+        view = self._with.buffers.view(stop - start)
         self._with.hits += 1
         gaps = self._stored.read_into(view, begin)
         if gaps:

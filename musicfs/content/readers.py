@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from musicfs.content.buffers import Buffers
 from musicfs.errors import ChangedError, OriginError
-
-_BUFFER_BYTES = 1 << 17  # the kernel asks for 128 KiB at most
 
 
 class Reader(Protocol):
@@ -57,8 +55,8 @@ class LocalReader:
     deletion or a change of rights, after which a player may play on: a ctime that one of these explains is accepted.
     """
 
-    def __init__(self, descriptor: int, start: int, size: int, waiting: Waiting, buffers: threading.local) -> None:
-        """Takes over ``descriptor``. ``buffers`` is shared by all readers: one buffer a thread."""
+    def __init__(self, descriptor: int, start: int, size: int, waiting: Waiting, buffers: Buffers) -> None:
+        """Takes over ``descriptor``. ``buffers`` is shared by all readers of this kind."""
         self._descriptor = descriptor
         self._start = start
         self.size = size
@@ -69,8 +67,8 @@ class LocalReader:
 
     def read(self, start: int, stop: int) -> memoryview:
         wanted = stop - start
-        view = self._buffer(wanted)
         offset = self._start + start
+        view = self._buffers.view(wanted, offset)
         try:
             count = os.preadv(self._descriptor, [view], offset, os.RWF_NOWAIT)
         except BlockingIOError:
@@ -117,12 +115,6 @@ class LocalReader:
             return os.fstat(self._descriptor)
         except OSError as error:  # a network filesystem may have lost it
             raise OriginError(f"reading failed: {error.strerror}") from error
-
-    def _buffer(self, size: int) -> memoryview:
-        buffer: memoryview | None = getattr(self._buffers, "buffer", None)
-        if buffer is None or len(buffer) < size:
-            buffer = self._buffers.buffer = memoryview(bytearray(max(size, _BUFFER_BYTES)))
-        return buffer if len(buffer) == size else buffer[:size]
 
     def close(self) -> None:
         if self._descriptor >= 0:

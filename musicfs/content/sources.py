@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
 
 from musicfs.clock import Clock, SystemClock
+from musicfs.content.buffers import Buffers
 from musicfs.content.cached import PROOF_AFTER_BYTES, CachedReader, Circumstances, NothingStored
 from musicfs.content.failover import FailoverReader
 from musicfs.content.fetch import Fetcher, Stored, Wanted
@@ -77,7 +77,7 @@ class Sources:
         self._waiting = waiting
         self._store = store
         self._keeping = keeping
-        self._buffers = threading.local()
+        self._buffers = Buffers()
         self.fetcher = Fetcher(
             origins,
             self._keep,

@@ -1,7 +1,8 @@
 """The keeper's side of corrected tags: the parts and how they hang together, and what is done in the background.
 
 Thread ``corrections``: catches up with the user's state at the start, renders what scans have attached, tries again what an
-origin that was away has kept from being rendered, and forgets old names when their time is over.
+origin that was away has kept from being rendered, and forgets old names, and what an import needed to know, when
+their time is over.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 
 _IDLE_S = 60.0
 _END_S = 5.0
+_RETRY_FIRST_S, _RETRY_MAX_S = 1.0, 60.0
 
 
 class _Original:
@@ -88,19 +90,29 @@ class Corrections:
         """``roots`` are the folders of this machine that origins stand for, by their ids."""
         self._catalog = catalog
         self._clock = clock
+        self._on_commit = on_commit
+        self._retry_s = _RETRY_FIRST_S
         renderer = Renderer(KeeperOriginals(files, reading), state)
+        tracks = Tracks(catalog, state, files, roots, clock)
         corrector = Corrector(
-            catalog, state, tree, renderer, clock, priorities, on_commit, pictures, keep_names_s=keep_names_s
-        )
+            catalog, state, tree, renderer, clock, priorities, self._committed, pictures,
+            on_edited=tracks.index.follow, keep_names_s=keep_names_s,
+        )  # fmt: skip
+        self._tracks = tracks
         self._corrector = corrector
         self.attachments = Attachments(catalog, state, corrector, renderer)
-        tracks = Tracks(catalog, state, files, roots)
         self.control = MetadataControl(catalog, state, tracks, corrector, events, clock)
         self._lock = threading.Lock()
         self._back: set[str] = set()
         self._wake = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="corrections", daemon=True)
+
+    def _committed(self) -> None:
+        self._on_commit()
+        if self._corrector.has_pending and threading.current_thread() is not self._thread:
+            self._retry_s = _RETRY_FIRST_S
+            self._wake.set()
 
     def start(self) -> None:
         """Begin the work in the background."""
@@ -125,15 +137,25 @@ class Corrections:
             self._thread.join(_END_S)
 
     def _run(self) -> None:
-        self._guarded(self._corrector.catch_up)
+        self._guarded(self.attachments.recall)
+        retry_at = self._clock.monotonic() + self._retry_s
         while not self._ended.is_set():
             self._wake.clear()
             with self._lock:
                 back, self._back = frozenset(self._back), set()
+            self._guarded(self._corrector.catch_up)
             self._guarded(self.attachments.settle)
             if back:
                 self._guarded(partial(self.attachments.render_pending, back))
+            if self._corrector.has_pending and self._clock.monotonic() >= retry_at:
+                self._guarded(self.attachments.retry_pending)
+                self._retry_s = min(2 * self._retry_s, _RETRY_MAX_S)
+                retry_at = self._clock.monotonic() + self._retry_s
             wait_s = self._drop_old_names()
+            self._tracks.index.forget_unused()
+            if self._corrector.has_pending:
+                retry_at = min(retry_at, self._clock.monotonic() + self._retry_s)
+                wait_s = min(wait_s, max(retry_at - self._clock.monotonic(), 0.0))
             if not self.attachments.waiting and not self._ended.is_set():
                 self._clock.wait(self._wake, wait_s)
 

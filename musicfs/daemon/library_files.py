@@ -130,11 +130,7 @@ class LibraryFiles:
 
     def object_at(self, origin_id: str, path: bytes) -> int | None:
         """The id of what an origin has at this path there, or None."""
-        record = self._catalog.origins().get(origin_id)
-        folder, _, name = path.rpartition(b"/")
-        found = self._catalog.folder(record.number, folder) if record is not None else None
-        known = self._catalog.files_of(found[0]).get(name) if found is not None else None
-        return known[0] if known is not None else None
+        return self._catalog.object_at(origin_id, path)
 
     def _file(self, ids: dict[int, str], object_id: int) -> LibraryFile | None:
         located = self._catalog.locate(object_id)

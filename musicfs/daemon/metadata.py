@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
@@ -24,6 +23,7 @@ from musicfs.library.correcting import Corrector, Edit, Edited
 from musicfs.library.overlays import NO_COVER, OWN_COVER, Wanted
 from musicfs.model import Tags
 from musicfs.store.catalog import Catalog
+from musicfs.store.images import image_key
 from musicfs.store.overlays import Action, HistoryEntry
 from musicfs.store.state import State
 
@@ -40,10 +40,9 @@ class _Batch(msgspec.Struct):
     files: set[int] = set()
     begun: float = 0.0
 
-    @property
-    def is_full(self) -> bool:
+    def is_due(self, now: float) -> bool:
         """True when it is time to write it."""
-        return bool(self.edits) and (len(self.edits) >= _BATCH_TRACKS or time.monotonic() - self.begun > _BATCH_S)
+        return bool(self.edits) and (len(self.edits) >= _BATCH_TRACKS or now - self.begun > _BATCH_S)
 
 
 Request = tuple[int, Callable[[], Sequence[Edit]]]  # a change's number, and what finds its edits
@@ -98,7 +97,7 @@ class MetadataControl:
         find_by = self._tracks.finder()
 
         def edits_of(change: MetadataChange) -> list[Edit]:
-            wanted = self._wanted(change)
+            wanted = self._wanted(change, dry_run=dry_run)
             found: Iterable[int]
             if change.file_id or not change.path:
                 found = (self._tracks.lookup("", change.file_id or find_by(change.match)),)
@@ -109,7 +108,7 @@ class MetadataControl:
         requests = ((index, partial(edits_of, change)) for index, change in enumerate(changes))
         return self._carry_out(requests, _action(action), author, dry_run=dry_run)
 
-    def _wanted(self, change: MetadataChange) -> Wanted:
+    def _wanted(self, change: MetadataChange, *, dry_run: bool) -> Wanted:
         cover: str | None = NO_COVER if change.remove_cover else OWN_COVER if change.revert_cover else None
         if change.cover is not None:
             try:
@@ -118,17 +117,19 @@ class MetadataControl:
                 raise ConfigError(
                     f"the cover cannot be used: {error}", remedy="give a JPEG, PNG, GIF or WebP"
                 ) from None
-            cover = self._state.put_image(change.cover)
+            cover = image_key(change.cover) if dry_run else self._state.put_image(change.cover)
         return Wanted(dict(change.set), change.revert, change.revert_all, cover)
 
     def undo_metadata(
         self, paths: Sequence[str], *, steps: int, author: str, dry_run: bool
     ) -> Iterator[ChangeResult | None]:
         """Take back the last changes of each track."""
-        found = list(self._tracks.below(paths)) if paths else []
-
+        found: dict[int, int] = {}  # a track, and the first of the paths that stand for it
+        for index, path in enumerate(paths):
+            for object_id in self._tracks.below((path,)):
+                found.setdefault(object_id, index)
         requests = (
-            (index, partial(self._undoing, object_id, steps, dry_run=dry_run)) for index, object_id in enumerate(found)
+            (index, partial(self._undoing, object_id, steps, dry_run=dry_run)) for object_id, index in found.items()
         )
         return self._carry_out(requests, "undo", author, dry_run=dry_run)
 
@@ -163,7 +164,7 @@ class MetadataControl:
                 yield ChangeResult(index=index, error=str(error), remedy=error.remedy)
                 continue
             for edit in edits:
-                if batch.is_full or edit.object_id in batch.files:
+                if batch.is_due(self._clock.monotonic()) or edit.object_id in batch.files:
                     yield from self._flush(batch, action, author)
                     batch = _Batch()
                 yield from self._add(batch, index, edit, dry_run=dry_run)
@@ -176,11 +177,14 @@ class MetadataControl:
         except ConfigError as error:
             yield self._failed(index, edit, error)
             return
+        if not edited.object_ids:
+            yield self._gone(index, edit)
+            return
         if dry_run or not edited.changed:
             path = self._tracks.path_of(edit.object_id)
             yield self._result(index, edit, edited, path, "" if dry_run else path)
             return
-        batch.begun = batch.begun or time.monotonic()
+        batch.begun = batch.begun or self._clock.monotonic()
         batch.edits.append(edit)
         batch.indices.append(index)
         batch.files.update(edited.object_ids)
@@ -192,7 +196,9 @@ class MetadataControl:
         done = self._corrector.apply(batch.edits, action=action, author=author)
         for index, edit, path, edited in zip(batch.indices, batch.edits, before, done, strict=True):
             result = self._result(index, edit, edited, path, self._tracks.path_of(edit.object_id))
-            if edited.changed:
+            if not edited.object_ids:
+                result = self._gone(index, edit)
+            elif result.changes or result.cover_changed:
                 self._publish(result)
             yield result
 
@@ -206,6 +212,9 @@ class MetadataControl:
             cover_changed=edited.cover_before != edited.cover_after,
             reason=self._reason(edit.object_id) if new_path else "",
         )
+
+    def _gone(self, index: int, edit: Edit) -> ChangeResult:
+        return self._failed(index, edit, NotFoundError(f"the track with the id {edit.object_id} is gone"))
 
     def _failed(self, index: int, edit: Edit, error: MusicFSError) -> ChangeResult:
         path = self._tracks.path_of(edit.object_id)

@@ -6,7 +6,9 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from musicfs.api.metadata import Cover, Served, TrackMetadata
+from musicfs.clock import Clock
 from musicfs.daemon.library_files import LibraryFiles, spellings
+from musicfs.daemon.track_index import Known, TrackIndex
 from musicfs.daemon.track_query import Selection
 from musicfs.errors import ConfigError, NotFoundError
 from musicfs.index.parser import parse
@@ -16,7 +18,7 @@ from musicfs.store.catalog import Catalog
 from musicfs.store.corrections import NO_COVER, OWN_COVER, Correction, is_spliced
 from musicfs.store.records import Node, NodeKind, ObjectKind, ObjectRecord, unpack_facts
 from musicfs.store.state import State
-from musicfs.vfs.paths import files_at, find
+from musicfs.vfs.paths import files_at, find, find_former
 
 _COVERS = {OWN_COVER: Cover.OWN, NO_COVER: Cover.REMOVED}
 # What an import may know a track by.
@@ -28,11 +30,15 @@ ORIGIN_PATH = "origin_path"
 class Tracks:
     """Looks tracks up in the catalog, at the time of asking. Safe from any thread."""
 
-    def __init__(self, catalog: Catalog, state: State, files: LibraryFiles, roots: Mapping[str, str]) -> None:
+    def __init__(
+        self, catalog: Catalog, state: State, files: LibraryFiles, roots: Mapping[str, str], clock: Clock
+    ) -> None:
         """``roots`` are the folders of this machine that origins stand for, by origin id."""
         self._catalog = catalog
         self._state = state
         self._files = files
+        self._clock = clock
+        self.index = TrackIndex(catalog, lambda: self.below(()), self.effective, clock)
         self._roots = {
             spelling: origin_id
             for origin_id, root in roots.items()
@@ -50,9 +56,7 @@ class Tracks:
             if not self.is_track(file_id):
                 raise NotFoundError(f"there is no track with the id {file_id}")
             return self._catalog.track_of(file_id)[0]
-        resolved = self._files.resolve(path)
-        node = find(self._catalog, resolved)
-        object_id = self._track_at(node) if node is not None else None
+        object_id = self._track_at(self._node(path))
         if object_id is None:
             raise NotFoundError(
                 f"{path!r} is no track", remedy="give a track's path, or a folder where that is allowed"
@@ -79,8 +83,15 @@ class Tracks:
 
     def below(self, paths: Sequence[str]) -> Iterator[int]:
         """The served files of the tracks at and below these paths (none: all), each once. NotFoundError at the first."""
-        nodes = [find(self._catalog, self._files.resolve(path)) for path in paths or ("/",)]
-        return self._iterate([node for node in nodes if node is not None])
+        return self._iterate([self._node(path) for path in paths or ("/",)])
+
+    def _node(self, path: str) -> Node:
+        """What is at a path, or was until an edit named it otherwise: an import that is run again has the names of then."""
+        for candidate in spellings(path):
+            node = find(self._catalog, candidate) or find_former(self._catalog, candidate, self._clock.time_ns())
+            if node is not None:
+                return node
+        raise NotFoundError(f"there is no {path!r} in the mount", remedy="give a path from the root of the mount")
 
     def _iterate(self, nodes: Sequence[Node]) -> Iterator[int]:
         seen: set[int] = set()
@@ -164,13 +175,12 @@ class Tracks:
     def finder(self) -> Callable[[Mapping[str, str]], int]:
         """What finds a track by what an import knows of it; ConfigError or NotFoundError where that is not exactly one.
 
-        Looks at every track once, when it is first asked for a field.
+        Tags are looked at as they are when a field is first asked for, and again with every find.
         """
-        known: dict[tuple[str, str], list[int]] = {}
-        is_filled = False
+        known: Known = {}
 
         def find_by(match: Mapping[str, str]) -> int:
-            nonlocal is_filled
+            nonlocal known
             if ORIGIN_PATH in match:
                 path, origin_id = match[ORIGIN_PATH], match.get(ORIGIN_ID, "")
                 match = {field: value for field, value in match.items() if field not in (ORIGIN_PATH, ORIGIN_ID)}
@@ -181,13 +191,11 @@ class Tracks:
                     raise NotFoundError(f"{origin_id or 'no origin'} has {'no ' if origin_id else ''}{path!r}")
             unknown = [field for field in match if field not in MATCH_FIELDS]
             if unknown or not match:
-                raise ConfigError(f"tracks cannot be found by {''.join(unknown) or 'nothing'}",
+                raise ConfigError(f"tracks cannot be found by {', '.join(unknown) or 'nothing'}",
                                   remedy=f"use {', '.join(MATCH_FIELDS)}")  # fmt: skip
-            if not is_filled:
-                self._fill(known)
-                is_filled = True
-            wanted = [set(known.get((field, value), ())) for field, value in match.items()]
-            found = set.intersection(*wanted)
+            if not known.keys() >= match.keys():
+                known = self.index.look_at({*known, *match})
+            found = self.index.find(known, match)
             what = ", ".join(f"{field} {value}" for field, value in match.items())
             if not found:
                 raise NotFoundError(f"no track has {what}")
@@ -196,13 +204,6 @@ class Tracks:
             return found.pop()
 
         return find_by
-
-    def _fill(self, known: dict[tuple[str, str], list[int]]) -> None:
-        for object_id in self.below(()):
-            tags = self.effective(object_id)
-            for field in MATCH_FIELDS:
-                for value in tags.get(field, ()):
-                    known.setdefault((field, value), []).append(object_id)
 
     def _at_origin_path(self, path: str, origin_id: str) -> int | None:
         """The track whose original lies at this path of the machine, or (relative) of an origin; of one origin, if named."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from itertools import accumulate
 
 from musicfs.formats.oggrenumber import Renumbering
-from musicfs.formats.plans import Extra, Literal, Plan, Range, ReadOriginal
+from musicfs.formats.plans import Extra, Literal, Pages, Plan, Range, ReadOriginal
 from musicfs.formats.source import RangeReader
+
+_GAP_BYTES = 4096
+_TOGETHER_BYTES = 1 << 17
 
 
 class Spliced:
@@ -43,21 +46,43 @@ class Spliced:
         """
         stop = start + len(view)
         index = bisect_right(self._starts, start) - 1
+        near: bytes | memoryview = b""  # of the original, from ``near_start`` to ``near_stop``
+        near_start = near_stop = 0
         while start < stop:
             piece, begin, end = self._pieces[index], self._starts[index], min(self._starts[index + 1], stop)
             part = view[len(view) - (stop - start) : len(view) - (stop - end)]
             if isinstance(piece, Literal):
                 part[:] = piece.data[start - begin : end - begin]
             elif isinstance(piece, Range):
-                shift = piece.start - begin
-                part[:] = read(start + shift, end + shift)
+                first, last = start + piece.start - begin, end + piece.start - begin
+                if first < near_start or last > near_stop:
+                    near_start, near_stop = first, self._reach(index, first, last, stop)
+                    near = read(near_start, near_stop)
+                part[:] = near[first - near_start : last - near_start]
             elif isinstance(piece, Extra):
                 shift = piece.start - begin
                 part[:] = self._extra[start + shift : end + shift]
             else:
                 self._renumbering.fill(part, piece, piece.start + start - begin, read)
+                near_start = near_stop = 0  # reads overwrite it
             start = end
             index += 1
+
+    def _reach(self, index: int, first: int, last: int, stop: int) -> int:
+        """How far to read on, beyond ``last``, for the pieces behind ``index`` that begin before ``stop``.
+
+        In a header what is kept and what is new alternate, a few bytes each.
+        """
+        for number in range(index + 1, bisect_left(self._starts, stop)):
+            piece = self._pieces[number]
+            if isinstance(piece, Pages):
+                break
+            if isinstance(piece, Range):
+                until = min(piece.stop, piece.start + stop - self._starts[number])
+                if not 0 <= piece.start - last <= _GAP_BYTES or until - first > _TOGETHER_BYTES:
+                    break
+                last = until
+        return last
 
 
 class SplicedSource:

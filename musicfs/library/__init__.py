@@ -7,4 +7,8 @@ that ``ranges`` plans, fewer of a changed file of which an older version is stor
 which writes facts and tree in one transaction. Everything runs on the keeper's one scanning thread except the workers, which
 are processes, and the threads of a remote reading, which end with the scan (or, where the origin lets them hang, with its
 timeout) and write neither catalog nor tree.
+
+What the user corrects comes by another way, on the threads of those who ask for it and in transactions of its own:
+``correcting`` puts it into the state, ``rendering`` makes a plan of each file, ``attaching`` keeps corrections with their
+files whatever scans find; ``overlays`` says what a change means.
 """

@@ -1,14 +1,17 @@
 """Keeping overlays with their files: through rescans, moves, mirrors, and files that go and come back.
 
-An overlay knows its files by where they lie, and by their audio. A file that is at an overlay's place has it, whatever it is
-now. A file elsewhere gets it when it is a copy on another origin (the same audio, the same own tags), or when the
-overlay's own files are all gone and it is the only file with that audio that has no overlay. What finds no file is kept.
+An overlay knows its files by where they lie, and by their audio. A file that was seen to move takes its overlay along;
+else a file that is at an overlay's place has it, whatever it is now. A file elsewhere gets it when it is a copy on another
+origin (the same audio, the same own tags), or when the overlay's own files are all gone and it is the only file with that
+audio that has no overlay, of those that came since the overlay did. What finds no file is kept.
 """
 
 from __future__ import annotations
 
+import random
 import threading
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -22,6 +25,8 @@ from musicfs.store.records import ObjectRecord, unpack_facts
 from musicfs.store.state import State
 from musicfs.store.transaction import WriteTransaction
 
+_FAILURES_MAX = 3  # files of one origin that are tried in vain at a time
+
 
 class Attachments:
     """Told of every file that a scan writes or removes, in its transaction; what takes longer is done by :meth:`settle`."""
@@ -31,9 +36,11 @@ class Attachments:
         self._state = state
         self._corrector = corrector
         self._renderer = renderer
-        self._lock = threading.Lock()  # of the two below
+        self._lock = threading.Lock()  # of what follows
         self._unrendered: dict[int, None] = {}
         self._lost: dict[int, None] = {}  # overlays some of whose files are gone
+        self._claimed: dict[int, None] = {}  # overlays that a file was found for, which may not be the only one
+        self._reread: dict[int, tuple[int, int]] = {}  # overlays whose file has other audio or tags now
 
     @property
     def any(self) -> bool:
@@ -43,7 +50,7 @@ class Attachments:
     @property
     def waiting(self) -> bool:
         """True if there is something to :meth:`settle`."""
-        return bool(self._unrendered or self._lost)
+        return bool(self._unrendered or self._lost or self._reread)
 
     # While a scan writes.
 
@@ -54,15 +61,15 @@ class Attachments:
             return
         anchor = self._anchor(tx, record)
         correction = tx.correction(object_id)
-        overlay = self._state.overlay_at(*anchor)
-        if overlay is None and correction is not None and before is not None:
-            overlay = self._moved(correction.overlay, self._anchor(tx, before), anchor)
-        if overlay is None:
-            overlay = self._by_audio(tx, anchor, object_id, record)
+        overlay: Overlay | None = None
+        if before is not None and (before.folder, before.name) != (record.folder, record.name):
+            overlay = self._taken_along(self._anchor(tx, before), anchor)
+        overlay = overlay or self._state.overlay_at(*anchor) or self._by_audio(tx, anchor, object_id, record)
         if overlay is None:
             if correction is not None:
                 tx.remove_correction(object_id)
             return
+        self._note_content(overlay, anchor, record)
         is_rendered = correction is not None and correction.overlay == overlay.id
         if is_rendered and correction is not None and correction.base == content_version(record):
             return
@@ -82,13 +89,22 @@ class Attachments:
         path = (folder.path + b"/" if folder.path else b"") + record.name
         return self._corrector.files.origin_id(folder.origin), path
 
-    def _moved(self, overlay_id: int, before: Anchor, anchor: Anchor) -> Overlay | None:
-        overlay = self._state.overlay(overlay_id)
+    def _taken_along(self, before: Anchor, anchor: Anchor) -> Overlay | None:
+        """The overlay of a file that moved; its new place may have been that of another's, which is held from here on."""
+        overlay = self._state.overlay_at(*before)
         if overlay is None:
             return None
-        anchors = tuple(dict.fromkeys(anchor if one == before else one for one in (*overlay.anchors, anchor)))
-        self._state.reanchor((Anchoring(overlay_id, anchors),))
-        return msgspec.structs.replace(overlay, anchors=anchors)
+        anchors = tuple(anchor if one == before else one for one in overlay.anchors)
+        return self._state.reanchor((Anchoring(overlay.id, anchors),)).overlays[0]
+
+    def _note_content(self, overlay: Overlay, anchor: Anchor, record: ObjectRecord) -> None:
+        """What an overlay is found again by follows the first of its files."""
+        facts = unpack_facts(record.facts) if anchor == overlay.anchors[0] else None
+        if facts is not None and facts.audio_id:
+            seen = facts.audio_id, tags_digest(facts.tags)
+            if seen != (overlay.audio_id, overlay.own_digest):
+                with self._lock:
+                    self._reread[overlay.id] = seen
 
     def _by_audio(self, tx: WriteTransaction, anchor: Anchor, object_id: int, record: ObjectRecord) -> Overlay | None:
         """The overlay of the same track on another origin; a file that may be an overlay's lost one is noted."""
@@ -99,10 +115,10 @@ class Attachments:
         for overlay in self._state.overlays_of_audio(facts.audio_id):
             origins = {origin_id for origin_id, _ in overlay.anchors}
             if digest and overlay.own_digest == digest and origins and anchor[0] not in origins:
-                anchors = (*overlay.anchors, anchor)
-                self._state.reanchor((Anchoring(overlay.id, anchors),))
-                return msgspec.structs.replace(overlay, anchors=anchors)
+                return self._state.reanchor((Anchoring(overlay.id, (*overlay.anchors, anchor)),)).overlays[0]
             tx.put_claim(facts.audio_id, object_id)
+            with self._lock:
+                self._claimed[overlay.id] = None
         return None
 
     def leave(self, tx: WriteTransaction, object_ids: Iterable[int]) -> None:
@@ -113,19 +129,55 @@ class Attachments:
                 with self._lock:
                     self._lost[correction.overlay] = None
 
+    def end_scan(self) -> None:
+        """All files of a listing are written, and those that are gone removed."""
+        with self._lock:
+            self._lost.update(self._claimed)
+            self._claimed.clear()
+
     # Afterwards.
+
+    def recall(self) -> None:
+        """What was to be settled before a restart: overlays that some file may be of."""
+        found = (
+            one.id for audio_id in self._catalog.claimed_audio() for one in self._state.overlays_of_audio(audio_id)
+        )
+        lost = dict.fromkeys(found)
+        with self._lock:
+            self._lost.update(lost)
 
     def settle(self) -> None:
         """Serve what was attached, and look for the files of overlays that lost theirs. Blocks on origins."""
         with self._lock:
-            unrendered, lost = list(self._unrendered), list(self._lost)
+            unrendered, lost, reread = list(self._unrendered), list(self._lost), dict(self._reread)
             self._unrendered.clear()
             self._lost.clear()
+            self._reread.clear()
+        self._learn_contents(reread)
         for overlay_id in lost:
             overlay = self._state.overlay(overlay_id)
-            if overlay is not None and (overlay.fields or overlay.cover):
+            if overlay is None or not (overlay.fields or overlay.cover):
+                continue
+            if self._is_listed(overlay):
                 unrendered += self._reattach(overlay)
+            else:
+                with self._lock:
+                    self._claimed[overlay_id] = None
         self._corrector.refresh(unrendered)
+
+    def _is_listed(self, overlay: Overlay) -> bool:
+        """False while the catalog, being new, may not have found its files yet."""
+        known = self._catalog.origins()
+        return all(known[origin_id].last_listing_ns for origin_id, _ in overlay.anchors if origin_id in known)
+
+    def _learn_contents(self, reread: Mapping[int, tuple[int, int]]) -> None:
+        found = []
+        for overlay_id, seen in reread.items():
+            overlay = self._state.overlay(overlay_id)
+            if overlay is not None:
+                found.append(Anchoring(overlay_id, overlay.anchors, *seen))
+        if found:
+            self._state.reanchor(found)
 
     def render_pending(self, origin_ids: frozenset[str]) -> None:
         """Try again what could not be done while these origins were away."""
@@ -136,6 +188,22 @@ class Attachments:
             if anchor is not None and anchor[0] in origin_ids:
                 found.append(object_id)
         self._corrector.refresh(found)
+
+    def retry_pending(self) -> None:
+        """Try again what could not be read; of an origin that still cannot, a few files only. Blocks on origins."""
+        self._corrector.has_pending = False
+        pending = [object_id for object_id, one in self._catalog.corrections() if one.pending]
+        random.shuffle(pending)  # some that can never be read must not stand before the others
+        failures: Counter[str] = Counter()
+        for object_id in pending:
+            anchor = self._corrector.files.anchor(object_id)
+            if anchor is None or failures[anchor[0]] >= _FAILURES_MAX:
+                continue
+            self._corrector.refresh((object_id,))
+            correction = self._catalog.correction(object_id)
+            failures[anchor[0]] += correction is not None and correction.pending
+        if failures.total():
+            self._corrector.has_pending = True
 
     def _living(self, overlay: Overlay) -> list[int]:
         found = (self._corrector.files.at(anchor) for anchor in overlay.anchors)

@@ -14,19 +14,22 @@ from itertools import islice
 import msgspec
 
 from musicfs.clock import Clock
-from musicfs.library.overlays import Wanted, changed_cover, changed_fields, effective_tags, tags_digest
+from musicfs.library.overlays import OWN_COVER, Wanted, changed_cover, changed_fields, effective_tags, tags_digest
 from musicfs.library.publish import Change as TreeChange
 from musicfs.library.publish import Pictures, Tree, write_batch
 from musicfs.library.rendering import Rendered, Renderer
 from musicfs.model import Tags
 from musicfs.store.catalog import Catalog
 from musicfs.store.corrections import content_version
-from musicfs.store.overlays import Action, Anchor, Change, Layer, Overlay
+from musicfs.store.overlays import TIME_STEP_NS, Action, Anchor, Change, Layer, Overlay
 from musicfs.store.records import ObjectRecord, unpack_facts
 from musicfs.store.state import State
 from musicfs.store.transaction import WriteTransaction
 
 _BATCH_TRACKS = 200
+
+# Told, after the commit, what numbers the tree's last change had before and after it, and the files that read otherwise.
+OnEdited = Callable[[int, int, Sequence[int]], object]
 
 
 class Track(msgspec.Struct, frozen=True):
@@ -45,18 +48,18 @@ class Edit(msgspec.Struct, frozen=True):
 
 
 class Edited(msgspec.Struct, frozen=True):
-    """What an edit did, or would do: the tags and the cover as they read before and after."""
+    """What an edit did, or would do: the tags and the cover as they read before and after.
 
-    object_ids: tuple[int, ...]
-    before: Tags
-    after: Tags
-    cover_before: str
-    cover_after: str
+    ``object_ids`` are the files of the track, none if it is gone. ``changed``: there was something to write down, though
+    perhaps nothing reads otherwise, as when a correction is taken back of what the file says itself by now.
+    """
 
-    @property
-    def changed(self) -> bool:
-        """Whether anything reads otherwise."""
-        return self.before != self.after or self.cover_before != self.cover_after
+    object_ids: tuple[int, ...] = ()
+    before: Tags = {}
+    after: Tags = {}
+    cover_before: str = OWN_COVER
+    cover_after: str = OWN_COVER
+    changed: bool = False
 
 
 class Files:
@@ -76,11 +79,7 @@ class Files:
 
     def at(self, anchor: Anchor) -> int | None:
         """The object that lies there, or None."""
-        origin_id, path = anchor
-        record = self._catalog.origins().get(origin_id)
-        folder, _, name = path.rpartition(b"/")
-        found = self._catalog.folder(record.number, folder) if record is not None else None
-        return self._catalog.files_of(found[0]).get(name, (None, 0))[0] if found is not None else None
+        return self._catalog.object_at(*anchor)
 
     def origin_id(self, number: int) -> str:
         """The id of the origin with this number, empty if it is no longer configured."""
@@ -103,6 +102,7 @@ class Corrector:
         on_commit: Callable[[], object],
         pictures: Pictures | None = None,
         keep_names_s: float = 600.0,
+        on_edited: OnEdited | None = None,
     ) -> None:
         """``on_commit`` is called when there is something to see. Old names of edited files lead to them for a while."""
         self._catalog = catalog
@@ -112,9 +112,12 @@ class Corrector:
         self._clock = clock
         self._priorities = priorities
         self._on_commit = on_commit
+        self._on_edited = on_edited
         self._pictures = pictures
         self._keep_names_ns = int(keep_names_s * 1e9)
         self._editing = threading.RLock()
+        self.has_pending = True  # whether something may wait for its origin; at the start nobody knows
+        self._is_current = False  # the catalog has all that the state has, but for the edit that is being made
         self.files = Files(catalog)
 
     # What is.
@@ -146,32 +149,51 @@ class Corrector:
         return self._plan(edit)[0]
 
     def apply(self, edits: Sequence[Edit], *, action: Action, author: str) -> list[Edited]:
-        """Carry out edits, each of another track; on disk and in the tree when this returns.
+        """Carry out edits in order; on disk and in the tree when this returns.
 
-        Blocks for the disk, and on origins for the heads and tails of the files. Raises ConfigError for values that no file
-        can hold (:meth:`preview` finds these before), StoreError: then nothing of the batch is done.
+        Many are written at a time, as far as they are of different tracks. Blocks for the disk, and on origins for the heads
+        and tails of the files. Raises ConfigError for values that no file can hold (:meth:`preview` finds these before),
+        StoreError: of the edits that were to be written together with the one that failed nothing is done, or it is done
+        when the disk can be written again.
         """
         done: list[Edited] = []
-        for first in range(0, len(edits), _BATCH_TRACKS):
-            done += self._apply(edits[first : first + _BATCH_TRACKS], action, author)
+        while len(done) < len(edits):
+            with self._editing:
+                done += self._apply_some(edits[len(done) : len(done) + _BATCH_TRACKS], action, author)
         return done
 
-    def _apply(self, edits: Sequence[Edit], action: Action, author: str) -> list[Edited]:
-        with self._editing:
-            return self._apply_alone(edits, action, author)
-
-    def _apply_alone(self, edits: Sequence[Edit], action: Action, author: str) -> list[Edited]:
+    def _apply_some(self, edits: Sequence[Edit], action: Action, author: str) -> list[Edited]:
+        """Carry out the first of these edits, as many as can be written together."""
         with self._catalog.writing:
-            planned = [self._plan(edit) for edit in edits]
+            planned = self._plan_some(edits)
             changes = [change for edited, changes in planned for change in changes if edited.changed]
             if changes:
                 self._state.put_overlays(changes, action=action, author=author, time_ns=self._clock.time_ns())
-            seen = self._state.sequence
+            seen = self._state.sequence if self._is_current else 0
         changed = dict.fromkeys(one for edited, _ in planned if edited.changed for one in edited.object_ids)
+        changed |= dict.fromkeys(self._files_of(change.overlay for change in changes))  # also those no longer one track
+        was_current, self._is_current = self._is_current, False
         self._write(list(self._render(changed)), seen)
+        self._is_current = was_current
         return [edited for edited, _ in planned]
 
+    def _plan_some(self, edits: Sequence[Edit]) -> list[tuple[Edited, list[Change]]]:
+        planned: list[tuple[Edited, list[Change]]] = []
+        files: set[int] = set()
+        overlays: set[int] = set()  # one may be of files that are no longer one track
+        for edit in edits:
+            edited, changes = self._plan(edit)
+            theirs = {change.overlay.id for change in changes}
+            if files.intersection(edited.object_ids) or overlays & theirs:
+                break
+            planned.append((edited, changes))
+            files.update(edited.object_ids)
+            overlays |= theirs
+        return planned
+
     def _plan(self, edit: Edit) -> tuple[Edited, list[Change]]:
+        if self._catalog.object(edit.object_id) is None:
+            return Edited(), []
         track = self.track(edit.object_id)
         own = self.own_tags(track.object_ids[0])
         overlays = track.overlays or (Overlay(id=self._state.new_overlay_id()),)
@@ -183,6 +205,7 @@ class Corrector:
             effective_tags(own, after.fields),
             before.cover,
             after.cover,
+            bool(edit.undoes) or any(overlay.layer != layer for overlay, layer in layers),
         )
         changes = []
         for index, (overlay, layer) in enumerate(layers):
@@ -211,6 +234,10 @@ class Corrector:
             )
         return msgspec.structs.replace(overlay, **found)
 
+    def _files_of(self, overlays: Iterable[Overlay]) -> Iterator[int]:
+        found = (self.files.at(anchor) for overlay in overlays for anchor in overlay.anchors)
+        return (object_id for object_id in found if object_id is not None)
+
     # From the state into the catalog.
 
     def refresh(self, object_ids: Iterable[int]) -> None:
@@ -232,16 +259,19 @@ class Corrector:
         ``seen``: all changes of the state up to there are in the catalog with this.
         """
 
-        def write(tx: WriteTransaction) -> None:
+        def write(tx: WriteTransaction) -> tuple[int, int]:
             changes = [change for rendered in batch for change in self._put(tx, rendered)]
             changes += [change for object_id in dropped for change in self._drop(tx, object_id)]
             until_ns = self._clock.time_ns() + self._keep_names_ns
             self._tree.correct(tx, changes, self._priorities(), until_ns)
             if seen:
                 tx.txn.put(_SEEN, msgspec.msgpack.encode((self._state.lineage, seen)), db=tx.tables.meta)
+            return tx.last_change, tx.last_change + tx.changed
 
         if batch or seen or dropped:
-            write_batch(self._catalog, self._pictures, write)
+            before, after = write_batch(self._catalog, self._pictures, write)
+            if self._on_edited is not None:
+                self._on_edited(before, after, [*(rendered.object_id for rendered in batch), *dropped])
             self._on_commit()
 
     def _put(self, tx: WriteTransaction, rendered: Rendered) -> Iterable[TreeChange]:
@@ -249,15 +279,15 @@ class Corrector:
         own, before, old = tx.object(object_id), tx.correction(object_id), tx.served(object_id)
         if own is None or old is None:
             return
-        if correction.mark and correction.base != content_version(
-            own
-        ):  # it changed since: the scan has it looked at again
+        if correction.mark and correction.base != content_version(own):
+            # It changed since: the scan has it looked at again.
             correction = msgspec.structs.replace(correction, mark=b"", pending=True)
         if before is not None and before.changed_ns >= correction.changed_ns:
             # Other bytes need a later time, also where the edit itself is older: a file was replaced, an origin came back.
             is_same = before.mark == correction.mark
-            later_ns = before.changed_ns if is_same else max(before.changed_ns + 1, self._clock.time_ns())
+            later_ns = before.changed_ns if is_same else max(before.changed_ns + TIME_STEP_NS, self._clock.time_ns())
             correction = msgspec.structs.replace(correction, changed_ns=later_ns)
+        self.has_pending = self.has_pending or correction.pending
         tx.put_correction(object_id, correction, rendered.plan, rendered.extra)
         yield TreeChange(object_id, old, tx.served(object_id))
 
@@ -271,10 +301,13 @@ class Corrector:
     def catch_up(self) -> None:
         """Follow what the state has and the catalog does not, as after a crash or with a catalog that was built anew.
 
-        A state that is not the continuation of what the catalog followed is followed from its beginning.
+        A state that is not the continuation of what the catalog followed is followed from its beginning. Costs nothing while
+        all is done; to be called until then.
         """
         with self._editing:
-            self._catch_up()
+            if not self._is_current:
+                self._catch_up()
+                self._is_current = True
 
     def _catch_up(self) -> None:
         with self._catalog.env.begin() as txn:
@@ -287,8 +320,7 @@ class Corrector:
             self._write((), dropped=gone)
         changed = {overlay_id for _, overlay_id in self._state.changed_since(seen)}
         overlays = filter(None, map(self._state.overlay, changed))
-        found = (self.files.at(anchor) for overlay in overlays for anchor in overlay.anchors)
-        self.refresh(object_id for object_id in found if object_id is not None)
+        self.refresh(self._files_of(overlays))
         self._write((), upto)
 
 

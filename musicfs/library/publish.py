@@ -107,6 +107,10 @@ class Overlays(Protocol):
         """Files are about to be forgotten."""
         ...
 
+    def end_scan(self) -> None:
+        """All that a listing showed is written."""
+        ...
+
 
 class _LackingPicturesError(Exception):
     """Ends a write that is to be done again."""
@@ -179,7 +183,7 @@ class Publisher:
     def _write(self, tx: WriteTransaction, folder_id: int, learned: Learned, counts: Counts) -> Change:
         entry, result = learned.entry, learned.result
         old = tx.object(learned.object_id) if learned.object_id else None
-        old_served = tx.served(learned.object_id) if old is not None else None
+        old_served = tx.as_served(learned.object_id, old) if old is not None else None
         facts, problem = msgspec.Raw(b"\xc0"), ""
         kind = ObjectKind.SIDECAR
         if learned.moved and old is not None:
@@ -204,8 +208,13 @@ class Publisher:
         counts.size_bytes += new.size - (old.size if old is not None else 0)
         if self._overlays is not None and self._overlays.any:
             self._overlays.follow(tx, object_id, old)
-            return Change(object_id, old_served, tx.served(object_id))
-        return Change(object_id, old_served, new)
+        return Change(object_id, old_served, tx.as_served(object_id, new))
+
+    def end_scan(self) -> None:
+        """All that a listing showed is written, and what it no longer showed removed."""
+        if self._overlays is not None:
+            self._overlays.end_scan()
+            self._on_commit()
 
     def remove(self, objects: Sequence[int], folders: Sequence[int]) -> Counts:
         """Take objects out of the tree and forget them, then folders that hold nothing any more."""
@@ -217,7 +226,7 @@ class Publisher:
             for object_id in objects:
                 old = tx.object(object_id)
                 if old is not None:
-                    changes.append(Change(object_id, tx.served(object_id), None))
+                    changes.append(Change(object_id, tx.as_served(object_id, old), None))
                     counts.files -= 1
                     counts.size_bytes -= old.size
                     sizes.setdefault(tx.folder(old.folder).origin, []).append(old.size)

@@ -11,7 +11,7 @@ import xxhash
 from musicfs.errors import ChangedError, FormatError, GoneError, OriginError
 from musicfs.formats import RangeReader
 from musicfs.formats.images import describe_image
-from musicfs.formats.plans import Edit, Image, pack_pieces
+from musicfs.formats.plans import Edit, Image, Plan, pack_pieces
 from musicfs.formats.splicing import splice
 from musicfs.library.overlays import NO_COVER, OWN_COVER
 from musicfs.model import Facts
@@ -90,12 +90,7 @@ class Renderer:
             reason = "its own tags could not be read"
             return Rendered(object_id, msgspec.structs.replace(correction, reason=reason))
         try:
-            edit = self._edit(facts, overlay)
-            original = self._originals.open(object_id)
-            try:
-                plan = splice(Remembering(original), record.name.decode("utf-8", "surrogateescape"), edit)
-            finally:
-                original.close()
+            plan = self._plan(object_id, record, self._edit(facts, overlay))
         except FormatError as error:
             return Rendered(object_id, msgspec.structs.replace(correction, reason=str(error)))
         except (ChangedError, GoneError):
@@ -107,6 +102,13 @@ class Renderer:
         mark = xxhash.xxh3_128_digest(pieces + b"\0" + xxhash.xxh3_128_digest(plan.extra))
         done = msgspec.structs.replace(correction, mark=mark, size=plan.size, unfit=dict(plan.unfit))
         return Rendered(object_id, done, pieces, plan.extra)
+
+    def _plan(self, object_id: int, record: ObjectRecord, edit: Edit) -> Plan:
+        original = self._originals.open(object_id)
+        try:
+            return splice(Remembering(original), record.name.decode("utf-8", "surrogateescape"), edit)
+        finally:
+            original.close()
 
     def _asks_for_bytes(self, record: ObjectRecord, overlay: Overlay) -> bool:
         """Whether the bytes are to say anything else than they do."""

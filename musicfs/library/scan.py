@@ -178,6 +178,8 @@ class _Run:
             self._reading.end()
             self._publish_ready(last=True)
             self._finish(held, complete=listed and self._recursive and not self._prefix)
+        if listed:
+            self._publisher.end_scan()
         progress = self.progress
         return Outcome(
             progress.listed,

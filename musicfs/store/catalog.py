@@ -15,9 +15,17 @@ import msgspec
 
 from musicfs.errors import SchemaError, StoreError
 from musicfs.store import environment
-from musicfs.store.correction_tables import Serving, read_correction, read_former, read_former_folder, read_serving
+from musicfs.store.correction_tables import (
+    Extras,
+    Serving,
+    read_claimed_audio,
+    read_correction,
+    read_former,
+    read_former_folder,
+    read_serving,
+)
 from musicfs.store.corrections import Correction, corrected, decode_correction
-from musicfs.store.folders import folder_key, iterate_folders, read_files
+from musicfs.store.folders import folder_key, iterate_folders, read_files, read_location, read_object_at
 from musicfs.store.records import (
     ENTRY,
     NODE,
@@ -107,6 +115,7 @@ class Catalog:
         self.writing = threading.RLock()  # held by who writes: a batch, or what must not be overtaken by one
         self.env = environment.open_environment(path, readonly=readonly, durable=durable)
         self.env.reader_check()
+        self._extras = Extras()
         meta = self.env.open_db(b"meta", create=False)
         with self.env.begin(meta) as txn:
             generation = _get(txn, meta, "generation", 1)
@@ -247,11 +256,13 @@ class Catalog:
             if raw is None:
                 return None
             record = decode_object(raw)
-            folder_raw = txn.get(record.folder.to_bytes(4, "big"), db=self.tables.folders)
-        if folder_raw is None:
-            raise StoreError(f"object {object_id} lies in a folder the catalog does not know")
-        folder = decode_folder(folder_raw)
-        return folder.origin, (folder.path + b"/" if folder.path else b"") + record.name, record
+            return *read_location(txn, self.tables, record), record
+
+    def object_at(self, origin_id: str, path: bytes) -> int | None:
+        """The id of what an origin has at this path, or None."""
+        with self.env.begin() as txn:
+            raw = txn.get(origin_id.encode(), db=self.tables.origins)
+            return None if raw is None else read_object_at(txn, self.tables, decode_origin(raw).number, path)
 
     def origins(self) -> dict[str, OriginRecord]:
         """Every origin the catalog has files of, by id."""
@@ -336,10 +347,15 @@ class Catalog:
         with self.env.begin() as txn, txn.cursor(self.tables.corrections) as cursor:
             return [(U64.unpack(key)[0], decode_correction(raw)) for key, raw in cursor]
 
+    def claimed_audio(self) -> list[int]:
+        """The audio of overlays for which files are noted that may be theirs."""
+        with self.env.begin() as txn:
+            return read_claimed_audio(txn, self.tables)
+
     def serving(self, node: Node) -> Serving | None:
         """What the file ``node`` is made of, by one snapshot; None if the tree no longer has exactly this inode."""
         with self.env.begin() as txn:
-            return read_serving(txn, self.tables, node)
+            return read_serving(txn, self.tables, node, self._extras)
 
     def former(self, parent: int, name: bytes, now_ns: int) -> Node | None:
         """What a name leads to that an edit has ended not long ago, or None."""

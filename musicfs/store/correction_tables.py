@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from abc import abstractmethod
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import xxhash
 
 from musicfs.errors import StoreError
 from musicfs.store.corrections import Correction, corrected, decode_correction, encode_correction, is_spliced
+from musicfs.store.folders import read_location
 from musicfs.store.records import (
     NODE,
     U32,
@@ -22,6 +24,7 @@ from musicfs.store.records import (
     decode_object,
     pack_node,
     unpack_node,
+    unpack_stored,
 )
 from musicfs.store.tables import Tables
 from musicfs.store.tree_tables import TreeTables
@@ -48,9 +51,11 @@ class CorrectionTables(TreeTables):
     def served(self, object_id: int) -> ObjectRecord | None:
         """The object as the tree sees it: with its corrections, if it has any."""
         record = self.object(object_id)
-        if record is None:
-            return None
-        correction = self.correction(object_id)
+        return None if record is None else self.as_served(object_id, record)
+
+    def as_served(self, object_id: int, record: ObjectRecord) -> ObjectRecord:
+        """As :meth:`served`, where ``record``, the object as its origin has it, is at hand."""
+        correction = self.correction(object_id) if self.has_corrections else None
         return record if correction is None else corrected(record, correction)
 
     def put_correction(self, object_id: int, correction: Correction, plan: bytes = b"", extra: bytes = b"") -> None:
@@ -101,7 +106,7 @@ class CorrectionTables(TreeTables):
         self.txn.put(U64_U64.pack(audio_id, object_id), b"", db=self.tables.claims)
 
     def take_claims(self, audio_id: int) -> list[int]:
-        """Objects that may be what an overlay with this audio was of: those that there still are, and have no overlay."""
+        """Objects that may be what an overlay with this audio was of: those that still have it, and no overlay."""
         prefix = U64.pack(audio_id)
         found = []
         with self.txn.cursor(self.tables.claims) as cursor:
@@ -110,10 +115,15 @@ class CorrectionTables(TreeTables):
                     if key[:8] != prefix:
                         break
                     found.append(U64.unpack(key[8:])[0])
-        living = [one for one in found if self.object(one) is not None and self.correction(one) is None]
+        living = [one for one in found if self._may_claim(one, audio_id)]
         for gone in set(found) - set(living):
             self.txn.delete(U64_U64.pack(audio_id, gone), db=self.tables.claims)
         return living
+
+    def _may_claim(self, object_id: int, audio_id: int) -> bool:
+        record = self.object(object_id)
+        facts = unpack_stored(record.facts) if record is not None else None
+        return facts is not None and facts.audio_id == audio_id and self.correction(object_id) is None
 
     # Names that an edit has ended.
 
@@ -151,23 +161,50 @@ def read_correction(txn: lmdb.Transaction[bytes], tables: Tables, object_id: int
     return None if raw is None else decode_correction(raw)
 
 
-def read_extra(txn: lmdb.Transaction[bytes], tables: Tables, key: bytes) -> bytes:
+def read_claimed_audio(txn: lmdb.Transaction[bytes], tables: Tables) -> list[int]:
+    """The audio of overlays for which files are noted that may be theirs."""
+    with txn.cursor(tables.claims) as cursor:
+        return sorted({U64.unpack_from(key)[0] for key in cursor.iternext(values=False)})
+
+
+def read_extra(txn: lmdb.Transaction[bytes], tables: Tables, key: bytes) -> memoryview:
     """A picture that plans share; StoreError if it is not there."""
     raw = txn.get(key, db=tables.extras) if key else None
     if raw is None:
         raise StoreError("a picture that was given is missing from the catalog")
-    return raw[U32.size :]
+    return memoryview(raw)[U32.size :]
 
 
 class Serving(NamedTuple):
-    """How a file is served: its size, and if it is corrected the packed plan and the picture that belongs to it."""
+    """How a file is served, by one snapshot.
+
+    ``size`` is that of the whole file as it is served; ``origin``, ``path`` and ``record`` say where the original lies and
+    which version of it is meant. A corrected file has the packed plan, and the picture that belongs to it.
+    """
 
     size: int
+    origin: int
+    path: bytes
+    record: ObjectRecord
     plan: bytes = b""
-    extra: bytes = b""
+    extra: bytes | memoryview = b""
 
 
-def read_serving(txn: lmdb.Transaction[bytes], tables: Tables, node: Node) -> Serving | None:
+class Extras:
+    """Pictures that readers hold now, each once: an album's tracks are open together. Safe from any thread."""
+
+    def __init__(self) -> None:
+        self._held: weakref.WeakValueDictionary[bytes, memoryview] = weakref.WeakValueDictionary()
+
+    def read(self, txn: lmdb.Transaction[bytes], tables: Tables, key: bytes) -> memoryview:
+        """A picture by its key, which is its hash; StoreError if it is not there."""
+        found = self._held.get(key)
+        if found is None:
+            found = self._held[key] = read_extra(txn, tables, key)
+        return found
+
+
+def read_serving(txn: lmdb.Transaction[bytes], tables: Tables, node: Node, extras: Extras) -> Serving | None:
     """What the file ``node`` is made of; None if the tree does not have exactly this inode."""
     key = U64.pack(node.ref)
     is_current = txn.get(U64.pack(node.inode), db=tables.nodes) == pack_node(node)
@@ -175,13 +212,15 @@ def read_serving(txn: lmdb.Transaction[bytes], tables: Tables, node: Node) -> Se
     if raw is None:
         return None
     own = decode_object(raw)
+    origin, path = read_location(txn, tables, own)
     correction = None if node.start else read_correction(txn, tables, node.ref)
     if correction is None or not is_spliced(own, correction):
-        return Serving(own.size)
+        return Serving(own.size, origin, path, own)
     plan = txn.get(key, db=tables.plans)
     if plan is None:
         raise StoreError(f"the plan of object {node.ref} is missing from the catalog")
-    return Serving(correction.size, plan, read_extra(txn, tables, correction.extra) if correction.extra else b"")
+    extra = extras.read(txn, tables, correction.extra) if correction.extra else b""
+    return Serving(correction.size, origin, path, own, plan, extra)
 
 
 def read_former(txn: lmdb.Transaction[bytes], tables: Tables, parent: int, name: bytes, now_ns: int) -> Node | None:

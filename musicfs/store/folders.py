@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import lmdb
 import xxhash
 
-from musicfs.store.records import U16, U32, U64_U64, decode_folder
+from musicfs.errors import StoreError
+from musicfs.store.records import U16, U32, U64_U64, ObjectRecord, decode_folder
 from musicfs.store.tables import Tables
 
 _MAX_PLAIN_PATH = 500  # LMDB keys are at most 511 bytes
@@ -40,6 +41,23 @@ def iterate_folders(
             found = decode_folder(raw).path if raw is not None else b""
             if found == path or found.startswith(below):
                 yield U32.unpack(value)[0], found
+
+
+def read_location(txn: lmdb.Transaction[bytes], tables: Tables, record: ObjectRecord) -> tuple[int, bytes]:
+    """(origin number, path there) of an object; StoreError if its folder is missing."""
+    raw = txn.get(U32.pack(record.folder), db=tables.folders)
+    if raw is None:
+        raise StoreError(f"{record.name!r} lies in a folder the catalog does not know")
+    folder = decode_folder(raw)
+    return folder.origin, (folder.path + b"/" if folder.path else b"") + record.name
+
+
+def read_object_at(txn: lmdb.Transaction[bytes], tables: Tables, origin: int, path: bytes) -> int | None:
+    """The id of what an origin has at this path, or None."""
+    folder, _, name = path.rpartition(b"/")
+    folder_id = txn.get(folder_key(origin, folder), db=tables.folder_ids)
+    raw = None if folder_id is None else txn.get(folder_id + name, db=tables.object_ids)
+    return None if raw is None else U64_U64.unpack(raw)[0]
 
 
 def read_files(txn: lmdb.Transaction[bytes], tables: Tables, folder_id: int) -> dict[bytes, tuple[int, int]]:

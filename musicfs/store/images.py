@@ -17,6 +17,11 @@ log = logging.getLogger(__name__)
 _KEY = re.compile(r"[0-9a-f]{32}")
 
 
+def image_key(data: bytes) -> str:
+    """The name of a picture: 32 hex digits."""
+    return xxhash.xxh3_128_hexdigest(data)
+
+
 class Images:
     """The folder they are in. Safe from any thread."""
 
@@ -37,7 +42,7 @@ class Images:
 
         Raises DiskFullError, StoreError.
         """
-        key = xxhash.xxh3_128_hexdigest(data)
+        key = image_key(data)
         path = os.path.join(self._folder, key)
         if self._read(path, key) is not None:
             return key
@@ -76,7 +81,7 @@ class Images:
                 data = file.read()
         except OSError:
             return None
-        return data if xxhash.xxh3_128_hexdigest(data) == key else None
+        return data if image_key(data) == key else None
 
     def missing(self, keys: set[str]) -> list[str]:
         """Those of these keys whose picture is missing or damaged, in order. Reads them all."""

@@ -18,6 +18,9 @@ _MAX_PLAIN_BYTES = 500  # LMDB keys are at most 511 bytes
 _U64 = struct.Struct(">Q")
 _U64_U64 = struct.Struct(">QQ")
 
+# How much later the next change of an overlay is at least: players that compare times of files look at seconds.
+TIME_STEP_NS = 1_000_000_000
+
 Action = Literal["set", "clear", "undo", "import"]
 Anchor = tuple[str, bytes]  # origin id, path there
 

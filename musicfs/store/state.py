@@ -134,9 +134,9 @@ class State:
     def put_overlays(self, changes: Sequence[Change], *, action: Action, author: str, time_ns: int) -> Written:
         """Store overlays as they are given, each with an entry in its history; all of them or none.
 
-        ``changed_ns`` becomes ``time_ns``, or more where it would not grow, and ``author`` this one, where fields or cover
-        differ from what is there; else both stay, and there is no entry unless it undoes one. An anchor that another overlay
-        has becomes this one's.
+        Where fields or cover differ from what is there, ``changed_ns`` becomes ``time_ns``, or more where it would not grow
+        by a second, and ``author`` this one; else both stay, and there is no entry unless it undoes one. An anchor that
+        another overlay has becomes this one's.
         """
         written: list[Overlay] = []
         sequence = self._engine.write(plan_put(changes, action, author, time_ns, written))

@@ -8,6 +8,7 @@ import msgspec
 
 from musicfs.errors import NotFoundError
 from musicfs.store.overlays import (
+    TIME_STEP_NS,
     Action,
     Anchoring,
     Change,
@@ -81,7 +82,7 @@ def _stamped(before: Overlay | None, overlay: Overlay, author: str, time_ns: int
         return msgspec.structs.replace(overlay, changed_ns=time_ns, author=author)
     if before.layer == overlay.layer:
         return msgspec.structs.replace(overlay, changed_ns=before.changed_ns, author=before.author)
-    return msgspec.structs.replace(overlay, changed_ns=max(time_ns, before.changed_ns + 1), author=author)
+    return msgspec.structs.replace(overlay, changed_ns=max(time_ns, before.changed_ns + TIME_STEP_NS), author=author)
 
 
 def _anchored(read: Reading, touched: dict[int, Overlay], sequence: int, written: list[Overlay]) -> list[Record]:

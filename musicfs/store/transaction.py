@@ -87,10 +87,14 @@ class WriteTransaction(CorrectionTables):
             self.txn.put(name, _encode(value), db=meta)
         self.txn.put(b"totals", _encode(Totals(self._files, self._bytes, self._tracks)), db=meta)
         if self._changes:
-            with self.txn.cursor(self.tables.changes) as cursor:
-                last = U64.unpack(cursor.key())[0] if cursor.last() else self.meta_int(b"trimmed", 0)
-            self.txn.put(U64.pack(last + 1), _encode(self._changes), db=self.tables.changes)
+            self.txn.put(U64.pack(self.last_change + 1), _encode(self._changes), db=self.tables.changes)
         self.txn.commit()
+
+    @property
+    def last_change(self) -> int:
+        """The number of the last change that the mount was told of before this one."""
+        with self.txn.cursor(self.tables.changes) as cursor:
+            return int(U64.unpack(cursor.key())[0]) if cursor.last() else self.meta_int(b"trimmed", 0)
 
     @property
     def changed(self) -> bool:

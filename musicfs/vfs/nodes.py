@@ -7,11 +7,11 @@ change log says that their folder changed. Called by the mount's handlers, from 
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
+from musicfs.content.buffers import Buffers
 from musicfs.content.keys import Source
 from musicfs.content.readers import BlobReader, Reader
 from musicfs.content.sources import Sources
@@ -21,7 +21,7 @@ from musicfs.model import FIELD_NAMES
 from musicfs.store.catalog import Catalog
 from musicfs.store.correction_tables import Serving
 from musicfs.store.corrections import OWN_COVER
-from musicfs.store.records import Node, NodeKind, ObjectKind, unpack_stored
+from musicfs.store.records import Node, NodeKind, ObjectKind, ObjectRecord, unpack_stored
 from musicfs.store.schema import ROOT_INODE
 from musicfs.vfs.mirror import MIRROR_NAME, MIRROR_ROOT, is_mirrored, mirror, mirrored, original, unmirrored
 from musicfs.vfs.names import VERSIONS_NAME
@@ -45,10 +45,12 @@ class Nodes:
         *,
         show_hidden: bool = False,
         successions: Successions | None = None,
+        now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """``on_stale`` is told the object whose file was not what the catalog says; it must not block. ``show_hidden`` lists
-        the hidden folders at the root too; ``successions`` learns what is played after what.
+        the hidden folders at the root too; ``successions`` learns what is played after what. Old names end by ``now_ns``.
         """
+        self._now_ns = now_ns
         self._show_hidden = show_hidden
         self._successions = successions
         self._on_stale = on_stale
@@ -58,7 +60,7 @@ class Nodes:
         self._listed = 0
         self._listing_limit = max(listing_cache_bytes // _BYTES_PER_ENTRY, 1)
         self._origin_ids: dict[int, str] = {}
-        self._buffers = threading.local()
+        self._buffers = Buffers()
 
     def get(self, parent: int, name: bytes) -> Node | None:
         """The entry ``name`` of a folder, or None."""
@@ -67,7 +69,7 @@ class Nodes:
             return None if node is None else mirror(node)
         if parent == ROOT_INODE and name == MIRROR_NAME:
             return MIRROR_ROOT
-        return self._catalog.lookup(parent, name) or self._catalog.former(parent, name, time.time_ns())
+        return self._catalog.lookup(parent, name) or self._catalog.former(parent, name, self._now_ns())
 
     def lookup(self, inode: int) -> Node:
         """The inode; ChangedError (ESTALE) if the tree no longer has it, upon which the kernel looks the name up again."""
@@ -77,7 +79,7 @@ class Nodes:
         if node is None:
             if inode == ROOT_INODE:
                 return _ROOT
-            folder = self._catalog.former_folder(inode, time.time_ns())
+            folder = self._catalog.former_folder(inode, self._now_ns())
             if folder is not None:
                 return folder
             raise ChangedError(f"inode {inode} is outdated")
@@ -143,12 +145,12 @@ class Nodes:
     def _source_of(self, node: Node) -> tuple[Source, Serving]:
         """Where the bytes of a file are, and how they are served; ChangedError if the tree no longer has it."""
         serving = self._catalog.serving(unmirrored(node))
-        source = self._locate(node.ref) if serving is not None else None
-        if source is None or serving is None:
+        if serving is None:
             raise ChangedError(f"inode {node.inode} is outdated")
+        source = self._source(serving.origin, serving.path, serving.record)
         whole = serving.size if not node.start else source.size
         if node.start + node.size > whole or (not node.start and node.size != whole):
-            raise ChangedError(f"inode {node.inode} is outdated")  # between two looks, or a bit has flipped on disk
+            raise ChangedError(f"inode {node.inode} is outdated")  # a bit has flipped on disk
         return source, serving
 
     def _others(self, node: Node) -> tuple[Source, ...]:
@@ -175,9 +177,9 @@ class Nodes:
 
     def _locate(self, object_id: int) -> Source | None:
         located = self._catalog.locate(object_id)
-        if located is None:
-            return None
-        origin, path, record = located
+        return None if located is None else self._source(*located)
+
+    def _source(self, origin: int, path: bytes, record: ObjectRecord) -> Source:
         return Source(self._origin_id(origin), os.fsdecode(path), record.version.decode(), record.size)
 
     def prefetch_after(self, node: Node) -> Node | None:

@@ -144,7 +144,7 @@ class _Albums:
     def note(self, change: Change, facts: StoredFacts | None) -> int:
         """Move a changed track from its old album to its new one; returns the new one's key."""
         old_key = 0
-        if change.old is not None and change.old.kind == ObjectKind.AUDIO:
+        if change.old is not None:
             old_facts = unpack_stored(change.old.facts)
             old_key = album_key(old_facts.tags) if old_facts is not None else 0
         new_key = album_key(facts.tags) if facts is not None else 0

@@ -100,7 +100,7 @@ _METHODS = {
 }
 _ADDED = {
     "MusicFS": {"ConfirmOrigin", "ListProblems", "Pin", "Unpin", "ListPins", "VerifyCache"},
-    "MetadataService": {"ExportMetadata", "UndoMetadata", "MetadataLog"},
+    "MetadataService": {"ExportMetadata", "UndoMetadata", "MetadataLog", "ListHeldMetadata"},
 }
 _FIRST_FREE = {"MetadataResponse": 100, "UpdateMetadataRequest": 100}  # 20 in any other
 REPOSITORY = Path(__file__).parents[2]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import msgspec
 import pytest
 
 from musicfs.api.client import Client
@@ -153,6 +154,14 @@ def test_undoing_and_history(client: Client, backend: FakeBackend) -> None:
     for paths in ([], [""], ["/a\0"]):
         with pytest.raises(ConfigError, match="path"):
             list(client.undo_metadata(paths))
+
+
+def test_corrections_without_a_file(client: Client, backend: FakeBackend) -> None:
+    held = msgspec.structs.replace(
+        track(0, "", {}), origin_path="gone.flac", overlay={"title": ("New",)}, served=Served.PENDING, reason="gone"
+    )
+    backend.held.append(held)
+    assert list(client.held_metadata()) == [held]
 
 
 def test_tracks_come_in_the_order_of_the_tree(client: Client, backend: FakeBackend) -> None:

@@ -20,6 +20,7 @@ from musicfs.cli.doctor.finding import Check, Examination, Finding, Level, Syste
 from musicfs.config.settings import CacheSettings, MountSettings, OriginSettings, Settings
 from musicfs.errors import ConfigError, NoDaemonError, UnreachableError
 from tests.api.backend import PROBLEMS, STATUS, FakeBackend, serving
+from tests.api.metadata_backend import track
 from tests.cli.conftest import Run
 
 MOUNTINFO = """\
@@ -375,6 +376,16 @@ def test_a_daemon(healthy: Examination, tmp_path: Path) -> None:
         backend.error = UnreachableError("it hangs")
         finding = only(daemon.daemon, replace(healthy, connect=lambda: Client(str(tmp_path / "s.sock"))))
         assert (finding.level, finding.message) == (Level.FAIL, "it hangs")
+
+
+def test_corrections_whose_files_are_gone_are_listed(healthy: Examination, tmp_path: Path) -> None:
+    backend = FakeBackend()
+    backend.held.append(msgspec.structs.replace(track(0, "", {}), origin_path="a/b.flac", overlay={"title": ("New",)}))
+    with serving(backend, tmp_path / "s.sock"):
+        findings = list(daemon.daemon(replace(healthy, connect=lambda: Client(str(tmp_path / "s.sock")))))
+    found = [finding for finding in findings if finding.check == "corrections"]
+    assert [finding.message for finding in found] == ["nas:a/b.flac is gone, and its corrected tags (title) are kept"]
+    assert found[0].remedy
 
 
 def test_a_daemon_that_cannot_be_looked_for(healthy: Examination) -> None:

@@ -1,4 +1,4 @@
-"""What the kernel has of a corrected file (names, attributes, pages) is right after every edit; readers see whole versions."""
+"""What the kernel has of a corrected file is right after every edit, and readers see whole versions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -47,13 +48,23 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         mounted.close()
 
 
+def holds(path: Path, text: str) -> bool:
+    """Whether a text is anywhere in the file."""
+    return text.encode() in path.read_bytes()
+
+
+def is_version(path: Path, known: str) -> bool:
+    """Whether the whole file has this digest."""
+    return digest(path) == known
+
+
 @pytest.fixture
 def versions(served: Served) -> dict[str, str]:
     """The digest of the whole file with each title, each read when nothing else went on; the file is as it was."""
     known = {}
     for title in TITLES:
         served.tagger.set(served.path, title=title)
-        wait_for("the version", lambda title=title: title.encode() in served.path.read_bytes())
+        wait_for("the version", partial(holds, served.path, title))
         known[title] = digest(served.path)
     served.tagger.clear(served.path)
     wait_for("the original", lambda: digest(served.path) == digest(served.original))
@@ -69,7 +80,7 @@ def test_edits_of_equal_size_are_seen_in_attributes_and_pages(served: Served, ve
         title = TITLES[number % len(TITLES)]
         served.tagger.set(served.path, title=title)
         begun = time.monotonic()
-        wait_for("the new version", lambda title=title: digest(served.path) == versions[title], FOLLOWS_S)
+        wait_for("the new version", partial(is_version, served.path, versions[title]), FOLLOWS_S)
         took.append(time.monotonic() - begun)
         status = served.path.stat()
         assert status.st_mtime_ns > mtime_ns

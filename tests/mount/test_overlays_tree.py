@@ -90,7 +90,8 @@ def test_an_album_moves_whole_and_back(begin: Begin, origin: Path) -> None:
     folder = tagger.mounted.point / "A" / "One [FLAC]"
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert before.keys() == {
-        "01 - One 1.flac", "02 - One 2.flac", "03 - One 3.flac", "01 - One 1.lrc", "booklet.txt", "cover.jpg", "One [FLAC].m3u8",
+        "01 - One 1.flac", "02 - One 2.flac", "03 - One 3.flac", "01 - One 1.lrc", "booklet.txt", "cover.jpg",
+        "One [FLAC].m3u8",
     }  # fmt: skip
     results = tagger.apply(folder, set={"album": ("Two",), "album_artist": ("Z",), "date": ("1980",)})
     assert len(results) == 3
@@ -150,7 +151,7 @@ def test_the_cover_follows(begin: Begin, origin: Path, tmp_path: Path) -> None:
     assert path.read_bytes() == pictured.read_bytes()
     bare = tagger.mounted.point / "A" / "One [FLAC]" / "02 - One 2.flac"
     tagger.cover(bare, NEW_JPEG)
-    wait_for("a cover where there was none", lambda: (bare.parent / "cover.jpg").exists(), FOLLOWS_S)
+    wait_for("a cover where there was none", (bare.parent / "cover.jpg").exists, FOLLOWS_S)
     tagger.undo(bare)
     wait_for("none as before", lambda: not (bare.parent / "cover.jpg").exists(), FOLLOWS_S)
 
@@ -229,7 +230,8 @@ def test_old_names_and_new_ones_under_walkers(begin: Begin) -> None:
     tagger = begin()
     point = tagger.mounted.point
     here, there = "A/One [FLAC]", "A/Two [FLAC]"
-    ending, wrong = threading.Event(), []
+    ending = threading.Event()
+    wrong: list[str] = []
 
     def walk() -> None:
         while not ending.is_set():

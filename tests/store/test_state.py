@@ -13,7 +13,7 @@ import pytest
 from musicfs.errors import MusicFSError, NotFoundError, StoreError
 from musicfs.store import frames, state_engine, state_tables
 from musicfs.store.journal import Journal
-from musicfs.store.overlays import Anchoring, Change, Layer, Overlay, Pin
+from musicfs.store.overlays import TIME_STEP_NS, Anchoring, Change, Layer, Overlay, Pin
 from musicfs.store.state import State, open_state
 from tests.store.state_world import StateWorld, overlay
 
@@ -80,7 +80,7 @@ def test_time_never_goes_back_and_history_says_what_was_undone(tmp_path: Path) -
     state = open_state(str(tmp_path))
     first = put(state, Overlay(1, {"title": ("A",)}), time_ns=100)
     second = put(state, Overlay(1, {"title": ("B",)}), time_ns=50)
-    assert state.overlay(1) == Overlay(1, {"title": ("B",)}, "", 101, "me")
+    assert state.overlay(1) == Overlay(1, {"title": ("B",)}, "", 100 + TIME_STEP_NS, "me")
     assert put(state, Overlay(1, {"title": ("B",)}), time_ns=500) == second, "nothing changed, nothing is written"
     undo = put(state, Overlay(1, {"title": ("A",)}), undoes=second, time_ns=60)
     further = put(state, Overlay(1), undoes=first, time_ns=70)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from musicfs.store import state_engine, state_recovery
-from musicfs.store.overlays import Anchoring, Change, HistoryEntry, Overlay, Pin
+from musicfs.store.overlays import TIME_STEP_NS, Anchoring, Change, HistoryEntry, Overlay, Pin
 from musicfs.store.state import open_state
 from tests.store.state_world import flip
 
@@ -60,7 +60,7 @@ class StateMachine(RuleBasedStateMachine):
             if before is None:
                 changed_ns, author = time_ns, "me"
             elif before.layer != one.layer:
-                changed_ns, author = max(time_ns, before.changed_ns + 1), "me"
+                changed_ns, author = max(time_ns, before.changed_ns + TIME_STEP_NS), "me"
             if known.layer != one.layer:
                 entry = HistoryEntry(sequence, one.id, time_ns, "me", "set", known.layer, one.layer)
                 self.history.append(entry)

@@ -53,13 +53,14 @@ class Content(msgspec.Struct, frozen=True):
     pictures: tuple[Picture, ...] = ()
     audio: int = 0
     technical: Technical = ORDINARY
+    format: str = "flac"
 
     def facts(self) -> Facts | None:
         if self.tags is None:
             return None
         tags: dict[str, tuple[str, ...]] = {field: (value,) for field, value in self.tags if value}
         layout = Layout("flac", 10, self.size)
-        return Facts("flac", tags, self.technical, layout, self.pictures, self.audio)
+        return Facts(self.format, tags, self.technical, layout, self.pictures, self.audio)
 
     def stored(self) -> StoredFacts | None:
         facts = self.facts()
@@ -134,13 +135,18 @@ class World:
         with WriteTransaction(self.catalog) as tx:
             for number in PRIORITIES:
                 assert tx.new_origin_number() == number
-                tx.put_origin(f"origin{number}", OriginRecord(number, "local", f"/music{number}"))
+                tx.put_origin(f"origin{number}", OriginRecord(number, "local", f"/music{number}", last_listing_ns=1))
 
     def _builder(self, *, fresh: bool) -> TreeBuilder:
         return TreeBuilder(self.views, self.options, self.clock, fake_cover, fresh=fresh)
 
     def close(self) -> None:
         self.catalog.close()
+
+    @property
+    def size_bytes(self) -> int:
+        """What the origins hold."""
+        return sum(file.content.size for file in self.files.values())
 
     def apply(self, steps: Iterable[Step]) -> None:
         """One batch: facts and tree in one transaction, as the keeper writes it."""

@@ -4,150 +4,153 @@
 # source: musicfs/v1/musicfs.proto
 # Protobuf Python Version: 5.28.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 5, 28, 1, "", "musicfs/v1/musicfs.proto"
+    _runtime_version.Domain.PUBLIC,
+    5,
+    28,
+    1,
+    '',
+    'musicfs/v1/musicfs.proto'
 )
 # @@protoc_insertion_point(imports)
 
 _sym_db = _symbol_database.Default()
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n\x18musicfs/v1/musicfs.proto\x12\nmusicfs.v1"\x07\n\x05\x45mpty"\xc6\x03\n\x0eStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x13\n\x0buptime_secs\x18\x02 \x01(\x04\x12\x13\n\x0bmount_point\x18\x03 \x01(\t\x12%\n\x05state\x18\x04 \x01(\x0e\x32\x16.musicfs.v1.MountState\x12\x19\n\x11open_file_handles\x18\x05 \x01(\r\x12\x16\n\x0e\x66use_ops_total\x18\x06 \x01(\x04\x12\x15\n\rfiles_indexed\x18\x07 \x01(\x04\x12\x18\n\x10\x63\x61\x63he_size_bytes\x18\x08 \x01(\x04\x12)\n\x07origins\x18\t \x03(\x0b\x32\x18.musicfs.v1.OriginStatus\x12\x1e\n\x04work\x18\x14 \x03(\x0b\x32\x10.musicfs.v1.Work\x12\x0b\n\x03pid\x18\x15 \x01(\r\x12\x12\n\nkeeper_pid\x18\x16 \x01(\r\x12\x17\n\x0fkeeper_restarts\x18\x17 \x01(\r\x12\x10\n\x08problems\x18\x18 \x01(\x04\x12\x0e\n\x06tracks\x18\x19 \x01(\x04\x12\x10\n\x08instance\x18\x1a \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x1b \x01(\t\x12%\n\x05\x63\x61\x63he\x18\x1c \x01(\x0b\x32\x16.musicfs.v1.CacheStats"n\n\x0cOriginStatus\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0borigin_type\x18\x02 \x01(\t\x12(\n\x06health\x18\x03 \x01(\x0e\x32\x18.musicfs.v1.HealthStatus\x12\x13\n\x0b\x66iles_count\x18\x04 \x01(\x04"O\n\x04Work\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x04\x12\r\n\x05total\x18\x03 \x01(\x04\x12\x0c\n\x04unit\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t"9\n\x0fShutdownRequest\x12\x10\n\x08graceful\x18\x01 \x01(\x08\x12\x14\n\x0ctimeout_secs\x18\x02 \x01(\r":\n\x0fOriginsResponse\x12\'\n\x07origins\x18\x01 \x03(\x0b\x32\x16.musicfs.v1.OriginInfo"\xed\x01\n\nOriginInfo\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0borigin_type\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x11\n\troot_path\x18\x04 \x01(\t\x12(\n\x06health\x18\x05 \x01(\x0e\x32\x18.musicfs.v1.HealthStatus\x12\x13\n\x0b\x66iles_count\x18\x06 \x01(\x04\x12\x18\n\x10total_size_bytes\x18\x07 \x01(\x04\x12\x15\n\rheld_removals\x18\x14 \x01(\x04\x12\x14\n\x0clast_scan_ms\x18\x15 \x01(\x03\x12\x0f\n\x07message\x18\x16 \x01(\t"B\n\rOriginRequest\x12\x11\n\torigin_id\x18\x01 \x01(\t\x12\x13\n\x06subdir\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\t\n\x07_subdir"\xa5\x01\n\x14OriginHealthResponse\x12\x11\n\torigin_id\x18\x01 \x01(\t\x12(\n\x06status\x18\x02 \x01(\x0e\x32\x18.musicfs.v1.HealthStatus\x12\x14\n\x07message\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x17\n\x0flast_check_secs\x18\x04 \x01(\x04\x12\x15\n\rheld_removals\x18\x14 \x01(\x04\x42\n\n\x08_message"\xd6\x01\n\x0cSyncProgress\x12\r\n\x05phase\x18\x01 \x01(\t\x12\x0f\n\x07\x63urrent\x18\x02 \x01(\r\x12\r\n\x05total\x18\x03 \x01(\r\x12\x14\n\x0c\x63urrent_path\x18\x04 \x01(\t\x12\x14\n\x0c\x62ytes_synced\x18\x05 \x01(\x04\x12)\n\tnew_files\x18\x06 \x03(\x0b\x32\x16.musicfs.v1.SyncedFile\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x14 \x01(\x04\x12\x10\n\x08modified\x18\x15 \x01(\x04\x12\x0f\n\x07removed\x18\x16 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x17 \x01(\x04"A\n\nSyncedFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0f\n\x07\x66ile_id\x18\x02 \x01(\x03\x12\x14\n\x0cvirtual_path\x18\x03 \x01(\t")\n\x14\x43onfirmOriginRequest\x12\x11\n\torigin_id\x18\x01 \x01(\t"(\n\x15\x43onfirmOriginResponse\x12\x0f\n\x07removed\x18\x01 \x01(\x04"y\n\x13ListProblemsRequest\x12\x16\n\torigin_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05limit\x18\x02 \x01(\rH\x01\x88\x01\x01\x12\x13\n\x06offset\x18\x03 \x01(\rH\x02\x88\x01\x01\x42\x0c\n\n_origin_idB\x08\n\x06_limitB\t\n\x07_offset"P\n\x14ListProblemsResponse\x12)\n\x08problems\x18\x01 \x03(\x0b\x32\x17.musicfs.v1.ProblemFile\x12\r\n\x05total\x18\x02 \x01(\x04">\n\x0bProblemFile\x12\x11\n\torigin_id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t"N\n\tTierStats\x12\x0f\n\x07\x65ntries\x18\x01 \x01(\x04\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x0c\n\x04hits\x18\x03 \x01(\x04\x12\x0e\n\x06misses\x18\x04 \x01(\x04"\xff\x03\n\nCacheStats\x12\x18\n\x10total_size_bytes\x18\x01 \x01(\x04\x12\x17\n\x0fused_size_bytes\x18\x02 \x01(\x04\x12\x18\n\x10size_limit_bytes\x18\x03 \x01(\x04\x12\x13\n\x0b\x63hunk_count\x18\x04 \x01(\x04\x12\x15\n\rchunks_unique\x18\x05 \x01(\x04\x12\x13\n\x0b\x64\x65\x64up_ratio\x18\x06 \x01(\x01\x12\x11\n\thit_count\x18\x07 \x01(\x04\x12\x12\n\nmiss_count\x18\x08 \x01(\x04\x12\x11\n\thit_ratio\x18\t \x01(\x01\x12\x18\n\x10metadata_entries\x18\n \x01(\x04\x12\x16\n\x0emetadata_bytes\x18\x0b \x01(\x04\x12*\n\x0bl1_metadata\x18\x0c \x01(\x0b\x32\x15.musicfs.v1.TierStats\x12)\n\nl2_headers\x18\r \x01(\x0b\x32\x15.musicfs.v1.TierStats\x12(\n\tl3_chunks\x18\x0e \x01(\x0b\x32\x15.musicfs.v1.TierStats\x12\x15\n\rfetched_bytes\x18\x14 \x01(\x04\x12\x13\n\x0bsaved_bytes\x18\x15 \x01(\x04\x12\x10\n\x08\x63ontents\x18\x16 \x01(\x04\x12\x19\n\x11\x63ontents_complete\x18\x17 \x01(\x04\x12\x0c\n\x04pins\x18\x18 \x01(\x04\x12\x0f\n\x07\x64\x61maged\x18\x19 \x01(\x04"\x86\x01\n\x11\x43learCacheRequest\x12\x16\n\torigin_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x16\n\x0e\x63lear_metadata\x18\x02 \x01(\x08\x12\x14\n\x0c\x63lear_chunks\x18\x03 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x14 \x01(\x08\x12\x0c\n\x04tier\x18\x15 \x01(\tB\x0c\n\n_origin_id"C\n\x12\x43learCacheResponse\x12\x15\n\rbytes_cleared\x18\x01 \x01(\x04\x12\x16\n\x0e\x63hunks_cleared\x18\x02 \x01(\x04"d\n\x0fPrefetchRequest\x12\r\n\x05paths\x18\x01 \x03(\t\x12\x16\n\torigin_id\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05query\x18\x14 \x01(\tH\x01\x88\x01\x01\x42\x0c\n\n_origin_idB\x08\n\x06_query"q\n\x10PrefetchProgress\x12\x14\n\x0c\x63urrent_path\x18\x01 \x01(\t\x12\x11\n\tcompleted\x18\x02 \x01(\r\x12\r\n\x05total\x18\x03 \x01(\r\x12\x15\n\rbytes_fetched\x18\x04 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x14 \x01(\r"9\n\nPinRequest\x12\r\n\x05paths\x18\x01 \x03(\t\x12\x12\n\x05query\x18\x14 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_query"0\n\x0bPinResponse\x12\r\n\x05\x66iles\x18\x01 \x01(\x04\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04"4\n\x0cPinsResponse\x12$\n\x04pins\x18\x01 \x03(\x0b\x32\x16.musicfs.v1.PinnedPath"e\n\nPinnedPath\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05\x66iles\x18\x02 \x01(\x04\x12\x12\n\nsize_bytes\x18\x03 \x01(\x04\x12\x14\n\x0c\x63\x61\x63hed_bytes\x18\x04 \x01(\x04\x12\x10\n\x08\x61\x64\x64\x65\x64_ms\x18\x05 \x01(\x03"S\n\x0eVerifyProgress\x12\x0f\n\x07\x63hecked\x18\x01 \x01(\x04\x12\r\n\x05total\x18\x02 \x01(\x04\x12\x0f\n\x07\x64\x61maged\x18\x03 \x01(\x04\x12\x10\n\x08\x63omplete\x18\x04 \x01(\x08"H\n\x0b\x45ventFilter\x12\x13\n\x0b\x65vent_types\x18\x01 \x03(\t\x12\x16\n\torigin_id\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0c\n\n_origin_id"\xf9\x01\n\x05\x45vent\x12\x12\n\nevent_type\x18\x01 \x01(\t\x12\x14\n\x0ctimestamp_ms\x18\x02 \x01(\x03\x12\x16\n\torigin_id\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04path\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\x14\n\x07\x66ile_id\x18\x05 \x01(\x03H\x02\x88\x01\x01\x12\x31\n\x08metadata\x18\x06 \x03(\x0b\x32\x1f.musicfs.v1.Event.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\n_origin_idB\x07\n\x05_pathB\n\n\x08_file_id"+\n\x0b\x46ieldValues\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t";\n\x12GetMetadataRequest\x12\x14\n\x0cvirtual_path\x18\x01 \x01(\t\x12\x0f\n\x07\x66ile_id\x18\x14 \x01(\x03"\xba\x10\n\x10MetadataResponse\x12\x0f\n\x07\x66ile_id\x18\x01 \x01(\x03\x12\x12\n\x05title\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x06\x61rtist\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x12\n\x05\x61lbum\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x19\n\x0c\x61lbum_artist\x18\x05 \x01(\tH\x03\x88\x01\x01\x12\x11\n\x04year\x18\x06 \x01(\rH\x04\x88\x01\x01\x12\x12\n\x05track\x18\x07 \x01(\rH\x05\x88\x01\x01\x12\x11\n\x04\x64isc\x18\x08 \x01(\rH\x06\x88\x01\x01\x12\x12\n\x05genre\x18\t \x01(\tH\x07\x88\x01\x01\x12\x13\n\x06\x66ormat\x18\n \x01(\tH\x08\x88\x01\x01\x12\x18\n\x0b\x64uration_ms\x18\x0b \x01(\x04H\t\x88\x01\x01\x12\x14\n\x07\x62itrate\x18\x0c \x01(\x04H\n\x88\x01\x01\x12\x18\n\x0btrack_total\x18\r \x01(\rH\x0b\x88\x01\x01\x12\x17\n\ndisc_total\x18\x0e \x01(\rH\x0c\x88\x01\x01\x12\x11\n\x04\x64\x61te\x18\x0f \x01(\tH\r\x88\x01\x01\x12\x15\n\x08\x63omposer\x18\x10 \x01(\tH\x0e\x88\x01\x01\x12\x14\n\x07\x63omment\x18\x11 \x01(\tH\x0f\x88\x01\x01\x12\x13\n\x06lyrics\x18\x12 \x01(\tH\x10\x88\x01\x01\x12\x16\n\tcopyright\x18\x13 \x01(\tH\x11\x88\x01\x01\x12\x18\n\x0b\x63ompilation\x18\x14 \x01(\x08H\x12\x88\x01\x01\x12\x18\n\x0b\x61rtist_sort\x18\x15 \x01(\tH\x13\x88\x01\x01\x12\x1e\n\x11\x61lbum_artist_sort\x18\x16 \x01(\tH\x14\x88\x01\x01\x12\x17\n\nalbum_sort\x18\x17 \x01(\tH\x15\x88\x01\x01\x12\x17\n\ntitle_sort\x18\x18 \x01(\tH\x16\x88\x01\x01\x12\x1c\n\x0fmb_recording_id\x18\x19 \x01(\tH\x17\x88\x01\x01\x12\x18\n\x0bmb_album_id\x18\x1a \x01(\tH\x18\x88\x01\x01\x12\x19\n\x0cmb_artist_id\x18\x1b \x01(\tH\x19\x88\x01\x01\x12\x1f\n\x12mb_album_artist_id\x18\x1c \x01(\tH\x1a\x88\x01\x01\x12 \n\x13mb_release_group_id\x18\x1d \x01(\tH\x1b\x88\x01\x01\x12"\n\x15replaygain_track_gain\x18\x1e \x01(\x02H\x1c\x88\x01\x01\x12"\n\x15replaygain_track_peak\x18\x1f \x01(\x02H\x1d\x88\x01\x01\x12"\n\x15replaygain_album_gain\x18  \x01(\x02H\x1e\x88\x01\x01\x12"\n\x15replaygain_album_peak\x18! \x01(\x02H\x1f\x88\x01\x01\x12\x15\n\x08\x63hannels\x18" \x01(\rH \x88\x01\x01\x12\x1c\n\x0f\x62its_per_sample\x18# \x01(\rH!\x88\x01\x01\x12\x14\n\x07\x65ncoder\x18$ \x01(\tH"\x88\x01\x01\x12\x12\n\x05label\x18( \x01(\tH#\x88\x01\x01\x12\x17\n\nalbum_type\x18) \x01(\tH$\x88\x01\x01\x12\x16\n\tcover_url\x18* \x01(\tH%\x88\x01\x01\x12\x41\n\x0b\x63ustom_tags\x18\x32 \x03(\x0b\x32,.musicfs.v1.MetadataResponse.CustomTagsEntry\x12\x0c\n\x04path\x18\x64 \x01(\t\x12\x11\n\torigin_id\x18\x65 \x01(\t\x12\x13\n\x0borigin_path\x18\x66 \x01(\t\x12\r\n\x05\x63odec\x18g \x01(\t\x12\x13\n\x0bsample_rate\x18h \x01(\r\x12$\n\x03own\x18i \x03(\x0b\x32\x17.musicfs.v1.FieldValues\x12(\n\x07overlay\x18j \x03(\x0b\x32\x17.musicfs.v1.FieldValues\x12*\n\teffective\x18k \x03(\x0b\x32\x17.musicfs.v1.FieldValues\x12\r\n\x05\x63over\x18l \x01(\t\x12\x0e\n\x06served\x18m \x01(\t\x12\x0e\n\x06reason\x18n \x01(\t\x12\x36\n\x05unfit\x18o \x03(\x0b\x32\'.musicfs.v1.MetadataResponse.UnfitEntry\x12\x12\n\nchanged_ms\x18p \x01(\x03\x12\x0e\n\x06\x61uthor\x18q \x01(\t\x1a\x31\n\x0f\x43ustomTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a,\n\nUnfitEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x08\n\x06_titleB\t\n\x07_artistB\x08\n\x06_albumB\x0f\n\r_album_artistB\x07\n\x05_yearB\x08\n\x06_trackB\x07\n\x05_discB\x08\n\x06_genreB\t\n\x07_formatB\x0e\n\x0c_duration_msB\n\n\x08_bitrateB\x0e\n\x0c_track_totalB\r\n\x0b_disc_totalB\x07\n\x05_dateB\x0b\n\t_composerB\n\n\x08_commentB\t\n\x07_lyricsB\x0c\n\n_copyrightB\x0e\n\x0c_compilationB\x0e\n\x0c_artist_sortB\x14\n\x12_album_artist_sortB\r\n\x0b_album_sortB\r\n\x0b_title_sortB\x12\n\x10_mb_recording_idB\x0e\n\x0c_mb_album_idB\x0f\n\r_mb_artist_idB\x15\n\x13_mb_album_artist_idB\x16\n\x14_mb_release_group_idB\x18\n\x16_replaygain_track_gainB\x18\n\x16_replaygain_track_peakB\x18\n\x16_replaygain_album_gainB\x18\n\x16_replaygain_album_peakB\x0b\n\t_channelsB\x12\n\x10_bits_per_sampleB\n\n\x08_encoderB\x08\n\x06_labelB\r\n\x0b_album_typeB\x0c\n\n_cover_url"\xbb\x0c\n\x15UpdateMetadataRequest\x12\x0f\n\x07\x66ile_id\x18\x01 \x01(\x03\x12\x12\n\x05title\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x06\x61rtist\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x12\n\x05\x61lbum\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x19\n\x0c\x61lbum_artist\x18\x05 \x01(\tH\x03\x88\x01\x01\x12\x19\n\x0ctrack_number\x18\x06 \x01(\rH\x04\x88\x01\x01\x12\x18\n\x0b\x64isc_number\x18\x07 \x01(\rH\x05\x88\x01\x01\x12\x11\n\x04\x64\x61te\x18\x08 \x01(\tH\x06\x88\x01\x01\x12\x12\n\x05genre\x18\t \x01(\tH\x07\x88\x01\x01\x12\x15\n\x08\x63omposer\x18\n \x01(\tH\x08\x88\x01\x01\x12\x14\n\x07\x63omment\x18\x0b \x01(\tH\t\x88\x01\x01\x12\x13\n\x06lyrics\x18\x0c \x01(\tH\n\x88\x01\x01\x12\x16\n\tcopyright\x18\r \x01(\tH\x0b\x88\x01\x01\x12\x18\n\x0b\x63ompilation\x18\x0e \x01(\x08H\x0c\x88\x01\x01\x12\x18\n\x0b\x61rtist_sort\x18\x0f \x01(\tH\r\x88\x01\x01\x12\x1e\n\x11\x61lbum_artist_sort\x18\x10 \x01(\tH\x0e\x88\x01\x01\x12\x17\n\nalbum_sort\x18\x11 \x01(\tH\x0f\x88\x01\x01\x12\x17\n\ntitle_sort\x18\x12 \x01(\tH\x10\x88\x01\x01\x12\x1c\n\x0fmb_recording_id\x18\x14 \x01(\tH\x11\x88\x01\x01\x12\x18\n\x0bmb_album_id\x18\x15 \x01(\tH\x12\x88\x01\x01\x12\x19\n\x0cmb_artist_id\x18\x16 \x01(\tH\x13\x88\x01\x01\x12"\n\x15replaygain_track_gain\x18\x1e \x01(\x02H\x14\x88\x01\x01\x12"\n\x15replaygain_track_peak\x18\x1f \x01(\x02H\x15\x88\x01\x01\x12"\n\x15replaygain_album_gain\x18  \x01(\x02H\x16\x88\x01\x01\x12"\n\x15replaygain_album_peak\x18! \x01(\x02H\x17\x88\x01\x01\x12\x12\n\x05label\x18( \x01(\tH\x18\x88\x01\x01\x12\x17\n\nalbum_type\x18) \x01(\tH\x19\x88\x01\x01\x12\x16\n\tcover_url\x18* \x01(\tH\x1a\x88\x01\x01\x12\x46\n\x0b\x63ustom_tags\x18\x32 \x03(\x0b\x32\x31.musicfs.v1.UpdateMetadataRequest.CustomTagsEntry\x12\x0c\n\x04path\x18\x64 \x01(\t\x12;\n\x05match\x18\x65 \x03(\x0b\x32,.musicfs.v1.UpdateMetadataRequest.MatchEntry\x12$\n\x03set\x18\x66 \x03(\x0b\x32\x17.musicfs.v1.FieldValues\x12\x0e\n\x06revert\x18g \x03(\t\x12\x12\n\nrevert_all\x18h \x01(\x08\x12\x12\n\x05\x63over\x18i \x01(\x0cH\x1b\x88\x01\x01\x12\x14\n\x0cremove_cover\x18j \x01(\x08\x12\x14\n\x0crevert_cover\x18k \x01(\x08\x12\x0e\n\x06\x61uthor\x18l \x01(\t\x12\x0f\n\x07\x64ry_run\x18m \x01(\x08\x1a\x31\n\x0f\x43ustomTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a,\n\nMatchEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x08\n\x06_titleB\t\n\x07_artistB\x08\n\x06_albumB\x0f\n\r_album_artistB\x0f\n\r_track_numberB\x0e\n\x0c_disc_numberB\x07\n\x05_dateB\x08\n\x06_genreB\x0b\n\t_composerB\n\n\x08_commentB\t\n\x07_lyricsB\x0c\n\n_copyrightB\x0e\n\x0c_compilationB\x0e\n\x0c_artist_sortB\x14\n\x12_album_artist_sortB\r\n\x0b_album_sortB\r\n\x0b_title_sortB\x12\n\x10_mb_recording_idB\x0e\n\x0c_mb_album_idB\x0f\n\r_mb_artist_idB\x18\n\x16_replaygain_track_gainB\x18\n\x16_replaygain_track_peakB\x18\n\x16_replaygain_album_gainB\x18\n\x16_replaygain_album_peakB\x08\n\x06_labelB\r\n\x0b_album_typeB\x0c\n\n_cover_urlB\x08\n\x06_cover"\x91\x01\n\x16UpdateMetadataResponse\x12\x0f\n\x07\x66ile_id\x18\x01 \x01(\x03\x12\x0f\n\x07success\x18\x02 \x01(\x08\x12\x1a\n\rerror_message\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\'\n\x06result\x18\x14 \x01(\x0b\x32\x17.musicfs.v1.TrackChangeB\x10\n\x0e_error_message"6\n\x13\x43learOverlayRequest\x12\x0f\n\x07\x66ile_id\x18\x01 \x01(\x03\x12\x0e\n\x06\x61uthor\x18\x14 \x01(\t"\x8f\x01\n\x14\x43learOverlayResponse\x12\x0f\n\x07\x66ile_id\x18\x01 \x01(\x03\x12\x0f\n\x07success\x18\x02 \x01(\x08\x12\x1a\n\rerror_message\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\'\n\x06result\x18\x14 \x01(\x0b\x32\x17.musicfs.v1.TrackChangeB\x10\n\x0e_error_message"\x80\x01\n\x12\x42\x61tchUpdateRequest\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.musicfs.v1.BatchUpdateItem\x12\r\n\x05query\x18\x14 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x15 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x16 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x17 \x01(\x08"W\n\x0f\x42\x61tchUpdateItem\x12\x0f\n\x07\x66ile_id\x18\x01 \x01(\x03\x12\x33\n\x08metadata\x18\x02 \x01(\x0b\x32!.musicfs.v1.UpdateMetadataRequest"\xc0\x01\n\x13\x42\x61tchUpdateProgress\x12\x11\n\tcompleted\x18\x01 \x01(\r\x12\r\n\x05total\x18\x02 \x01(\r\x12\x1c\n\x0f\x63urrent_file_id\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x1a\n\rerror_message\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\'\n\x06result\x18\x14 \x01(\x0b\x32\x17.musicfs.v1.TrackChangeB\x12\n\x10_current_file_idB\x10\n\x0e_error_message"\xcc\x01\n\x0bTrackChange\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0f\n\x07\x66ile_id\x18\x02 \x01(\x03\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x10\n\x08new_path\x18\x04 \x01(\t\x12(\n\x07\x63hanges\x18\x05 \x03(\x0b\x32\x17.musicfs.v1.FieldChange\x12\x15\n\rcover_changed\x18\x06 \x01(\x08\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\r\n\x05\x65rror\x18\x08 \x01(\t\x12\x0e\n\x06remedy\x18\t \x01(\t\x12\r\n\x05total\x18\n \x01(\r";\n\x0b\x46ieldChange\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x03(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x03(\t"m\n\x15ImportMetadataRequest\x12\x13\n\x0bsource_path\x18\x01 \x01(\t\x12\x13\n\x06\x66ormat\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06\x61uthor\x18\x14 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x15 \x01(\x08\x42\t\n\x07_format"\xb4\x01\n\x0eImportProgress\x12\x10\n\x08imported\x18\x01 \x01(\r\x12\r\n\x05total\x18\x02 \x01(\r\x12\x19\n\x0c\x63urrent_file\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x1a\n\rerror_message\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\'\n\x06result\x18\x14 \x01(\x0b\x32\x17.musicfs.v1.TrackChangeB\x0f\n\r_current_fileB\x10\n\x0e_error_message"5\n\x15\x45xportMetadataRequest\x12\r\n\x05paths\x18\x01 \x03(\t\x12\r\n\x05query\x18\x02 \x01(\t"T\n\x13UndoMetadataRequest\x12\r\n\x05paths\x18\x01 \x03(\t\x12\r\n\x05steps\x18\x02 \x01(\r\x12\x0e\n\x06\x61uthor\x18\x03 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x04 \x01(\x08"@\n\x12MetadataLogRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x12\n\x05limit\x18\x02 \x01(\rH\x00\x88\x01\x01\x42\x08\n\x06_limit"\xc4\x01\n\x10MetadataLogEntry\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0f\n\x07time_ms\x18\x02 \x01(\x03\x12\x0e\n\x06\x61uthor\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12\x0c\n\x04path\x18\x05 \x01(\t\x12\x11\n\torigin_id\x18\x06 \x01(\t\x12\x13\n\x0borigin_path\x18\x07 \x01(\t\x12(\n\x07\x63hanges\x18\x08 \x03(\x0b\x32\x17.musicfs.v1.FieldChange\x12\r\n\x05\x63over\x18\t \x01(\t*\x81\x01\n\nMountState\x12\x11\n\rMOUNT_UNKNOWN\x10\x00\x12\x12\n\x0eMOUNT_MOUNTING\x10\x01\x12\x0f\n\x0bMOUNT_READY\x10\x02\x12\x11\n\rMOUNT_SYNCING\x10\x03\x12\x12\n\x0eMOUNT_DEGRADED\x10\x04\x12\x14\n\x10MOUNT_UNMOUNTING\x10\x05*a\n\x0cHealthStatus\x12\x12\n\x0eHEALTH_UNKNOWN\x10\x00\x12\x12\n\x0eHEALTH_HEALTHY\x10\x01\x12\x13\n\x0fHEALTH_DEGRADED\x10\x02\x12\x14\n\x10HEALTH_UNHEALTHY\x10\x03\x32\xfe\x07\n\x07MusicFS\x12:\n\tGetStatus\x12\x11.musicfs.v1.Empty\x1a\x1a.musicfs.v1.StatusResponse\x12:\n\x08Shutdown\x12\x1b.musicfs.v1.ShutdownRequest\x1a\x11.musicfs.v1.Empty\x12=\n\x0bListOrigins\x12\x11.musicfs.v1.Empty\x1a\x1b.musicfs.v1.OriginsResponse\x12N\n\x0fGetOriginHealth\x12\x19.musicfs.v1.OriginRequest\x1a .musicfs.v1.OriginHealthResponse\x12\x45\n\x0cRescanOrigin\x12\x19.musicfs.v1.OriginRequest\x1a\x18.musicfs.v1.SyncProgress0\x01\x12T\n\rConfirmOrigin\x12 .musicfs.v1.ConfirmOriginRequest\x1a!.musicfs.v1.ConfirmOriginResponse\x12Q\n\x0cListProblems\x12\x1f.musicfs.v1.ListProblemsRequest\x1a .musicfs.v1.ListProblemsResponse\x12?\n\x0fSubscribeEvents\x12\x17.musicfs.v1.EventFilter\x1a\x11.musicfs.v1.Event0\x01\x12:\n\rGetCacheStats\x12\x11.musicfs.v1.Empty\x1a\x16.musicfs.v1.CacheStats\x12K\n\nClearCache\x12\x1d.musicfs.v1.ClearCacheRequest\x1a\x1e.musicfs.v1.ClearCacheResponse\x12G\n\x08Prefetch\x12\x1b.musicfs.v1.PrefetchRequest\x1a\x1c.musicfs.v1.PrefetchProgress0\x01\x12\x36\n\x03Pin\x12\x16.musicfs.v1.PinRequest\x1a\x17.musicfs.v1.PinResponse\x12\x38\n\x05Unpin\x12\x16.musicfs.v1.PinRequest\x1a\x17.musicfs.v1.PinResponse\x12\x37\n\x08ListPins\x12\x11.musicfs.v1.Empty\x1a\x18.musicfs.v1.PinsResponse\x12>\n\x0bVerifyCache\x12\x11.musicfs.v1.Empty\x1a\x1a.musicfs.v1.VerifyProgress0\x01\x32\xee\x05\n\x0fMetadataService\x12K\n\x0bGetMetadata\x12\x1e.musicfs.v1.GetMetadataRequest\x1a\x1c.musicfs.v1.MetadataResponse\x12W\n\x0eUpdateMetadata\x12!.musicfs.v1.UpdateMetadataRequest\x1a".musicfs.v1.UpdateMetadataResponse\x12Q\n\x0c\x43learOverlay\x12\x1f.musicfs.v1.ClearOverlayRequest\x1a .musicfs.v1.ClearOverlayResponse\x12X\n\x13\x42\x61tchUpdateMetadata\x12\x1e.musicfs.v1.BatchUpdateRequest\x1a\x1f.musicfs.v1.BatchUpdateProgress0\x01\x12Q\n\x0eImportMetadata\x12!.musicfs.v1.ImportMetadataRequest\x1a\x1a.musicfs.v1.ImportProgress0\x01\x12S\n\x0e\x45xportMetadata\x12!.musicfs.v1.ExportMetadataRequest\x1a\x1c.musicfs.v1.MetadataResponse0\x01\x12J\n\x0cUndoMetadata\x12\x1f.musicfs.v1.UndoMetadataRequest\x1a\x17.musicfs.v1.TrackChange0\x01\x12\x45\n\x10ListHeldMetadata\x12\x11.musicfs.v1.Empty\x1a\x1c.musicfs.v1.MetadataResponse0\x01\x12M\n\x0bMetadataLog\x12\x1e.musicfs.v1.MetadataLogRequest\x1a\x1c.musicfs.v1.MetadataLogEntry0\x01\x62\x06proto3'
-)
+
+
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18musicfs/v1/musicfs.proto\x12\nmusicfs.v1\"\x07\n\x05\x45mpty\"\xc6\x03\n\x0eStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x13\n\x0buptime_secs\x18\x02 \x01(\x04\x12\x13\n\x0bmount_point\x18\x03 \x01(\t\x12%\n\x05state\x18\x04 \x01(\x0e\x32\x16.musicfs.v1.MountState\x12\x19\n\x11open_file_handles\x18\x05 \x01(\r\x12\x16\n\x0e\x66use_ops_total\x18\x06 \x01(\x04\x12\x15\n\rfiles_indexed\x18\x07 \x01(\x04\x12\x18\n\x10\x63\x61\x63he_size_bytes\x18\x08 \x01(\x04\x12)\n\x07origins\x18\t \x03(\x0b\x32\x18.musicfs.v1.OriginStatus\x12\x1e\n\x04work\x18\x14 \x03(\x0b\x32\x10.musicfs.v1.Work\x12\x0b\n\x03pid\x18\x15 \x01(\r\x12\x12\n\nkeeper_pid\x18\x16 \x01(\r\x12\x17\n\x0fkeeper_restarts\x18\x17 \x01(\r\x12\x10\n\x08problems\x18\x18 \x01(\x04\x12\x0e\n\x06tracks\x18\x19 \x01(\x04\x12\x10\n\x08instance\x18\x1a \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x1b \x01(\t\x12%\n\x05\x63\x61\x63he\x18\x1c \x01(\x0b\x32\x16.musicfs.v1.CacheStats\"n\n\x0cOriginStatus\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0borigin_type\x18\x02 \x01(\t\x12(\n\x06health\x18\x03 \x01(\x0e\x32\x18.musicfs.v1.HealthStatus\x12\x13\n\x0b\x66iles_count\x18\x04 \x01(\x04\"O\n\x04Work\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x04\x12\r\n\x05total\x18\x03 \x01(\x04\x12\x0c\n\x04unit\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\"9\n\x0fShutdownRequest\x12\x10\n\x08graceful\x18\x01 \x01(\x08\x12\x14\n\x0ctimeout_secs\x18\x02 \x01(\r\":\n\x0fOriginsResponse\x12\'\n\x07origins\x18\x01 \x03(\x0b\x32\x16.musicfs.v1.OriginInfo\"\xed\x01\n\nOriginInfo\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0borigin_type\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x11\n\troot_path\x18\x04 \x01(\t\x12(\n\x06health\x18\x05 \x01(\x0e\x32\x18.musicfs.v1.HealthStatus\x12\x13\n\x0b\x66iles_count\x18\x06 \x01(\x04\x12\x18\n\x10total_size_bytes\x18\x07 \x01(\x04\x12\x15\n\rheld_removals\x18\x14 \x01(\x04\x12\x14\n\x0clast_scan_ms\x18\x15 \x01(\x03\x12\x0f\n\x07message\x18\x16 \x01(\t\"B\n\rOriginRequest\x12\x11\n\torigin_id\x18\x01 \x01(\t\x12\x13\n\x06subdir\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\t\n\x07_subdir\"\xa5\x01\n\x14OriginHealthResponse\x12\x11\n\torigin_id\x18\x01 \x01(\t\x12(\n\x06status\x18\x02 \x01(\x0e\x32\x18.musicfs.v1.HealthStatus\x12\x14\n\x07message\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x17\n\x0flast_check_secs\x18\x04 \x01(\x04\x12\x15\n\rheld_removals\x18\x14 \x01(\x04\x42\n\n\x08_message\"\xd6\x01\n\x0cSyncProgress\x12\r\n\x05phase\x18\x01 \x01(\t\x12\x0f\n\x07\x63urrent\x18\x02 \x01(\r\x12\r\n\x05total\x18\x03 \x01(\r\x12\x14\n\x0c\x63urrent_path\x18\x04 \x01(\t\x12\x14\n\x0c\x62ytes_synced\x18\x05 \x01(\x04\x12)\n\tnew_files\x18\x06 \x03(\x0b\x32\x16.musicfs.v1.SyncedFile\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x14 \x01(\x04\x12\x10\n\x08modified\x18\x15 \x01(\x04\x12\x0f\n\x07removed\x18\x16 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x17 \x01(\x04\"A\n\nSyncedFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0f\n\x07\x66ile_id\x18\x02 \x01(\x03\x12\x14\n\x0cvirtual_path\x18\x03 \x01(\t\")\n\x14\x43onfirmOriginRequest\x12\x11\n\torigin_id\x18\x01 \x01(\t\"(\n\x15\x43onfirmOriginResponse\x12\x0f\n\x07removed\x18\x01 \x01(\x04\"y\n\x13ListProblemsRequest\x12\x16\n\torigin_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05limit\x18\x02 \x01(\rH\x01\x88\x01\x01\x12\x13\n\x06offset\x18\x03 \x01(\rH\x02\x88\x01\x01\x42\x0c\n\n_origin_idB\x08\n\x06_limitB\t\n\x07_offset\"P\n\x14ListProblemsResponse\x12)\n\x08problems\x18\x01 \x03(\x0b\x32\x17.musicfs.v1.ProblemFile\x12\r\n\x05total\x18\x02 \x01(\x04\">\n\x0bProblemFile\x12\x11\n\torigin_id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"N\n\tTierStats\x12\x0f\n\x07\x65ntries\x18\x01 \x01(\x04\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x0c\n\x04hits\x18\x03 \x01(\x04\x12\x0e\n\x06misses\x18\x04 \x01(\x04\"\xff\x03\n\nCacheStats\x12\x18\n\x10total_size_bytes\x18\x01 \x01(\x04\x12\x17\n\x0fused_size_bytes\x18\x02 \x01(\x04\x12\x18\n\x10size_limit_bytes\x18\x03 \x01(\x04\x12\x13\n\x0b\x63hunk_count\x18\x04 \x01(\x04\x12\x15\n\rchunks_unique\x18\x05 \x01(\x04\x12\x13\n\x0b\x64\x65\x64up_ratio\x18\x06 \x01(\x01\x12\x11\n\thit_count\x18\x07 \x01(\x04\x12\x12\n\nmiss_count\x18\x08 \x01(\x04\x12\x11\n\thit_ratio\x18\t \x01(\x01\x12\x18\n\x10metadata_entries\x18\n \x01(\x04\x12\x16\n\x0emetadata_bytes\x18\x0b \x01(\x04\x12*\n\x0bl1_metadata\x18\x0c \x01(\x0b\x32\x15.musicfs.v1.TierStats\x12)\n\nl2_headers\x18\r \x01(\x0b\x32\x15.musicfs.v1.TierStats\x12(\n\tl3_chunks\x18\x0e \x01(\x0b\x32\x15.musicfs.v1.TierStats\x12\x15\n\rfetched_bytes\x18\x14 \x01(\x04\x12\x13\n\x0bsaved_bytes\x18\x15 \x01(\x04\x12\x10\n\x08\x63ontents\x18\x16 \x01(\x04\x12\x19\n\x11\x63ontents_complete\x18\x17 \x01(\x04\x12\x0c\n\x04pins\x18\x18 \x01(\x04\x12\x0f\n\x07\x64\x61maged\x18\x19 \x01(\x04\"\x86\x01\n\x11\x43learCacheRequest\x12\x16\n\torigin_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x16\n\x0e\x63lear_metadata\x18\x02 \x01(\x08\x12\x14\n\x0c\x63lear_chunks\x18\x03 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x14 \x01(\x08\x12\x0c\n\x04tier\x18\x15 \x01(\tB\x0c\n\n_origin_id\"C\n\x12\x43learCacheResponse\x12\x15\n\rbytes_cleared\x18\x01 \x01(\x04\x12\x16\n\x0e\x63hunks_cleared\x18\x02 \x01(\x04\"d\n\x0fPrefetchRequest\x12\r\n\x05paths\x18\x01 \x03(\t\x12\x16\n\torigin_id\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05query\x18\x14 \x01(\tH\x01\x88\x01\x01\x42\x0c\n\n_origin_idB\x08\n\x06_query\"q\n\x10PrefetchProgress\x12\x14\n\x0c\x63urrent_path\x18\x01 \x01(\t\x12\x11\n\tcompleted\x18\x02 \x01(\r\x12\r\n\x05total\x18\x03 \x01(\r\x12\x15\n\rbytes_fetched\x18\x04 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x14 \x01(\r\"9\n\nPinRequest\x12\r\n\x05paths\x18\x01 \x03(\t\x12\x12\n\x05query\x18\x14 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_query\"0\n\x0bPinResponse\x12\r\n\x05\x66iles\x18\x01 \x01(\x04\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\"4\n\x0cPinsResponse\x12$\n\x04pins\x18\x01 \x03(\x0b\x32\x16.musicfs.v1.PinnedPath\"e\n\nPinnedPath\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05\x66iles\x18\x02 \x01(\x04\x12\x12\n\nsize_bytes\x18\x03 \x01(\x04\x12\x14\n\x0c\x63\x61\x63hed_bytes\x18\x04 \x01(\x04\x12\x10\n\x08\x61\x64\x64\x65\x64_ms\x18\x05 \x01(\x03\"S\n\x0eVerifyProgress\x12\x0f\n\x07\x63hecked\x18\x01 \x01(\x04\x12\r\n\x05total\x18\x02 \x01(\x04\x12\x0f\n\x07\x64\x61maged\x18\x03 \x01(\x04\x12\x10\n\x08\x63omplete\x18\x04 \x01(\x08\"H\n\x0b\x45ventFilter\x12\x13\n\x0b\x65vent_types\x18\x01 \x03(\t\x12\x16\n\torigin_id\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0c\n\n_origin_id\"\xf9\x01\n\x05\x45vent\x12\x12\n\nevent_type\x18\x01 \x01(\t\x12\x14\n\x0ctimestamp_ms\x18\x02 \x01(\x03\x12\x16\n\torigin_id\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04path\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\x14\n\x07\x66ile_id\x18\x05 \x01(\x03H\x02\x88\x01\x01\x12\x31\n\x08metadata\x18\x06 \x03(\x0b\x32\x1f.musicfs.v1.Event.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\n_origin_idB\x07\n\x05_pathB\n\n\x08_file_id\"+\n\x0b\x46ieldValues\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\";\n\x12GetMetadataRequest\x12\x14\n\x0cvirtual_path\x18\x01 \x01(\t\x12\x0f\n\x07\x66ile_id\x18\x14 \x01(\x03\"\xba\x10\n\x10MetadataResponse\x12\x0f\n\x07\x66ile_id\x18\x01 \x01(\x03\x12\x12\n\x05title\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x06\x61rtist\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x12\n\x05\x61lbum\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x19\n\x0c\x61lbum_artist\x18\x05 \x01(\tH\x03\x88\x01\x01\x12\x11\n\x04year\x18\x06 \x01(\rH\x04\x88\x01\x01\x12\x12\n\x05track\x18\x07 \x01(\rH\x05\x88\x01\x01\x12\x11\n\x04\x64isc\x18\x08 \x01(\rH\x06\x88\x01\x01\x12\x12\n\x05genre\x18\t \x01(\tH\x07\x88\x01\x01\x12\x13\n\x06\x66ormat\x18\n \x01(\tH\x08\x88\x01\x01\x12\x18\n\x0b\x64uration_ms\x18\x0b \x01(\x04H\t\x88\x01\x01\x12\x14\n\x07\x62itrate\x18\x0c \x01(\x04H\n\x88\x01\x01\x12\x18\n\x0btrack_total\x18\r \x01(\rH\x0b\x88\x01\x01\x12\x17\n\ndisc_total\x18\x0e \x01(\rH\x0c\x88\x01\x01\x12\x11\n\x04\x64\x61te\x18\x0f \x01(\tH\r\x88\x01\x01\x12\x15\n\x08\x63omposer\x18\x10 \x01(\tH\x0e\x88\x01\x01\x12\x14\n\x07\x63omment\x18\x11 \x01(\tH\x0f\x88\x01\x01\x12\x13\n\x06lyrics\x18\x12 \x01(\tH\x10\x88\x01\x01\x12\x16\n\tcopyright\x18\x13 \x01(\tH\x11\x88\x01\x01\x12\x18\n\x0b\x63ompilation\x18\x14 \x01(\x08H\x12\x88\x01\x01\x12\x18\n\x0b\x61rtist_sort\x18\x15 \x01(\tH\x13\x88\x01\x01\x12\x1e\n\x11\x61lbum_artist_sort\x18\x16 \x01(\tH\x14\x88\x01\x01\x12\x17\n\nalbum_sort\x18\x17 \x01(\tH\x15\x88\x01\x01\x12\x17\n\ntitle_sort\x18\x18 \x01(\tH\x16\x88\x01\x01\x12\x1c\n\x0fmb_recording_id\x18\x19 \x01(\tH\x17\x88\x01\x01\x12\x18\n\x0bmb_album_id\x18\x1a \x01(\tH\x18\x88\x01\x01\x12\x19\n\x0cmb_artist_id\x18\x1b \x01(\tH\x19\x88\x01\x01\x12\x1f\n\x12mb_album_artist_id\x18\x1c \x01(\tH\x1a\x88\x01\x01\x12 \n\x13mb_release_group_id\x18\x1d \x01(\tH\x1b\x88\x01\x01\x12\"\n\x15replaygain_track_gain\x18\x1e \x01(\x02H\x1c\x88\x01\x01\x12\"\n\x15replaygain_track_peak\x18\x1f \x01(\x02H\x1d\x88\x01\x01\x12\"\n\x15replaygain_album_gain\x18  \x01(\x02H\x1e\x88\x01\x01\x12\"\n\x15replaygain_album_peak\x18! \x01(\x02H\x1f\x88\x01\x01\x12\x15\n\x08\x63hannels\x18\" \x01(\rH \x88\x01\x01\x12\x1c\n\x0f\x62its_per_sample\x18# \x01(\rH!\x88\x01\x01\x12\x14\n\x07\x65ncoder\x18$ \x01(\tH\"\x88\x01\x01\x12\x12\n\x05label\x18( \x01(\tH#\x88\x01\x01\x12\x17\n\nalbum_type\x18) \x01(\tH$\x88\x01\x01\x12\x16\n\tcover_url\x18* \x01(\tH%\x88\x01\x01\x12\x41\n\x0b\x63ustom_tags\x18\x32 \x03(\x0b\x32,.musicfs.v1.MetadataResponse.CustomTagsEntry\x12\x0c\n\x04path\x18\x64 \x01(\t\x12\x11\n\torigin_id\x18\x65 \x01(\t\x12\x13\n\x0borigin_path\x18\x66 \x01(\t\x12\r\n\x05\x63odec\x18g \x01(\t\x12\x13\n\x0bsample_rate\x18h \x01(\r\x12$\n\x03own\x18i \x03(\x0b\x32\x17.musicfs.v1.FieldValues\x12(\n\x07overlay\x18j \x03(\x0b\x32\x17.musicfs.v1.FieldValues\x12*\n\teffective\x18k \x03(\x0b\x32\x17.musicfs.v1.FieldValues\x12\r\n\x05\x63over\x18l \x01(\t\x12\x0e\n\x06served\x18m \x01(\t\x12\x0e\n\x06reason\x18n \x01(\t\x12\x36\n\x05unfit\x18o \x03(\x0b\x32\'.musicfs.v1.MetadataResponse.UnfitEntry\x12\x12\n\nchanged_ms\x18p \x01(\x03\x12\x0e\n\x06\x61uthor\x18q \x01(\t\x1a\x31\n\x0f\x43ustomTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a,\n\nUnfitEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x08\n\x06_titleB\t\n\x07_artistB\x08\n\x06_albumB\x0f\n\r_album_artistB\x07\n\x05_yearB\x08\n\x06_trackB\x07\n\x05_discB\x08\n\x06_genreB\t\n\x07_formatB\x0e\n\x0c_duration_msB\n\n\x08_bitrateB\x0e\n\x0c_track_totalB\r\n\x0b_disc_totalB\x07\n\x05_dateB\x0b\n\t_composerB\n\n\x08_commentB\t\n\x07_lyricsB\x0c\n\n_copyrightB\x0e\n\x0c_compilationB\x0e\n\x0c_artist_sortB\x14\n\x12_album_artist_sortB\r\n\x0b_album_sortB\r\n\x0b_title_sortB\x12\n\x10_mb_recording_idB\x0e\n\x0c_mb_album_idB\x0f\n\r_mb_artist_idB\x15\n\x13_mb_album_artist_idB\x16\n\x14_mb_release_group_idB\x18\n\x16_replaygain_track_gainB\x18\n\x16_replaygain_track_peakB\x18\n\x16_replaygain_album_gainB\x18\n\x16_replaygain_album_peakB\x0b\n\t_channelsB\x12\n\x10_bits_per_sampleB\n\n\x08_encoderB\x08\n\x06_labelB\r\n\x0b_album_typeB\x0c\n\n_cover_url\"\xbb\x0c\n\x15UpdateMetadataRequest\x12\x0f\n\x07\x66ile_id\x18\x01 \x01(\x03\x12\x12\n\x05title\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x06\x61rtist\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x12\n\x05\x61lbum\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x19\n\x0c\x61lbum_artist\x18\x05 \x01(\tH\x03\x88\x01\x01\x12\x19\n\x0ctrack_number\x18\x06 \x01(\rH\x04\x88\x01\x01\x12\x18\n\x0b\x64isc_number\x18\x07 \x01(\rH\x05\x88\x01\x01\x12\x11\n\x04\x64\x61te\x18\x08 \x01(\tH\x06\x88\x01\x01\x12\x12\n\x05genre\x18\t \x01(\tH\x07\x88\x01\x01\x12\x15\n\x08\x63omposer\x18\n \x01(\tH\x08\x88\x01\x01\x12\x14\n\x07\x63omment\x18\x0b \x01(\tH\t\x88\x01\x01\x12\x13\n\x06lyrics\x18\x0c \x01(\tH\n\x88\x01\x01\x12\x16\n\tcopyright\x18\r \x01(\tH\x0b\x88\x01\x01\x12\x18\n\x0b\x63ompilation\x18\x0e \x01(\x08H\x0c\x88\x01\x01\x12\x18\n\x0b\x61rtist_sort\x18\x0f \x01(\tH\r\x88\x01\x01\x12\x1e\n\x11\x61lbum_artist_sort\x18\x10 \x01(\tH\x0e\x88\x01\x01\x12\x17\n\nalbum_sort\x18\x11 \x01(\tH\x0f\x88\x01\x01\x12\x17\n\ntitle_sort\x18\x12 \x01(\tH\x10\x88\x01\x01\x12\x1c\n\x0fmb_recording_id\x18\x14 \x01(\tH\x11\x88\x01\x01\x12\x18\n\x0bmb_album_id\x18\x15 \x01(\tH\x12\x88\x01\x01\x12\x19\n\x0cmb_artist_id\x18\x16 \x01(\tH\x13\x88\x01\x01\x12\"\n\x15replaygain_track_gain\x18\x1e \x01(\x02H\x14\x88\x01\x01\x12\"\n\x15replaygain_track_peak\x18\x1f \x01(\x02H\x15\x88\x01\x01\x12\"\n\x15replaygain_album_gain\x18  \x01(\x02H\x16\x88\x01\x01\x12\"\n\x15replaygain_album_peak\x18! \x01(\x02H\x17\x88\x01\x01\x12\x12\n\x05label\x18( \x01(\tH\x18\x88\x01\x01\x12\x17\n\nalbum_type\x18) \x01(\tH\x19\x88\x01\x01\x12\x16\n\tcover_url\x18* \x01(\tH\x1a\x88\x01\x01\x12\x46\n\x0b\x63ustom_tags\x18\x32 \x03(\x0b\x32\x31.musicfs.v1.UpdateMetadataRequest.CustomTagsEntry\x12\x0c\n\x04path\x18\x64 \x01(\t\x12;\n\x05match\x18\x65 \x03(\x0b\x32,.musicfs.v1.UpdateMetadataRequest.MatchEntry\x12$\n\x03set\x18\x66 \x03(\x0b\x32\x17.musicfs.v1.FieldValues\x12\x0e\n\x06revert\x18g \x03(\t\x12\x12\n\nrevert_all\x18h \x01(\x08\x12\x12\n\x05\x63over\x18i \x01(\x0cH\x1b\x88\x01\x01\x12\x14\n\x0cremove_cover\x18j \x01(\x08\x12\x14\n\x0crevert_cover\x18k \x01(\x08\x12\x0e\n\x06\x61uthor\x18l \x01(\t\x12\x0f\n\x07\x64ry_run\x18m \x01(\x08\x1a\x31\n\x0f\x43ustomTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a,\n\nMatchEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x08\n\x06_titleB\t\n\x07_artistB\x08\n\x06_albumB\x0f\n\r_album_artistB\x0f\n\r_track_numberB\x0e\n\x0c_disc_numberB\x07\n\x05_dateB\x08\n\x06_genreB\x0b\n\t_composerB\n\n\x08_commentB\t\n\x07_lyricsB\x0c\n\n_copyrightB\x0e\n\x0c_compilationB\x0e\n\x0c_artist_sortB\x14\n\x12_album_artist_sortB\r\n\x0b_album_sortB\r\n\x0b_title_sortB\x12\n\x10_mb_recording_idB\x0e\n\x0c_mb_album_idB\x0f\n\r_mb_artist_idB\x18\n\x16_replaygain_track_gainB\x18\n\x16_replaygain_track_peakB\x18\n\x16_replaygain_album_gainB\x18\n\x16_replaygain_album_peakB\x08\n\x06_labelB\r\n\x0b_album_typeB\x0c\n\n_cover_urlB\x08\n\x06_cover\"\x91\x01\n\x16UpdateMetadataResponse\x12\x0f\n\x07\x66ile_id\x18\x01 \x01(\x03\x12\x0f\n\x07success\x18\x02 \x01(\x08\x12\x1a\n\rerror_message\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\'\n\x06result\x18\x14 \x01(\x0b\x32\x17.musicfs.v1.TrackChangeB\x10\n\x0e_error_message\"6\n\x13\x43learOverlayRequest\x12\x0f\n\x07\x66ile_id\x18\x01 \x01(\x03\x12\x0e\n\x06\x61uthor\x18\x14 \x01(\t\"\x8f\x01\n\x14\x43learOverlayResponse\x12\x0f\n\x07\x66ile_id\x18\x01 \x01(\x03\x12\x0f\n\x07success\x18\x02 \x01(\x08\x12\x1a\n\rerror_message\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\'\n\x06result\x18\x14 \x01(\x0b\x32\x17.musicfs.v1.TrackChangeB\x10\n\x0e_error_message\"\x80\x01\n\x12\x42\x61tchUpdateRequest\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.musicfs.v1.BatchUpdateItem\x12\r\n\x05query\x18\x14 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x15 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x16 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x17 \x01(\x08\"W\n\x0f\x42\x61tchUpdateItem\x12\x0f\n\x07\x66ile_id\x18\x01 \x01(\x03\x12\x33\n\x08metadata\x18\x02 \x01(\x0b\x32!.musicfs.v1.UpdateMetadataRequest\"\xc0\x01\n\x13\x42\x61tchUpdateProgress\x12\x11\n\tcompleted\x18\x01 \x01(\r\x12\r\n\x05total\x18\x02 \x01(\r\x12\x1c\n\x0f\x63urrent_file_id\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x1a\n\rerror_message\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\'\n\x06result\x18\x14 \x01(\x0b\x32\x17.musicfs.v1.TrackChangeB\x12\n\x10_current_file_idB\x10\n\x0e_error_message\"\xcc\x01\n\x0bTrackChange\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0f\n\x07\x66ile_id\x18\x02 \x01(\x03\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x10\n\x08new_path\x18\x04 \x01(\t\x12(\n\x07\x63hanges\x18\x05 \x03(\x0b\x32\x17.musicfs.v1.FieldChange\x12\x15\n\rcover_changed\x18\x06 \x01(\x08\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\r\n\x05\x65rror\x18\x08 \x01(\t\x12\x0e\n\x06remedy\x18\t \x01(\t\x12\r\n\x05total\x18\n \x01(\r\";\n\x0b\x46ieldChange\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x03(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x03(\t\"m\n\x15ImportMetadataRequest\x12\x13\n\x0bsource_path\x18\x01 \x01(\t\x12\x13\n\x06\x66ormat\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06\x61uthor\x18\x14 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x15 \x01(\x08\x42\t\n\x07_format\"\xb4\x01\n\x0eImportProgress\x12\x10\n\x08imported\x18\x01 \x01(\r\x12\r\n\x05total\x18\x02 \x01(\r\x12\x19\n\x0c\x63urrent_file\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x1a\n\rerror_message\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\'\n\x06result\x18\x14 \x01(\x0b\x32\x17.musicfs.v1.TrackChangeB\x0f\n\r_current_fileB\x10\n\x0e_error_message\"5\n\x15\x45xportMetadataRequest\x12\r\n\x05paths\x18\x01 \x03(\t\x12\r\n\x05query\x18\x02 \x01(\t\"T\n\x13UndoMetadataRequest\x12\r\n\x05paths\x18\x01 \x03(\t\x12\r\n\x05steps\x18\x02 \x01(\r\x12\x0e\n\x06\x61uthor\x18\x03 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x04 \x01(\x08\"@\n\x12MetadataLogRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x12\n\x05limit\x18\x02 \x01(\rH\x00\x88\x01\x01\x42\x08\n\x06_limit\"\xc4\x01\n\x10MetadataLogEntry\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0f\n\x07time_ms\x18\x02 \x01(\x03\x12\x0e\n\x06\x61uthor\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12\x0c\n\x04path\x18\x05 \x01(\t\x12\x11\n\torigin_id\x18\x06 \x01(\t\x12\x13\n\x0borigin_path\x18\x07 \x01(\t\x12(\n\x07\x63hanges\x18\x08 \x03(\x0b\x32\x17.musicfs.v1.FieldChange\x12\r\n\x05\x63over\x18\t \x01(\t*\x81\x01\n\nMountState\x12\x11\n\rMOUNT_UNKNOWN\x10\x00\x12\x12\n\x0eMOUNT_MOUNTING\x10\x01\x12\x0f\n\x0bMOUNT_READY\x10\x02\x12\x11\n\rMOUNT_SYNCING\x10\x03\x12\x12\n\x0eMOUNT_DEGRADED\x10\x04\x12\x14\n\x10MOUNT_UNMOUNTING\x10\x05*a\n\x0cHealthStatus\x12\x12\n\x0eHEALTH_UNKNOWN\x10\x00\x12\x12\n\x0eHEALTH_HEALTHY\x10\x01\x12\x13\n\x0fHEALTH_DEGRADED\x10\x02\x12\x14\n\x10HEALTH_UNHEALTHY\x10\x03\x32\xfe\x07\n\x07MusicFS\x12:\n\tGetStatus\x12\x11.musicfs.v1.Empty\x1a\x1a.musicfs.v1.StatusResponse\x12:\n\x08Shutdown\x12\x1b.musicfs.v1.ShutdownRequest\x1a\x11.musicfs.v1.Empty\x12=\n\x0bListOrigins\x12\x11.musicfs.v1.Empty\x1a\x1b.musicfs.v1.OriginsResponse\x12N\n\x0fGetOriginHealth\x12\x19.musicfs.v1.OriginRequest\x1a .musicfs.v1.OriginHealthResponse\x12\x45\n\x0cRescanOrigin\x12\x19.musicfs.v1.OriginRequest\x1a\x18.musicfs.v1.SyncProgress0\x01\x12T\n\rConfirmOrigin\x12 .musicfs.v1.ConfirmOriginRequest\x1a!.musicfs.v1.ConfirmOriginResponse\x12Q\n\x0cListProblems\x12\x1f.musicfs.v1.ListProblemsRequest\x1a .musicfs.v1.ListProblemsResponse\x12?\n\x0fSubscribeEvents\x12\x17.musicfs.v1.EventFilter\x1a\x11.musicfs.v1.Event0\x01\x12:\n\rGetCacheStats\x12\x11.musicfs.v1.Empty\x1a\x16.musicfs.v1.CacheStats\x12K\n\nClearCache\x12\x1d.musicfs.v1.ClearCacheRequest\x1a\x1e.musicfs.v1.ClearCacheResponse\x12G\n\x08Prefetch\x12\x1b.musicfs.v1.PrefetchRequest\x1a\x1c.musicfs.v1.PrefetchProgress0\x01\x12\x36\n\x03Pin\x12\x16.musicfs.v1.PinRequest\x1a\x17.musicfs.v1.PinResponse\x12\x38\n\x05Unpin\x12\x16.musicfs.v1.PinRequest\x1a\x17.musicfs.v1.PinResponse\x12\x37\n\x08ListPins\x12\x11.musicfs.v1.Empty\x1a\x18.musicfs.v1.PinsResponse\x12>\n\x0bVerifyCache\x12\x11.musicfs.v1.Empty\x1a\x1a.musicfs.v1.VerifyProgress0\x01\x32\xee\x05\n\x0fMetadataService\x12K\n\x0bGetMetadata\x12\x1e.musicfs.v1.GetMetadataRequest\x1a\x1c.musicfs.v1.MetadataResponse\x12W\n\x0eUpdateMetadata\x12!.musicfs.v1.UpdateMetadataRequest\x1a\".musicfs.v1.UpdateMetadataResponse\x12Q\n\x0c\x43learOverlay\x12\x1f.musicfs.v1.ClearOverlayRequest\x1a .musicfs.v1.ClearOverlayResponse\x12X\n\x13\x42\x61tchUpdateMetadata\x12\x1e.musicfs.v1.BatchUpdateRequest\x1a\x1f.musicfs.v1.BatchUpdateProgress0\x01\x12Q\n\x0eImportMetadata\x12!.musicfs.v1.ImportMetadataRequest\x1a\x1a.musicfs.v1.ImportProgress0\x01\x12S\n\x0e\x45xportMetadata\x12!.musicfs.v1.ExportMetadataRequest\x1a\x1c.musicfs.v1.MetadataResponse0\x01\x12J\n\x0cUndoMetadata\x12\x1f.musicfs.v1.UndoMetadataRequest\x1a\x17.musicfs.v1.TrackChange0\x01\x12\x45\n\x10ListHeldMetadata\x12\x11.musicfs.v1.Empty\x1a\x1c.musicfs.v1.MetadataResponse0\x01\x12M\n\x0bMetadataLog\x12\x1e.musicfs.v1.MetadataLogRequest\x1a\x1c.musicfs.v1.MetadataLogEntry0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "musicfs.v1.musicfs_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'musicfs.v1.musicfs_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_EVENT_METADATAENTRY"]._loaded_options = None
-    _globals["_EVENT_METADATAENTRY"]._serialized_options = b"8\001"
-    _globals["_METADATARESPONSE_CUSTOMTAGSENTRY"]._loaded_options = None
-    _globals["_METADATARESPONSE_CUSTOMTAGSENTRY"]._serialized_options = b"8\001"
-    _globals["_METADATARESPONSE_UNFITENTRY"]._loaded_options = None
-    _globals["_METADATARESPONSE_UNFITENTRY"]._serialized_options = b"8\001"
-    _globals["_UPDATEMETADATAREQUEST_CUSTOMTAGSENTRY"]._loaded_options = None
-    _globals["_UPDATEMETADATAREQUEST_CUSTOMTAGSENTRY"]._serialized_options = b"8\001"
-    _globals["_UPDATEMETADATAREQUEST_MATCHENTRY"]._loaded_options = None
-    _globals["_UPDATEMETADATAREQUEST_MATCHENTRY"]._serialized_options = b"8\001"
-    _globals["_MOUNTSTATE"]._serialized_start = 9173
-    _globals["_MOUNTSTATE"]._serialized_end = 9302
-    _globals["_HEALTHSTATUS"]._serialized_start = 9304
-    _globals["_HEALTHSTATUS"]._serialized_end = 9401
-    _globals["_EMPTY"]._serialized_start = 40
-    _globals["_EMPTY"]._serialized_end = 47
-    _globals["_STATUSRESPONSE"]._serialized_start = 50
-    _globals["_STATUSRESPONSE"]._serialized_end = 504
-    _globals["_ORIGINSTATUS"]._serialized_start = 506
-    _globals["_ORIGINSTATUS"]._serialized_end = 616
-    _globals["_WORK"]._serialized_start = 618
-    _globals["_WORK"]._serialized_end = 697
-    _globals["_SHUTDOWNREQUEST"]._serialized_start = 699
-    _globals["_SHUTDOWNREQUEST"]._serialized_end = 756
-    _globals["_ORIGINSRESPONSE"]._serialized_start = 758
-    _globals["_ORIGINSRESPONSE"]._serialized_end = 816
-    _globals["_ORIGININFO"]._serialized_start = 819
-    _globals["_ORIGININFO"]._serialized_end = 1056
-    _globals["_ORIGINREQUEST"]._serialized_start = 1058
-    _globals["_ORIGINREQUEST"]._serialized_end = 1124
-    _globals["_ORIGINHEALTHRESPONSE"]._serialized_start = 1127
-    _globals["_ORIGINHEALTHRESPONSE"]._serialized_end = 1292
-    _globals["_SYNCPROGRESS"]._serialized_start = 1295
-    _globals["_SYNCPROGRESS"]._serialized_end = 1509
-    _globals["_SYNCEDFILE"]._serialized_start = 1511
-    _globals["_SYNCEDFILE"]._serialized_end = 1576
-    _globals["_CONFIRMORIGINREQUEST"]._serialized_start = 1578
-    _globals["_CONFIRMORIGINREQUEST"]._serialized_end = 1619
-    _globals["_CONFIRMORIGINRESPONSE"]._serialized_start = 1621
-    _globals["_CONFIRMORIGINRESPONSE"]._serialized_end = 1661
-    _globals["_LISTPROBLEMSREQUEST"]._serialized_start = 1663
-    _globals["_LISTPROBLEMSREQUEST"]._serialized_end = 1784
-    _globals["_LISTPROBLEMSRESPONSE"]._serialized_start = 1786
-    _globals["_LISTPROBLEMSRESPONSE"]._serialized_end = 1866
-    _globals["_PROBLEMFILE"]._serialized_start = 1868
-    _globals["_PROBLEMFILE"]._serialized_end = 1930
-    _globals["_TIERSTATS"]._serialized_start = 1932
-    _globals["_TIERSTATS"]._serialized_end = 2010
-    _globals["_CACHESTATS"]._serialized_start = 2013
-    _globals["_CACHESTATS"]._serialized_end = 2524
-    _globals["_CLEARCACHEREQUEST"]._serialized_start = 2527
-    _globals["_CLEARCACHEREQUEST"]._serialized_end = 2661
-    _globals["_CLEARCACHERESPONSE"]._serialized_start = 2663
-    _globals["_CLEARCACHERESPONSE"]._serialized_end = 2730
-    _globals["_PREFETCHREQUEST"]._serialized_start = 2732
-    _globals["_PREFETCHREQUEST"]._serialized_end = 2832
-    _globals["_PREFETCHPROGRESS"]._serialized_start = 2834
-    _globals["_PREFETCHPROGRESS"]._serialized_end = 2947
-    _globals["_PINREQUEST"]._serialized_start = 2949
-    _globals["_PINREQUEST"]._serialized_end = 3006
-    _globals["_PINRESPONSE"]._serialized_start = 3008
-    _globals["_PINRESPONSE"]._serialized_end = 3056
-    _globals["_PINSRESPONSE"]._serialized_start = 3058
-    _globals["_PINSRESPONSE"]._serialized_end = 3110
-    _globals["_PINNEDPATH"]._serialized_start = 3112
-    _globals["_PINNEDPATH"]._serialized_end = 3213
-    _globals["_VERIFYPROGRESS"]._serialized_start = 3215
-    _globals["_VERIFYPROGRESS"]._serialized_end = 3298
-    _globals["_EVENTFILTER"]._serialized_start = 3300
-    _globals["_EVENTFILTER"]._serialized_end = 3372
-    _globals["_EVENT"]._serialized_start = 3375
-    _globals["_EVENT"]._serialized_end = 3624
-    _globals["_EVENT_METADATAENTRY"]._serialized_start = 3542
-    _globals["_EVENT_METADATAENTRY"]._serialized_end = 3589
-    _globals["_FIELDVALUES"]._serialized_start = 3626
-    _globals["_FIELDVALUES"]._serialized_end = 3669
-    _globals["_GETMETADATAREQUEST"]._serialized_start = 3671
-    _globals["_GETMETADATAREQUEST"]._serialized_end = 3730
-    _globals["_METADATARESPONSE"]._serialized_start = 3733
-    _globals["_METADATARESPONSE"]._serialized_end = 5839
-    _globals["_METADATARESPONSE_CUSTOMTAGSENTRY"]._serialized_start = 5157
-    _globals["_METADATARESPONSE_CUSTOMTAGSENTRY"]._serialized_end = 5206
-    _globals["_METADATARESPONSE_UNFITENTRY"]._serialized_start = 5208
-    _globals["_METADATARESPONSE_UNFITENTRY"]._serialized_end = 5252
-    _globals["_UPDATEMETADATAREQUEST"]._serialized_start = 5842
-    _globals["_UPDATEMETADATAREQUEST"]._serialized_end = 7437
-    _globals["_UPDATEMETADATAREQUEST_CUSTOMTAGSENTRY"]._serialized_start = 5157
-    _globals["_UPDATEMETADATAREQUEST_CUSTOMTAGSENTRY"]._serialized_end = 5206
-    _globals["_UPDATEMETADATAREQUEST_MATCHENTRY"]._serialized_start = 6953
-    _globals["_UPDATEMETADATAREQUEST_MATCHENTRY"]._serialized_end = 6997
-    _globals["_UPDATEMETADATARESPONSE"]._serialized_start = 7440
-    _globals["_UPDATEMETADATARESPONSE"]._serialized_end = 7585
-    _globals["_CLEAROVERLAYREQUEST"]._serialized_start = 7587
-    _globals["_CLEAROVERLAYREQUEST"]._serialized_end = 7641
-    _globals["_CLEAROVERLAYRESPONSE"]._serialized_start = 7644
-    _globals["_CLEAROVERLAYRESPONSE"]._serialized_end = 7787
-    _globals["_BATCHUPDATEREQUEST"]._serialized_start = 7790
-    _globals["_BATCHUPDATEREQUEST"]._serialized_end = 7918
-    _globals["_BATCHUPDATEITEM"]._serialized_start = 7920
-    _globals["_BATCHUPDATEITEM"]._serialized_end = 8007
-    _globals["_BATCHUPDATEPROGRESS"]._serialized_start = 8010
-    _globals["_BATCHUPDATEPROGRESS"]._serialized_end = 8202
-    _globals["_TRACKCHANGE"]._serialized_start = 8205
-    _globals["_TRACKCHANGE"]._serialized_end = 8409
-    _globals["_FIELDCHANGE"]._serialized_start = 8411
-    _globals["_FIELDCHANGE"]._serialized_end = 8470
-    _globals["_IMPORTMETADATAREQUEST"]._serialized_start = 8472
-    _globals["_IMPORTMETADATAREQUEST"]._serialized_end = 8581
-    _globals["_IMPORTPROGRESS"]._serialized_start = 8584
-    _globals["_IMPORTPROGRESS"]._serialized_end = 8764
-    _globals["_EXPORTMETADATAREQUEST"]._serialized_start = 8766
-    _globals["_EXPORTMETADATAREQUEST"]._serialized_end = 8819
-    _globals["_UNDOMETADATAREQUEST"]._serialized_start = 8821
-    _globals["_UNDOMETADATAREQUEST"]._serialized_end = 8905
-    _globals["_METADATALOGREQUEST"]._serialized_start = 8907
-    _globals["_METADATALOGREQUEST"]._serialized_end = 8971
-    _globals["_METADATALOGENTRY"]._serialized_start = 8974
-    _globals["_METADATALOGENTRY"]._serialized_end = 9170
-    _globals["_MUSICFS"]._serialized_start = 9404
-    _globals["_MUSICFS"]._serialized_end = 10426
-    _globals["_METADATASERVICE"]._serialized_start = 10429
-    _globals["_METADATASERVICE"]._serialized_end = 11179
+  DESCRIPTOR._loaded_options = None
+  _globals['_EVENT_METADATAENTRY']._loaded_options = None
+  _globals['_EVENT_METADATAENTRY']._serialized_options = b'8\001'
+  _globals['_METADATARESPONSE_CUSTOMTAGSENTRY']._loaded_options = None
+  _globals['_METADATARESPONSE_CUSTOMTAGSENTRY']._serialized_options = b'8\001'
+  _globals['_METADATARESPONSE_UNFITENTRY']._loaded_options = None
+  _globals['_METADATARESPONSE_UNFITENTRY']._serialized_options = b'8\001'
+  _globals['_UPDATEMETADATAREQUEST_CUSTOMTAGSENTRY']._loaded_options = None
+  _globals['_UPDATEMETADATAREQUEST_CUSTOMTAGSENTRY']._serialized_options = b'8\001'
+  _globals['_UPDATEMETADATAREQUEST_MATCHENTRY']._loaded_options = None
+  _globals['_UPDATEMETADATAREQUEST_MATCHENTRY']._serialized_options = b'8\001'
+  _globals['_MOUNTSTATE']._serialized_start=9173
+  _globals['_MOUNTSTATE']._serialized_end=9302
+  _globals['_HEALTHSTATUS']._serialized_start=9304
+  _globals['_HEALTHSTATUS']._serialized_end=9401
+  _globals['_EMPTY']._serialized_start=40
+  _globals['_EMPTY']._serialized_end=47
+  _globals['_STATUSRESPONSE']._serialized_start=50
+  _globals['_STATUSRESPONSE']._serialized_end=504
+  _globals['_ORIGINSTATUS']._serialized_start=506
+  _globals['_ORIGINSTATUS']._serialized_end=616
+  _globals['_WORK']._serialized_start=618
+  _globals['_WORK']._serialized_end=697
+  _globals['_SHUTDOWNREQUEST']._serialized_start=699
+  _globals['_SHUTDOWNREQUEST']._serialized_end=756
+  _globals['_ORIGINSRESPONSE']._serialized_start=758
+  _globals['_ORIGINSRESPONSE']._serialized_end=816
+  _globals['_ORIGININFO']._serialized_start=819
+  _globals['_ORIGININFO']._serialized_end=1056
+  _globals['_ORIGINREQUEST']._serialized_start=1058
+  _globals['_ORIGINREQUEST']._serialized_end=1124
+  _globals['_ORIGINHEALTHRESPONSE']._serialized_start=1127
+  _globals['_ORIGINHEALTHRESPONSE']._serialized_end=1292
+  _globals['_SYNCPROGRESS']._serialized_start=1295
+  _globals['_SYNCPROGRESS']._serialized_end=1509
+  _globals['_SYNCEDFILE']._serialized_start=1511
+  _globals['_SYNCEDFILE']._serialized_end=1576
+  _globals['_CONFIRMORIGINREQUEST']._serialized_start=1578
+  _globals['_CONFIRMORIGINREQUEST']._serialized_end=1619
+  _globals['_CONFIRMORIGINRESPONSE']._serialized_start=1621
+  _globals['_CONFIRMORIGINRESPONSE']._serialized_end=1661
+  _globals['_LISTPROBLEMSREQUEST']._serialized_start=1663
+  _globals['_LISTPROBLEMSREQUEST']._serialized_end=1784
+  _globals['_LISTPROBLEMSRESPONSE']._serialized_start=1786
+  _globals['_LISTPROBLEMSRESPONSE']._serialized_end=1866
+  _globals['_PROBLEMFILE']._serialized_start=1868
+  _globals['_PROBLEMFILE']._serialized_end=1930
+  _globals['_TIERSTATS']._serialized_start=1932
+  _globals['_TIERSTATS']._serialized_end=2010
+  _globals['_CACHESTATS']._serialized_start=2013
+  _globals['_CACHESTATS']._serialized_end=2524
+  _globals['_CLEARCACHEREQUEST']._serialized_start=2527
+  _globals['_CLEARCACHEREQUEST']._serialized_end=2661
+  _globals['_CLEARCACHERESPONSE']._serialized_start=2663
+  _globals['_CLEARCACHERESPONSE']._serialized_end=2730
+  _globals['_PREFETCHREQUEST']._serialized_start=2732
+  _globals['_PREFETCHREQUEST']._serialized_end=2832
+  _globals['_PREFETCHPROGRESS']._serialized_start=2834
+  _globals['_PREFETCHPROGRESS']._serialized_end=2947
+  _globals['_PINREQUEST']._serialized_start=2949
+  _globals['_PINREQUEST']._serialized_end=3006
+  _globals['_PINRESPONSE']._serialized_start=3008
+  _globals['_PINRESPONSE']._serialized_end=3056
+  _globals['_PINSRESPONSE']._serialized_start=3058
+  _globals['_PINSRESPONSE']._serialized_end=3110
+  _globals['_PINNEDPATH']._serialized_start=3112
+  _globals['_PINNEDPATH']._serialized_end=3213
+  _globals['_VERIFYPROGRESS']._serialized_start=3215
+  _globals['_VERIFYPROGRESS']._serialized_end=3298
+  _globals['_EVENTFILTER']._serialized_start=3300
+  _globals['_EVENTFILTER']._serialized_end=3372
+  _globals['_EVENT']._serialized_start=3375
+  _globals['_EVENT']._serialized_end=3624
+  _globals['_EVENT_METADATAENTRY']._serialized_start=3542
+  _globals['_EVENT_METADATAENTRY']._serialized_end=3589
+  _globals['_FIELDVALUES']._serialized_start=3626
+  _globals['_FIELDVALUES']._serialized_end=3669
+  _globals['_GETMETADATAREQUEST']._serialized_start=3671
+  _globals['_GETMETADATAREQUEST']._serialized_end=3730
+  _globals['_METADATARESPONSE']._serialized_start=3733
+  _globals['_METADATARESPONSE']._serialized_end=5839
+  _globals['_METADATARESPONSE_CUSTOMTAGSENTRY']._serialized_start=5157
+  _globals['_METADATARESPONSE_CUSTOMTAGSENTRY']._serialized_end=5206
+  _globals['_METADATARESPONSE_UNFITENTRY']._serialized_start=5208
+  _globals['_METADATARESPONSE_UNFITENTRY']._serialized_end=5252
+  _globals['_UPDATEMETADATAREQUEST']._serialized_start=5842
+  _globals['_UPDATEMETADATAREQUEST']._serialized_end=7437
+  _globals['_UPDATEMETADATAREQUEST_CUSTOMTAGSENTRY']._serialized_start=5157
+  _globals['_UPDATEMETADATAREQUEST_CUSTOMTAGSENTRY']._serialized_end=5206
+  _globals['_UPDATEMETADATAREQUEST_MATCHENTRY']._serialized_start=6953
+  _globals['_UPDATEMETADATAREQUEST_MATCHENTRY']._serialized_end=6997
+  _globals['_UPDATEMETADATARESPONSE']._serialized_start=7440
+  _globals['_UPDATEMETADATARESPONSE']._serialized_end=7585
+  _globals['_CLEAROVERLAYREQUEST']._serialized_start=7587
+  _globals['_CLEAROVERLAYREQUEST']._serialized_end=7641
+  _globals['_CLEAROVERLAYRESPONSE']._serialized_start=7644
+  _globals['_CLEAROVERLAYRESPONSE']._serialized_end=7787
+  _globals['_BATCHUPDATEREQUEST']._serialized_start=7790
+  _globals['_BATCHUPDATEREQUEST']._serialized_end=7918
+  _globals['_BATCHUPDATEITEM']._serialized_start=7920
+  _globals['_BATCHUPDATEITEM']._serialized_end=8007
+  _globals['_BATCHUPDATEPROGRESS']._serialized_start=8010
+  _globals['_BATCHUPDATEPROGRESS']._serialized_end=8202
+  _globals['_TRACKCHANGE']._serialized_start=8205
+  _globals['_TRACKCHANGE']._serialized_end=8409
+  _globals['_FIELDCHANGE']._serialized_start=8411
+  _globals['_FIELDCHANGE']._serialized_end=8470
+  _globals['_IMPORTMETADATAREQUEST']._serialized_start=8472
+  _globals['_IMPORTMETADATAREQUEST']._serialized_end=8581
+  _globals['_IMPORTPROGRESS']._serialized_start=8584
+  _globals['_IMPORTPROGRESS']._serialized_end=8764
+  _globals['_EXPORTMETADATAREQUEST']._serialized_start=8766
+  _globals['_EXPORTMETADATAREQUEST']._serialized_end=8819
+  _globals['_UNDOMETADATAREQUEST']._serialized_start=8821
+  _globals['_UNDOMETADATAREQUEST']._serialized_end=8905
+  _globals['_METADATALOGREQUEST']._serialized_start=8907
+  _globals['_METADATALOGREQUEST']._serialized_end=8971
+  _globals['_METADATALOGENTRY']._serialized_start=8974
+  _globals['_METADATALOGENTRY']._serialized_end=9170
+  _globals['_MUSICFS']._serialized_start=9404
+  _globals['_MUSICFS']._serialized_end=10426
+  _globals['_METADATASERVICE']._serialized_start=10429
+  _globals['_METADATASERVICE']._serialized_end=11179
 # @@protoc_insertion_point(module_scope)

@@ -2,13 +2,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from typing import (
-    ClassVar as _ClassVar,
-    Iterable as _Iterable,
-    Mapping as _Mapping,
-    Optional as _Optional,
-    Union as _Union,
-)
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -27,7 +21,6 @@ class HealthStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     HEALTH_HEALTHY: _ClassVar[HealthStatus]
     HEALTH_DEGRADED: _ClassVar[HealthStatus]
     HEALTH_UNHEALTHY: _ClassVar[HealthStatus]
-
 MOUNT_UNKNOWN: MountState
 MOUNT_MOUNTING: MountState
 MOUNT_READY: MountState
@@ -44,26 +37,7 @@ class Empty(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusResponse(_message.Message):
-    __slots__ = (
-        "version",
-        "uptime_secs",
-        "mount_point",
-        "state",
-        "open_file_handles",
-        "fuse_ops_total",
-        "files_indexed",
-        "cache_size_bytes",
-        "origins",
-        "work",
-        "pid",
-        "keeper_pid",
-        "keeper_restarts",
-        "problems",
-        "tracks",
-        "instance",
-        "detail",
-        "cache",
-    )
+    __slots__ = ("version", "uptime_secs", "mount_point", "state", "open_file_handles", "fuse_ops_total", "files_indexed", "cache_size_bytes", "origins", "work", "pid", "keeper_pid", "keeper_restarts", "problems", "tracks", "instance", "detail", "cache")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     UPTIME_SECS_FIELD_NUMBER: _ClassVar[int]
     MOUNT_POINT_FIELD_NUMBER: _ClassVar[int]
@@ -100,27 +74,7 @@ class StatusResponse(_message.Message):
     instance: str
     detail: str
     cache: CacheStats
-    def __init__(
-        self,
-        version: _Optional[str] = ...,
-        uptime_secs: _Optional[int] = ...,
-        mount_point: _Optional[str] = ...,
-        state: _Optional[_Union[MountState, str]] = ...,
-        open_file_handles: _Optional[int] = ...,
-        fuse_ops_total: _Optional[int] = ...,
-        files_indexed: _Optional[int] = ...,
-        cache_size_bytes: _Optional[int] = ...,
-        origins: _Optional[_Iterable[_Union[OriginStatus, _Mapping]]] = ...,
-        work: _Optional[_Iterable[_Union[Work, _Mapping]]] = ...,
-        pid: _Optional[int] = ...,
-        keeper_pid: _Optional[int] = ...,
-        keeper_restarts: _Optional[int] = ...,
-        problems: _Optional[int] = ...,
-        tracks: _Optional[int] = ...,
-        instance: _Optional[str] = ...,
-        detail: _Optional[str] = ...,
-        cache: _Optional[_Union[CacheStats, _Mapping]] = ...,
-    ) -> None: ...
+    def __init__(self, version: _Optional[str] = ..., uptime_secs: _Optional[int] = ..., mount_point: _Optional[str] = ..., state: _Optional[_Union[MountState, str]] = ..., open_file_handles: _Optional[int] = ..., fuse_ops_total: _Optional[int] = ..., files_indexed: _Optional[int] = ..., cache_size_bytes: _Optional[int] = ..., origins: _Optional[_Iterable[_Union[OriginStatus, _Mapping]]] = ..., work: _Optional[_Iterable[_Union[Work, _Mapping]]] = ..., pid: _Optional[int] = ..., keeper_pid: _Optional[int] = ..., keeper_restarts: _Optional[int] = ..., problems: _Optional[int] = ..., tracks: _Optional[int] = ..., instance: _Optional[str] = ..., detail: _Optional[str] = ..., cache: _Optional[_Union[CacheStats, _Mapping]] = ...) -> None: ...
 
 class OriginStatus(_message.Message):
     __slots__ = ("id", "origin_type", "health", "files_count")
@@ -132,13 +86,7 @@ class OriginStatus(_message.Message):
     origin_type: str
     health: HealthStatus
     files_count: int
-    def __init__(
-        self,
-        id: _Optional[str] = ...,
-        origin_type: _Optional[str] = ...,
-        health: _Optional[_Union[HealthStatus, str]] = ...,
-        files_count: _Optional[int] = ...,
-    ) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., origin_type: _Optional[str] = ..., health: _Optional[_Union[HealthStatus, str]] = ..., files_count: _Optional[int] = ...) -> None: ...
 
 class Work(_message.Message):
     __slots__ = ("name", "done", "total", "unit", "detail")
@@ -152,14 +100,7 @@ class Work(_message.Message):
     total: int
     unit: str
     detail: str
-    def __init__(
-        self,
-        name: _Optional[str] = ...,
-        done: _Optional[int] = ...,
-        total: _Optional[int] = ...,
-        unit: _Optional[str] = ...,
-        detail: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., done: _Optional[int] = ..., total: _Optional[int] = ..., unit: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class ShutdownRequest(_message.Message):
     __slots__ = ("graceful", "timeout_secs")
@@ -176,18 +117,7 @@ class OriginsResponse(_message.Message):
     def __init__(self, origins: _Optional[_Iterable[_Union[OriginInfo, _Mapping]]] = ...) -> None: ...
 
 class OriginInfo(_message.Message):
-    __slots__ = (
-        "id",
-        "origin_type",
-        "display_name",
-        "root_path",
-        "health",
-        "files_count",
-        "total_size_bytes",
-        "held_removals",
-        "last_scan_ms",
-        "message",
-    )
+    __slots__ = ("id", "origin_type", "display_name", "root_path", "health", "files_count", "total_size_bytes", "held_removals", "last_scan_ms", "message")
     ID_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_TYPE_FIELD_NUMBER: _ClassVar[int]
     DISPLAY_NAME_FIELD_NUMBER: _ClassVar[int]
@@ -208,19 +138,7 @@ class OriginInfo(_message.Message):
     held_removals: int
     last_scan_ms: int
     message: str
-    def __init__(
-        self,
-        id: _Optional[str] = ...,
-        origin_type: _Optional[str] = ...,
-        display_name: _Optional[str] = ...,
-        root_path: _Optional[str] = ...,
-        health: _Optional[_Union[HealthStatus, str]] = ...,
-        files_count: _Optional[int] = ...,
-        total_size_bytes: _Optional[int] = ...,
-        held_removals: _Optional[int] = ...,
-        last_scan_ms: _Optional[int] = ...,
-        message: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., origin_type: _Optional[str] = ..., display_name: _Optional[str] = ..., root_path: _Optional[str] = ..., health: _Optional[_Union[HealthStatus, str]] = ..., files_count: _Optional[int] = ..., total_size_bytes: _Optional[int] = ..., held_removals: _Optional[int] = ..., last_scan_ms: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
 
 class OriginRequest(_message.Message):
     __slots__ = ("origin_id", "subdir")
@@ -242,28 +160,10 @@ class OriginHealthResponse(_message.Message):
     message: str
     last_check_secs: int
     held_removals: int
-    def __init__(
-        self,
-        origin_id: _Optional[str] = ...,
-        status: _Optional[_Union[HealthStatus, str]] = ...,
-        message: _Optional[str] = ...,
-        last_check_secs: _Optional[int] = ...,
-        held_removals: _Optional[int] = ...,
-    ) -> None: ...
+    def __init__(self, origin_id: _Optional[str] = ..., status: _Optional[_Union[HealthStatus, str]] = ..., message: _Optional[str] = ..., last_check_secs: _Optional[int] = ..., held_removals: _Optional[int] = ...) -> None: ...
 
 class SyncProgress(_message.Message):
-    __slots__ = (
-        "phase",
-        "current",
-        "total",
-        "current_path",
-        "bytes_synced",
-        "new_files",
-        "added",
-        "modified",
-        "removed",
-        "failed",
-    )
+    __slots__ = ("phase", "current", "total", "current_path", "bytes_synced", "new_files", "added", "modified", "removed", "failed")
     PHASE_FIELD_NUMBER: _ClassVar[int]
     CURRENT_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
@@ -284,19 +184,7 @@ class SyncProgress(_message.Message):
     modified: int
     removed: int
     failed: int
-    def __init__(
-        self,
-        phase: _Optional[str] = ...,
-        current: _Optional[int] = ...,
-        total: _Optional[int] = ...,
-        current_path: _Optional[str] = ...,
-        bytes_synced: _Optional[int] = ...,
-        new_files: _Optional[_Iterable[_Union[SyncedFile, _Mapping]]] = ...,
-        added: _Optional[int] = ...,
-        modified: _Optional[int] = ...,
-        removed: _Optional[int] = ...,
-        failed: _Optional[int] = ...,
-    ) -> None: ...
+    def __init__(self, phase: _Optional[str] = ..., current: _Optional[int] = ..., total: _Optional[int] = ..., current_path: _Optional[str] = ..., bytes_synced: _Optional[int] = ..., new_files: _Optional[_Iterable[_Union[SyncedFile, _Mapping]]] = ..., added: _Optional[int] = ..., modified: _Optional[int] = ..., removed: _Optional[int] = ..., failed: _Optional[int] = ...) -> None: ...
 
 class SyncedFile(_message.Message):
     __slots__ = ("path", "file_id", "virtual_path")
@@ -306,9 +194,7 @@ class SyncedFile(_message.Message):
     path: str
     file_id: int
     virtual_path: str
-    def __init__(
-        self, path: _Optional[str] = ..., file_id: _Optional[int] = ..., virtual_path: _Optional[str] = ...
-    ) -> None: ...
+    def __init__(self, path: _Optional[str] = ..., file_id: _Optional[int] = ..., virtual_path: _Optional[str] = ...) -> None: ...
 
 class ConfirmOriginRequest(_message.Message):
     __slots__ = ("origin_id",)
@@ -330,9 +216,7 @@ class ListProblemsRequest(_message.Message):
     origin_id: str
     limit: int
     offset: int
-    def __init__(
-        self, origin_id: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ...
-    ) -> None: ...
+    def __init__(self, origin_id: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
 
 class ListProblemsResponse(_message.Message):
     __slots__ = ("problems", "total")
@@ -340,9 +224,7 @@ class ListProblemsResponse(_message.Message):
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     problems: _containers.RepeatedCompositeFieldContainer[ProblemFile]
     total: int
-    def __init__(
-        self, problems: _Optional[_Iterable[_Union[ProblemFile, _Mapping]]] = ..., total: _Optional[int] = ...
-    ) -> None: ...
+    def __init__(self, problems: _Optional[_Iterable[_Union[ProblemFile, _Mapping]]] = ..., total: _Optional[int] = ...) -> None: ...
 
 class ProblemFile(_message.Message):
     __slots__ = ("origin_id", "path", "reason")
@@ -352,9 +234,7 @@ class ProblemFile(_message.Message):
     origin_id: str
     path: str
     reason: str
-    def __init__(
-        self, origin_id: _Optional[str] = ..., path: _Optional[str] = ..., reason: _Optional[str] = ...
-    ) -> None: ...
+    def __init__(self, origin_id: _Optional[str] = ..., path: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class TierStats(_message.Message):
     __slots__ = ("entries", "size_bytes", "hits", "misses")
@@ -366,37 +246,10 @@ class TierStats(_message.Message):
     size_bytes: int
     hits: int
     misses: int
-    def __init__(
-        self,
-        entries: _Optional[int] = ...,
-        size_bytes: _Optional[int] = ...,
-        hits: _Optional[int] = ...,
-        misses: _Optional[int] = ...,
-    ) -> None: ...
+    def __init__(self, entries: _Optional[int] = ..., size_bytes: _Optional[int] = ..., hits: _Optional[int] = ..., misses: _Optional[int] = ...) -> None: ...
 
 class CacheStats(_message.Message):
-    __slots__ = (
-        "total_size_bytes",
-        "used_size_bytes",
-        "size_limit_bytes",
-        "chunk_count",
-        "chunks_unique",
-        "dedup_ratio",
-        "hit_count",
-        "miss_count",
-        "hit_ratio",
-        "metadata_entries",
-        "metadata_bytes",
-        "l1_metadata",
-        "l2_headers",
-        "l3_chunks",
-        "fetched_bytes",
-        "saved_bytes",
-        "contents",
-        "contents_complete",
-        "pins",
-        "damaged",
-    )
+    __slots__ = ("total_size_bytes", "used_size_bytes", "size_limit_bytes", "chunk_count", "chunks_unique", "dedup_ratio", "hit_count", "miss_count", "hit_ratio", "metadata_entries", "metadata_bytes", "l1_metadata", "l2_headers", "l3_chunks", "fetched_bytes", "saved_bytes", "contents", "contents_complete", "pins", "damaged")
     TOTAL_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     USED_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     SIZE_LIMIT_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -437,29 +290,7 @@ class CacheStats(_message.Message):
     contents_complete: int
     pins: int
     damaged: int
-    def __init__(
-        self,
-        total_size_bytes: _Optional[int] = ...,
-        used_size_bytes: _Optional[int] = ...,
-        size_limit_bytes: _Optional[int] = ...,
-        chunk_count: _Optional[int] = ...,
-        chunks_unique: _Optional[int] = ...,
-        dedup_ratio: _Optional[float] = ...,
-        hit_count: _Optional[int] = ...,
-        miss_count: _Optional[int] = ...,
-        hit_ratio: _Optional[float] = ...,
-        metadata_entries: _Optional[int] = ...,
-        metadata_bytes: _Optional[int] = ...,
-        l1_metadata: _Optional[_Union[TierStats, _Mapping]] = ...,
-        l2_headers: _Optional[_Union[TierStats, _Mapping]] = ...,
-        l3_chunks: _Optional[_Union[TierStats, _Mapping]] = ...,
-        fetched_bytes: _Optional[int] = ...,
-        saved_bytes: _Optional[int] = ...,
-        contents: _Optional[int] = ...,
-        contents_complete: _Optional[int] = ...,
-        pins: _Optional[int] = ...,
-        damaged: _Optional[int] = ...,
-    ) -> None: ...
+    def __init__(self, total_size_bytes: _Optional[int] = ..., used_size_bytes: _Optional[int] = ..., size_limit_bytes: _Optional[int] = ..., chunk_count: _Optional[int] = ..., chunks_unique: _Optional[int] = ..., dedup_ratio: _Optional[float] = ..., hit_count: _Optional[int] = ..., miss_count: _Optional[int] = ..., hit_ratio: _Optional[float] = ..., metadata_entries: _Optional[int] = ..., metadata_bytes: _Optional[int] = ..., l1_metadata: _Optional[_Union[TierStats, _Mapping]] = ..., l2_headers: _Optional[_Union[TierStats, _Mapping]] = ..., l3_chunks: _Optional[_Union[TierStats, _Mapping]] = ..., fetched_bytes: _Optional[int] = ..., saved_bytes: _Optional[int] = ..., contents: _Optional[int] = ..., contents_complete: _Optional[int] = ..., pins: _Optional[int] = ..., damaged: _Optional[int] = ...) -> None: ...
 
 class ClearCacheRequest(_message.Message):
     __slots__ = ("origin_id", "clear_metadata", "clear_chunks", "dry_run", "tier")
@@ -473,14 +304,7 @@ class ClearCacheRequest(_message.Message):
     clear_chunks: bool
     dry_run: bool
     tier: str
-    def __init__(
-        self,
-        origin_id: _Optional[str] = ...,
-        clear_metadata: bool = ...,
-        clear_chunks: bool = ...,
-        dry_run: bool = ...,
-        tier: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, origin_id: _Optional[str] = ..., clear_metadata: bool = ..., clear_chunks: bool = ..., dry_run: bool = ..., tier: _Optional[str] = ...) -> None: ...
 
 class ClearCacheResponse(_message.Message):
     __slots__ = ("bytes_cleared", "chunks_cleared")
@@ -498,9 +322,7 @@ class PrefetchRequest(_message.Message):
     paths: _containers.RepeatedScalarFieldContainer[str]
     origin_id: str
     query: str
-    def __init__(
-        self, paths: _Optional[_Iterable[str]] = ..., origin_id: _Optional[str] = ..., query: _Optional[str] = ...
-    ) -> None: ...
+    def __init__(self, paths: _Optional[_Iterable[str]] = ..., origin_id: _Optional[str] = ..., query: _Optional[str] = ...) -> None: ...
 
 class PrefetchProgress(_message.Message):
     __slots__ = ("current_path", "completed", "total", "bytes_fetched", "failed")
@@ -514,14 +336,7 @@ class PrefetchProgress(_message.Message):
     total: int
     bytes_fetched: int
     failed: int
-    def __init__(
-        self,
-        current_path: _Optional[str] = ...,
-        completed: _Optional[int] = ...,
-        total: _Optional[int] = ...,
-        bytes_fetched: _Optional[int] = ...,
-        failed: _Optional[int] = ...,
-    ) -> None: ...
+    def __init__(self, current_path: _Optional[str] = ..., completed: _Optional[int] = ..., total: _Optional[int] = ..., bytes_fetched: _Optional[int] = ..., failed: _Optional[int] = ...) -> None: ...
 
 class PinRequest(_message.Message):
     __slots__ = ("paths", "query")
@@ -557,14 +372,7 @@ class PinnedPath(_message.Message):
     size_bytes: int
     cached_bytes: int
     added_ms: int
-    def __init__(
-        self,
-        path: _Optional[str] = ...,
-        files: _Optional[int] = ...,
-        size_bytes: _Optional[int] = ...,
-        cached_bytes: _Optional[int] = ...,
-        added_ms: _Optional[int] = ...,
-    ) -> None: ...
+    def __init__(self, path: _Optional[str] = ..., files: _Optional[int] = ..., size_bytes: _Optional[int] = ..., cached_bytes: _Optional[int] = ..., added_ms: _Optional[int] = ...) -> None: ...
 
 class VerifyProgress(_message.Message):
     __slots__ = ("checked", "total", "damaged", "complete")
@@ -576,13 +384,7 @@ class VerifyProgress(_message.Message):
     total: int
     damaged: int
     complete: bool
-    def __init__(
-        self,
-        checked: _Optional[int] = ...,
-        total: _Optional[int] = ...,
-        damaged: _Optional[int] = ...,
-        complete: bool = ...,
-    ) -> None: ...
+    def __init__(self, checked: _Optional[int] = ..., total: _Optional[int] = ..., damaged: _Optional[int] = ..., complete: bool = ...) -> None: ...
 
 class EventFilter(_message.Message):
     __slots__ = ("event_types", "origin_id")
@@ -601,7 +403,6 @@ class Event(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
-
     EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
     TIMESTAMP_MS_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_ID_FIELD_NUMBER: _ClassVar[int]
@@ -614,15 +415,7 @@ class Event(_message.Message):
     path: str
     file_id: int
     metadata: _containers.ScalarMap[str, str]
-    def __init__(
-        self,
-        event_type: _Optional[str] = ...,
-        timestamp_ms: _Optional[int] = ...,
-        origin_id: _Optional[str] = ...,
-        path: _Optional[str] = ...,
-        file_id: _Optional[int] = ...,
-        metadata: _Optional[_Mapping[str, str]] = ...,
-    ) -> None: ...
+    def __init__(self, event_type: _Optional[str] = ..., timestamp_ms: _Optional[int] = ..., origin_id: _Optional[str] = ..., path: _Optional[str] = ..., file_id: _Optional[int] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class FieldValues(_message.Message):
     __slots__ = ("name", "values")
@@ -641,62 +434,7 @@ class GetMetadataRequest(_message.Message):
     def __init__(self, virtual_path: _Optional[str] = ..., file_id: _Optional[int] = ...) -> None: ...
 
 class MetadataResponse(_message.Message):
-    __slots__ = (
-        "file_id",
-        "title",
-        "artist",
-        "album",
-        "album_artist",
-        "year",
-        "track",
-        "disc",
-        "genre",
-        "format",
-        "duration_ms",
-        "bitrate",
-        "track_total",
-        "disc_total",
-        "date",
-        "composer",
-        "comment",
-        "lyrics",
-        "copyright",
-        "compilation",
-        "artist_sort",
-        "album_artist_sort",
-        "album_sort",
-        "title_sort",
-        "mb_recording_id",
-        "mb_album_id",
-        "mb_artist_id",
-        "mb_album_artist_id",
-        "mb_release_group_id",
-        "replaygain_track_gain",
-        "replaygain_track_peak",
-        "replaygain_album_gain",
-        "replaygain_album_peak",
-        "channels",
-        "bits_per_sample",
-        "encoder",
-        "label",
-        "album_type",
-        "cover_url",
-        "custom_tags",
-        "path",
-        "origin_id",
-        "origin_path",
-        "codec",
-        "sample_rate",
-        "own",
-        "overlay",
-        "effective",
-        "cover",
-        "served",
-        "reason",
-        "unfit",
-        "changed_ms",
-        "author",
-    )
+    __slots__ = ("file_id", "title", "artist", "album", "album_artist", "year", "track", "disc", "genre", "format", "duration_ms", "bitrate", "track_total", "disc_total", "date", "composer", "comment", "lyrics", "copyright", "compilation", "artist_sort", "album_artist_sort", "album_sort", "title_sort", "mb_recording_id", "mb_album_id", "mb_artist_id", "mb_album_artist_id", "mb_release_group_id", "replaygain_track_gain", "replaygain_track_peak", "replaygain_album_gain", "replaygain_album_peak", "channels", "bits_per_sample", "encoder", "label", "album_type", "cover_url", "custom_tags", "path", "origin_id", "origin_path", "codec", "sample_rate", "own", "overlay", "effective", "cover", "served", "reason", "unfit", "changed_ms", "author")
     class CustomTagsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -704,7 +442,6 @@ class MetadataResponse(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
-
     class UnfitEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -712,7 +449,6 @@ class MetadataResponse(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
-
     FILE_ID_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     ARTIST_FIELD_NUMBER: _ClassVar[int]
@@ -821,106 +557,10 @@ class MetadataResponse(_message.Message):
     unfit: _containers.ScalarMap[str, str]
     changed_ms: int
     author: str
-    def __init__(
-        self,
-        file_id: _Optional[int] = ...,
-        title: _Optional[str] = ...,
-        artist: _Optional[str] = ...,
-        album: _Optional[str] = ...,
-        album_artist: _Optional[str] = ...,
-        year: _Optional[int] = ...,
-        track: _Optional[int] = ...,
-        disc: _Optional[int] = ...,
-        genre: _Optional[str] = ...,
-        format: _Optional[str] = ...,
-        duration_ms: _Optional[int] = ...,
-        bitrate: _Optional[int] = ...,
-        track_total: _Optional[int] = ...,
-        disc_total: _Optional[int] = ...,
-        date: _Optional[str] = ...,
-        composer: _Optional[str] = ...,
-        comment: _Optional[str] = ...,
-        lyrics: _Optional[str] = ...,
-        copyright: _Optional[str] = ...,
-        compilation: bool = ...,
-        artist_sort: _Optional[str] = ...,
-        album_artist_sort: _Optional[str] = ...,
-        album_sort: _Optional[str] = ...,
-        title_sort: _Optional[str] = ...,
-        mb_recording_id: _Optional[str] = ...,
-        mb_album_id: _Optional[str] = ...,
-        mb_artist_id: _Optional[str] = ...,
-        mb_album_artist_id: _Optional[str] = ...,
-        mb_release_group_id: _Optional[str] = ...,
-        replaygain_track_gain: _Optional[float] = ...,
-        replaygain_track_peak: _Optional[float] = ...,
-        replaygain_album_gain: _Optional[float] = ...,
-        replaygain_album_peak: _Optional[float] = ...,
-        channels: _Optional[int] = ...,
-        bits_per_sample: _Optional[int] = ...,
-        encoder: _Optional[str] = ...,
-        label: _Optional[str] = ...,
-        album_type: _Optional[str] = ...,
-        cover_url: _Optional[str] = ...,
-        custom_tags: _Optional[_Mapping[str, str]] = ...,
-        path: _Optional[str] = ...,
-        origin_id: _Optional[str] = ...,
-        origin_path: _Optional[str] = ...,
-        codec: _Optional[str] = ...,
-        sample_rate: _Optional[int] = ...,
-        own: _Optional[_Iterable[_Union[FieldValues, _Mapping]]] = ...,
-        overlay: _Optional[_Iterable[_Union[FieldValues, _Mapping]]] = ...,
-        effective: _Optional[_Iterable[_Union[FieldValues, _Mapping]]] = ...,
-        cover: _Optional[str] = ...,
-        served: _Optional[str] = ...,
-        reason: _Optional[str] = ...,
-        unfit: _Optional[_Mapping[str, str]] = ...,
-        changed_ms: _Optional[int] = ...,
-        author: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, file_id: _Optional[int] = ..., title: _Optional[str] = ..., artist: _Optional[str] = ..., album: _Optional[str] = ..., album_artist: _Optional[str] = ..., year: _Optional[int] = ..., track: _Optional[int] = ..., disc: _Optional[int] = ..., genre: _Optional[str] = ..., format: _Optional[str] = ..., duration_ms: _Optional[int] = ..., bitrate: _Optional[int] = ..., track_total: _Optional[int] = ..., disc_total: _Optional[int] = ..., date: _Optional[str] = ..., composer: _Optional[str] = ..., comment: _Optional[str] = ..., lyrics: _Optional[str] = ..., copyright: _Optional[str] = ..., compilation: bool = ..., artist_sort: _Optional[str] = ..., album_artist_sort: _Optional[str] = ..., album_sort: _Optional[str] = ..., title_sort: _Optional[str] = ..., mb_recording_id: _Optional[str] = ..., mb_album_id: _Optional[str] = ..., mb_artist_id: _Optional[str] = ..., mb_album_artist_id: _Optional[str] = ..., mb_release_group_id: _Optional[str] = ..., replaygain_track_gain: _Optional[float] = ..., replaygain_track_peak: _Optional[float] = ..., replaygain_album_gain: _Optional[float] = ..., replaygain_album_peak: _Optional[float] = ..., channels: _Optional[int] = ..., bits_per_sample: _Optional[int] = ..., encoder: _Optional[str] = ..., label: _Optional[str] = ..., album_type: _Optional[str] = ..., cover_url: _Optional[str] = ..., custom_tags: _Optional[_Mapping[str, str]] = ..., path: _Optional[str] = ..., origin_id: _Optional[str] = ..., origin_path: _Optional[str] = ..., codec: _Optional[str] = ..., sample_rate: _Optional[int] = ..., own: _Optional[_Iterable[_Union[FieldValues, _Mapping]]] = ..., overlay: _Optional[_Iterable[_Union[FieldValues, _Mapping]]] = ..., effective: _Optional[_Iterable[_Union[FieldValues, _Mapping]]] = ..., cover: _Optional[str] = ..., served: _Optional[str] = ..., reason: _Optional[str] = ..., unfit: _Optional[_Mapping[str, str]] = ..., changed_ms: _Optional[int] = ..., author: _Optional[str] = ...) -> None: ...
 
 class UpdateMetadataRequest(_message.Message):
-    __slots__ = (
-        "file_id",
-        "title",
-        "artist",
-        "album",
-        "album_artist",
-        "track_number",
-        "disc_number",
-        "date",
-        "genre",
-        "composer",
-        "comment",
-        "lyrics",
-        "copyright",
-        "compilation",
-        "artist_sort",
-        "album_artist_sort",
-        "album_sort",
-        "title_sort",
-        "mb_recording_id",
-        "mb_album_id",
-        "mb_artist_id",
-        "replaygain_track_gain",
-        "replaygain_track_peak",
-        "replaygain_album_gain",
-        "replaygain_album_peak",
-        "label",
-        "album_type",
-        "cover_url",
-        "custom_tags",
-        "path",
-        "match",
-        "set",
-        "revert",
-        "revert_all",
-        "cover",
-        "remove_cover",
-        "revert_cover",
-        "author",
-        "dry_run",
-    )
+    __slots__ = ("file_id", "title", "artist", "album", "album_artist", "track_number", "disc_number", "date", "genre", "composer", "comment", "lyrics", "copyright", "compilation", "artist_sort", "album_artist_sort", "album_sort", "title_sort", "mb_recording_id", "mb_album_id", "mb_artist_id", "replaygain_track_gain", "replaygain_track_peak", "replaygain_album_gain", "replaygain_album_peak", "label", "album_type", "cover_url", "custom_tags", "path", "match", "set", "revert", "revert_all", "cover", "remove_cover", "revert_cover", "author", "dry_run")
     class CustomTagsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -928,7 +568,6 @@ class UpdateMetadataRequest(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
-
     class MatchEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -936,7 +575,6 @@ class UpdateMetadataRequest(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
-
     FILE_ID_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     ARTIST_FIELD_NUMBER: _ClassVar[int]
@@ -1015,48 +653,7 @@ class UpdateMetadataRequest(_message.Message):
     revert_cover: bool
     author: str
     dry_run: bool
-    def __init__(
-        self,
-        file_id: _Optional[int] = ...,
-        title: _Optional[str] = ...,
-        artist: _Optional[str] = ...,
-        album: _Optional[str] = ...,
-        album_artist: _Optional[str] = ...,
-        track_number: _Optional[int] = ...,
-        disc_number: _Optional[int] = ...,
-        date: _Optional[str] = ...,
-        genre: _Optional[str] = ...,
-        composer: _Optional[str] = ...,
-        comment: _Optional[str] = ...,
-        lyrics: _Optional[str] = ...,
-        copyright: _Optional[str] = ...,
-        compilation: bool = ...,
-        artist_sort: _Optional[str] = ...,
-        album_artist_sort: _Optional[str] = ...,
-        album_sort: _Optional[str] = ...,
-        title_sort: _Optional[str] = ...,
-        mb_recording_id: _Optional[str] = ...,
-        mb_album_id: _Optional[str] = ...,
-        mb_artist_id: _Optional[str] = ...,
-        replaygain_track_gain: _Optional[float] = ...,
-        replaygain_track_peak: _Optional[float] = ...,
-        replaygain_album_gain: _Optional[float] = ...,
-        replaygain_album_peak: _Optional[float] = ...,
-        label: _Optional[str] = ...,
-        album_type: _Optional[str] = ...,
-        cover_url: _Optional[str] = ...,
-        custom_tags: _Optional[_Mapping[str, str]] = ...,
-        path: _Optional[str] = ...,
-        match: _Optional[_Mapping[str, str]] = ...,
-        set: _Optional[_Iterable[_Union[FieldValues, _Mapping]]] = ...,
-        revert: _Optional[_Iterable[str]] = ...,
-        revert_all: bool = ...,
-        cover: _Optional[bytes] = ...,
-        remove_cover: bool = ...,
-        revert_cover: bool = ...,
-        author: _Optional[str] = ...,
-        dry_run: bool = ...,
-    ) -> None: ...
+    def __init__(self, file_id: _Optional[int] = ..., title: _Optional[str] = ..., artist: _Optional[str] = ..., album: _Optional[str] = ..., album_artist: _Optional[str] = ..., track_number: _Optional[int] = ..., disc_number: _Optional[int] = ..., date: _Optional[str] = ..., genre: _Optional[str] = ..., composer: _Optional[str] = ..., comment: _Optional[str] = ..., lyrics: _Optional[str] = ..., copyright: _Optional[str] = ..., compilation: bool = ..., artist_sort: _Optional[str] = ..., album_artist_sort: _Optional[str] = ..., album_sort: _Optional[str] = ..., title_sort: _Optional[str] = ..., mb_recording_id: _Optional[str] = ..., mb_album_id: _Optional[str] = ..., mb_artist_id: _Optional[str] = ..., replaygain_track_gain: _Optional[float] = ..., replaygain_track_peak: _Optional[float] = ..., replaygain_album_gain: _Optional[float] = ..., replaygain_album_peak: _Optional[float] = ..., label: _Optional[str] = ..., album_type: _Optional[str] = ..., cover_url: _Optional[str] = ..., custom_tags: _Optional[_Mapping[str, str]] = ..., path: _Optional[str] = ..., match: _Optional[_Mapping[str, str]] = ..., set: _Optional[_Iterable[_Union[FieldValues, _Mapping]]] = ..., revert: _Optional[_Iterable[str]] = ..., revert_all: bool = ..., cover: _Optional[bytes] = ..., remove_cover: bool = ..., revert_cover: bool = ..., author: _Optional[str] = ..., dry_run: bool = ...) -> None: ...
 
 class UpdateMetadataResponse(_message.Message):
     __slots__ = ("file_id", "success", "error_message", "result")
@@ -1068,13 +665,7 @@ class UpdateMetadataResponse(_message.Message):
     success: bool
     error_message: str
     result: TrackChange
-    def __init__(
-        self,
-        file_id: _Optional[int] = ...,
-        success: bool = ...,
-        error_message: _Optional[str] = ...,
-        result: _Optional[_Union[TrackChange, _Mapping]] = ...,
-    ) -> None: ...
+    def __init__(self, file_id: _Optional[int] = ..., success: bool = ..., error_message: _Optional[str] = ..., result: _Optional[_Union[TrackChange, _Mapping]] = ...) -> None: ...
 
 class ClearOverlayRequest(_message.Message):
     __slots__ = ("file_id", "author")
@@ -1094,13 +685,7 @@ class ClearOverlayResponse(_message.Message):
     success: bool
     error_message: str
     result: TrackChange
-    def __init__(
-        self,
-        file_id: _Optional[int] = ...,
-        success: bool = ...,
-        error_message: _Optional[str] = ...,
-        result: _Optional[_Union[TrackChange, _Mapping]] = ...,
-    ) -> None: ...
+    def __init__(self, file_id: _Optional[int] = ..., success: bool = ..., error_message: _Optional[str] = ..., result: _Optional[_Union[TrackChange, _Mapping]] = ...) -> None: ...
 
 class BatchUpdateRequest(_message.Message):
     __slots__ = ("items", "query", "action", "author", "dry_run")
@@ -1114,14 +699,7 @@ class BatchUpdateRequest(_message.Message):
     action: str
     author: str
     dry_run: bool
-    def __init__(
-        self,
-        items: _Optional[_Iterable[_Union[BatchUpdateItem, _Mapping]]] = ...,
-        query: _Optional[str] = ...,
-        action: _Optional[str] = ...,
-        author: _Optional[str] = ...,
-        dry_run: bool = ...,
-    ) -> None: ...
+    def __init__(self, items: _Optional[_Iterable[_Union[BatchUpdateItem, _Mapping]]] = ..., query: _Optional[str] = ..., action: _Optional[str] = ..., author: _Optional[str] = ..., dry_run: bool = ...) -> None: ...
 
 class BatchUpdateItem(_message.Message):
     __slots__ = ("file_id", "metadata")
@@ -1129,9 +707,7 @@ class BatchUpdateItem(_message.Message):
     METADATA_FIELD_NUMBER: _ClassVar[int]
     file_id: int
     metadata: UpdateMetadataRequest
-    def __init__(
-        self, file_id: _Optional[int] = ..., metadata: _Optional[_Union[UpdateMetadataRequest, _Mapping]] = ...
-    ) -> None: ...
+    def __init__(self, file_id: _Optional[int] = ..., metadata: _Optional[_Union[UpdateMetadataRequest, _Mapping]] = ...) -> None: ...
 
 class BatchUpdateProgress(_message.Message):
     __slots__ = ("completed", "total", "current_file_id", "error_message", "result")
@@ -1145,28 +721,10 @@ class BatchUpdateProgress(_message.Message):
     current_file_id: int
     error_message: str
     result: TrackChange
-    def __init__(
-        self,
-        completed: _Optional[int] = ...,
-        total: _Optional[int] = ...,
-        current_file_id: _Optional[int] = ...,
-        error_message: _Optional[str] = ...,
-        result: _Optional[_Union[TrackChange, _Mapping]] = ...,
-    ) -> None: ...
+    def __init__(self, completed: _Optional[int] = ..., total: _Optional[int] = ..., current_file_id: _Optional[int] = ..., error_message: _Optional[str] = ..., result: _Optional[_Union[TrackChange, _Mapping]] = ...) -> None: ...
 
 class TrackChange(_message.Message):
-    __slots__ = (
-        "index",
-        "file_id",
-        "path",
-        "new_path",
-        "changes",
-        "cover_changed",
-        "reason",
-        "error",
-        "remedy",
-        "total",
-    )
+    __slots__ = ("index", "file_id", "path", "new_path", "changes", "cover_changed", "reason", "error", "remedy", "total")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     FILE_ID_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
@@ -1187,19 +745,7 @@ class TrackChange(_message.Message):
     error: str
     remedy: str
     total: int
-    def __init__(
-        self,
-        index: _Optional[int] = ...,
-        file_id: _Optional[int] = ...,
-        path: _Optional[str] = ...,
-        new_path: _Optional[str] = ...,
-        changes: _Optional[_Iterable[_Union[FieldChange, _Mapping]]] = ...,
-        cover_changed: bool = ...,
-        reason: _Optional[str] = ...,
-        error: _Optional[str] = ...,
-        remedy: _Optional[str] = ...,
-        total: _Optional[int] = ...,
-    ) -> None: ...
+    def __init__(self, index: _Optional[int] = ..., file_id: _Optional[int] = ..., path: _Optional[str] = ..., new_path: _Optional[str] = ..., changes: _Optional[_Iterable[_Union[FieldChange, _Mapping]]] = ..., cover_changed: bool = ..., reason: _Optional[str] = ..., error: _Optional[str] = ..., remedy: _Optional[str] = ..., total: _Optional[int] = ...) -> None: ...
 
 class FieldChange(_message.Message):
     __slots__ = ("field", "before", "after")
@@ -1209,12 +755,7 @@ class FieldChange(_message.Message):
     field: str
     before: _containers.RepeatedScalarFieldContainer[str]
     after: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(
-        self,
-        field: _Optional[str] = ...,
-        before: _Optional[_Iterable[str]] = ...,
-        after: _Optional[_Iterable[str]] = ...,
-    ) -> None: ...
+    def __init__(self, field: _Optional[str] = ..., before: _Optional[_Iterable[str]] = ..., after: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ImportMetadataRequest(_message.Message):
     __slots__ = ("source_path", "format", "author", "dry_run")
@@ -1226,13 +767,7 @@ class ImportMetadataRequest(_message.Message):
     format: str
     author: str
     dry_run: bool
-    def __init__(
-        self,
-        source_path: _Optional[str] = ...,
-        format: _Optional[str] = ...,
-        author: _Optional[str] = ...,
-        dry_run: bool = ...,
-    ) -> None: ...
+    def __init__(self, source_path: _Optional[str] = ..., format: _Optional[str] = ..., author: _Optional[str] = ..., dry_run: bool = ...) -> None: ...
 
 class ImportProgress(_message.Message):
     __slots__ = ("imported", "total", "current_file", "error_message", "result")
@@ -1246,14 +781,7 @@ class ImportProgress(_message.Message):
     current_file: str
     error_message: str
     result: TrackChange
-    def __init__(
-        self,
-        imported: _Optional[int] = ...,
-        total: _Optional[int] = ...,
-        current_file: _Optional[str] = ...,
-        error_message: _Optional[str] = ...,
-        result: _Optional[_Union[TrackChange, _Mapping]] = ...,
-    ) -> None: ...
+    def __init__(self, imported: _Optional[int] = ..., total: _Optional[int] = ..., current_file: _Optional[str] = ..., error_message: _Optional[str] = ..., result: _Optional[_Union[TrackChange, _Mapping]] = ...) -> None: ...
 
 class ExportMetadataRequest(_message.Message):
     __slots__ = ("paths", "query")
@@ -1273,13 +801,7 @@ class UndoMetadataRequest(_message.Message):
     steps: int
     author: str
     dry_run: bool
-    def __init__(
-        self,
-        paths: _Optional[_Iterable[str]] = ...,
-        steps: _Optional[int] = ...,
-        author: _Optional[str] = ...,
-        dry_run: bool = ...,
-    ) -> None: ...
+    def __init__(self, paths: _Optional[_Iterable[str]] = ..., steps: _Optional[int] = ..., author: _Optional[str] = ..., dry_run: bool = ...) -> None: ...
 
 class MetadataLogRequest(_message.Message):
     __slots__ = ("path", "limit")
@@ -1309,15 +831,4 @@ class MetadataLogEntry(_message.Message):
     origin_path: str
     changes: _containers.RepeatedCompositeFieldContainer[FieldChange]
     cover: str
-    def __init__(
-        self,
-        sequence: _Optional[int] = ...,
-        time_ms: _Optional[int] = ...,
-        author: _Optional[str] = ...,
-        action: _Optional[str] = ...,
-        path: _Optional[str] = ...,
-        origin_id: _Optional[str] = ...,
-        origin_path: _Optional[str] = ...,
-        changes: _Optional[_Iterable[_Union[FieldChange, _Mapping]]] = ...,
-        cover: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, sequence: _Optional[int] = ..., time_ms: _Optional[int] = ..., author: _Optional[str] = ..., action: _Optional[str] = ..., path: _Optional[str] = ..., origin_id: _Optional[str] = ..., origin_path: _Optional[str] = ..., changes: _Optional[_Iterable[_Union[FieldChange, _Mapping]]] = ..., cover: _Optional[str] = ...) -> None: ...
