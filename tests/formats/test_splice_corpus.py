@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.corpus import fetch
 from tests.formats.odd_files import BLIND, DEVIATIONS, READ, REFUSED, SHARES, UNREAD
 from tests.formats.proving import EDITS, Proof, unread
 
@@ -28,3 +29,10 @@ def test_every_edit_is_made_and_nothing_else(name: str, odd_files: Path, tmp_pat
     proof = Proof(odd_files / name, tmp_path, DEVIATIONS.get(name, ()))
     assert proof.blind() == BLIND.get(name, frozenset())
     assert proof.prove(EDITS) == REFUSED.get(name, {})
+
+
+def test_without_an_index_it_is_said_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    with pytest.raises(AssertionError, match=r"give pip an index(.|\n)*pip said:(.|\n)*mutagen"):
+        fetch(tmp_path)
