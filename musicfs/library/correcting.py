@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 
 import msgspec
 
@@ -27,6 +26,7 @@ from musicfs.store.state import State
 from musicfs.store.transaction import WriteTransaction
 
 _BATCH_TRACKS = 200
+_BATCH_BYTES = 16 << 20
 
 # Told, after the commit, what numbers the tree's last change had before and after it, and the files that read otherwise.
 OnEdited = Callable[[int, int, Sequence[int]], object]
@@ -173,7 +173,7 @@ class Corrector:
         changed = dict.fromkeys(one for edited, _ in planned if edited.changed for one in edited.object_ids)
         changed |= dict.fromkeys(self._files_of(change.overlay for change in changes))  # also those no longer one track
         was_current, self._is_current = self._is_current, False
-        self._write(list(self._render(changed)), seen)
+        self._write_all(self._render(changed), seen)
         self._is_current = was_current
         return [edited for edited, _ in planned]
 
@@ -243,15 +243,25 @@ class Corrector:
     def refresh(self, object_ids: Iterable[int]) -> None:
         """Serve files as the state says now. Blocks on origins for what lies around their audio."""
         with self._editing:
-            rendered = self._render(object_ids)
-            while batch := list(islice(rendered, _BATCH_TRACKS)):
-                self._write(batch)
+            self._write_all(self._render(object_ids))
 
     def _render(self, object_ids: Iterable[int]) -> Iterator[Rendered]:
         for object_id in object_ids:
             record, overlay = self._catalog.object(object_id), self._overlay_of(object_id)
             if record is not None and overlay is not None:
                 yield self._renderer.render(object_id, record, overlay)
+
+    def _write_all(self, rendered: Iterable[Rendered], seen: int = 0) -> None:
+        """Write as it is rendered: large pictures of many albums are never in memory together."""
+        batch: list[Rendered] = []
+        size_bytes = 0
+        for one in rendered:
+            batch.append(one)
+            size_bytes += len(one.plan) + len(one.extra)
+            if len(batch) == _BATCH_TRACKS or size_bytes > _BATCH_BYTES:
+                self._write(batch)
+                batch, size_bytes = [], 0
+        self._write(batch, seen)
 
     def _write(self, batch: Sequence[Rendered], seen: int = 0, dropped: Sequence[int] = ()) -> None:
         """Write what was rendered, and let the tree follow, in one transaction.

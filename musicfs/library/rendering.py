@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -18,6 +19,8 @@ from musicfs.model import Facts
 from musicfs.store.corrections import Correction, content_version, stored_fields
 from musicfs.store.overlays import Overlay
 from musicfs.store.records import ObjectRecord, unpack_facts
+
+log = logging.getLogger(__name__)
 
 _BLOCK_BYTES = 64 * 1024
 
@@ -75,6 +78,7 @@ class Renderer:
     def __init__(self, originals: Originals, images: Images) -> None:
         self._originals = originals
         self._images = images
+        self._last_image: tuple[str, Image] | None = None  # the tracks of an album follow each other
 
     def unrendered(self, object_id: int, record: ObjectRecord, overlay: Overlay) -> Rendered:
         """The overlay for the tree alone: the bytes follow when :meth:`render` has been able to."""
@@ -98,6 +102,10 @@ class Renderer:
             return Rendered(object_id, msgspec.structs.replace(correction, reason=reason, pending=True))
         except OriginError as error:
             return Rendered(object_id, msgspec.structs.replace(correction, reason=str(error), pending=True))
+        except Exception as error:  # what one odd file reveals in a parser must not keep all others from being served
+            log.exception("%r cannot be corrected", record.name)
+            reason = f"it is not understood ({type(error).__name__}); please report this"
+            return Rendered(object_id, msgspec.structs.replace(correction, reason=reason))
         pieces = pack_pieces(plan.pieces)
         mark = xxhash.xxh3_128_digest(pieces + b"\0" + xxhash.xxh3_128_digest(plan.extra))
         done = msgspec.structs.replace(correction, mark=mark, size=plan.size, unfit=dict(plan.unfit))
@@ -135,8 +143,15 @@ class Renderer:
         """The picture that was given; None without one, or if it is damaged on disk, which is said in the log."""
         if overlay.cover in (OWN_COVER, NO_COVER):
             return None
+        last = self._last_image
+        if last is not None and last[0] == overlay.cover:
+            return last[1]
         data = self._images.image(overlay.cover)
-        return describe_image(data) if data is not None else None
+        if data is None:
+            return None
+        image = describe_image(data)
+        self._last_image = overlay.cover, image
+        return image
 
 
 class Images(Protocol):
