@@ -311,3 +311,31 @@ def test_the_history_of_an_overlay_tells_it_again(world: CorrectedWorld) -> None
     entries: list[HistoryEntry] = world.state.history(overlay.id, 10)
     assert [entry.before for entry in entries[:-1]] == [entry.after for entry in entries[1:]]
     assert entries[0].after == overlay.layer
+
+
+def test_large_covers_are_not_held_in_memory_together(world: CorrectedWorld) -> None:
+    large = [make_png() + bytes(9 << 20) + b"%d" % number for number in range(2)]
+    edits = [
+        Edit(world.ids[key], Wanted(cover=world.state.put_image(data))) for key, data in zip((A, B), large, strict=True)
+    ]
+    before = world.commits
+    world.corrector.apply(edits, action="set", author="")
+    assert world.commits - before == 2, "written in parts, the last of which says that all is done"
+    world.restart()
+    rendered = len(world.renderer.rendered)
+    world.corrector.catch_up()
+    assert len(world.renderer.rendered) == rendered
+
+
+@pytest.mark.expects_log("cannot be corrected")
+def test_a_file_that_a_parser_stumbles_over_does_not_stop_the_others(world: CorrectedWorld) -> None:
+    def stumble(object_id: int) -> None:
+        if object_id == world.ids[A]:
+            raise RuntimeError("nobody thought of this")
+
+    world.renderer.during = stumble
+    edits = [Edit(world.ids[key], Wanted({"title": ("New",)})) for key in (A, B)]
+    world.corrector.apply(edits, action="set", author="")
+    assert "RuntimeError" in correction(world, A).reason
+    assert not correction(world, A).mark
+    assert correction(world, B).mark
