@@ -314,13 +314,14 @@ def test_the_history_of_an_overlay_tells_it_again(world: CorrectedWorld) -> None
 
 
 def test_large_covers_are_not_held_in_memory_together(world: CorrectedWorld) -> None:
-    large = [make_png() + bytes(9 << 20) + b"%d" % number for number in range(2)]
+    world.corrector.catch_up()
+    large = [make_png() + bytes(17 << 20) + b"%d" % number for number in range(2)]
     edits = [
         Edit(world.ids[key], Wanted(cover=world.state.put_image(data))) for key, data in zip((A, B), large, strict=True)
     ]
     before = world.commits
     world.corrector.apply(edits, action="set", author="")
-    assert world.commits - before == 2, "written in parts, the last of which says that all is done"
+    assert world.commits - before == 3, "written in parts, the last of which says that all is done"
     world.restart()
     rendered = len(world.renderer.rendered)
     world.corrector.catch_up()
