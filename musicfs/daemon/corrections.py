@@ -86,9 +86,13 @@ class Corrections:
         clock: Clock,
         roots: Mapping[str, str],
         keep_names_s: float,
+        on_failure: Callable[[Exception], object],
     ) -> None:
-        """``roots`` are the folders of this machine that origins stand for, by their ids."""
+        """``roots`` are the folders of this machine that origins stand for, by their ids. ``on_failure`` is told what has
+        ended the work in the background, which nothing should.
+        """
         self._catalog = catalog
+        self._on_failure = on_failure
         self._clock = clock
         self._on_commit = on_commit
         self._retry_s = _RETRY_FIRST_S
@@ -137,6 +141,12 @@ class Corrections:
             self._thread.join(_END_S)
 
     def _run(self) -> None:
+        try:
+            self._work()
+        except Exception as error:  # whatever it is, somebody must know
+            self._on_failure(error)
+
+    def _work(self) -> None:
         self._guarded(self.attachments.recall)
         retry_at = self._clock.monotonic() + self._retry_s
         while not self._ended.is_set():
@@ -171,9 +181,10 @@ class Corrections:
             log.error("corrected tags could not be written: %s", error)
 
     def _drop_old_names(self) -> float:
-        """Forget names whose time is over; how long to wait for the next."""
+        """Forget names whose time is over, and leave the disk alone otherwise; how long to wait for the next."""
         now_ns = self._clock.time_ns()
-        soonest: int | None = None
-        with contextlib.suppress(DiskFullError), self._catalog.writing, WriteTransaction(self._catalog) as tx:
-            soonest = tx.drop_former(now_ns)
+        soonest = self._catalog.soonest_former()
+        if soonest is not None and soonest <= now_ns:
+            with contextlib.suppress(DiskFullError), self._catalog.writing, WriteTransaction(self._catalog) as tx:
+                soonest = tx.drop_former(now_ns)
         return _IDLE_S if soonest is None else max(min((soonest - now_ns) / 1e9, _IDLE_S), 1.0)

@@ -175,6 +175,7 @@ class Keeper:
             self._clock,
             {one.id: one.path for one in enabled_origins(self._settings) if one.origin_type == "local"},
             self._settings.tree.old_names_s,
+            self._fail,
         )
 
     def _monitor(self, states: Sequence[OriginState]) -> HealthMonitor:
@@ -202,10 +203,14 @@ class Keeper:
     def _scan(self, service: ScanService) -> None:
         try:
             service.run()
-        except Exception as error:  # without its writer the keeper is useless: end, and be started anew
-            if not _report_damage(error, self._settings.cache_dir):
-                log.exception("the scanning service failed")
-            os._exit(1)
+        except Exception as error:  # without its writer the keeper is useless
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """A service has failed: end, and be started anew."""
+        if not _report_damage(error, self._settings.cache_dir):
+            log.error("a service failed", exc_info=error)
+        os._exit(1)
 
     def _keep_house(self, catalog: Catalog, service: ScanService) -> None:
         """Free the slots of readers that died, and give mapped pages back: at rest nearly all of them."""

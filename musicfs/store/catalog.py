@@ -23,6 +23,7 @@ from musicfs.store.correction_tables import (
     read_former,
     read_former_folder,
     read_serving,
+    read_soonest_former,
 )
 from musicfs.store.corrections import Correction, corrected, decode_correction
 from musicfs.store.folders import folder_key, iterate_folders, read_files, read_location, read_object_at
@@ -361,6 +362,11 @@ class Catalog:
         """What a name leads to that an edit has ended not long ago, or None."""
         with self.env.begin() as txn:
             return read_former(txn, self.tables, parent, name, now_ns)
+
+    def soonest_former(self) -> int | None:
+        """When the time of the first name that an edit has ended is over, None without any."""
+        with self.env.begin() as txn:
+            return read_soonest_former(txn, self.tables)
 
     def former_folder(self, inode: int, now_ns: int) -> Node | None:
         """A folder that an edit has ended not long ago, or None."""

@@ -166,6 +166,12 @@ def read_correction(txn: lmdb.Transaction[bytes], tables: Tables, object_id: int
     return None if raw is None else decode_correction(raw)
 
 
+def read_soonest_former(txn: lmdb.Transaction[bytes], tables: Tables) -> int | None:
+    """When the time of the first name that an edit has ended is over, None without any."""
+    with txn.cursor(tables.former) as cursor:
+        return min((U64.unpack_from(value)[0] for _, value in cursor), default=None)
+
+
 def read_claimed_audio(txn: lmdb.Transaction[bytes], tables: Tables) -> list[int]:
     """The audio of overlays for which files are noted that may be theirs."""
     with txn.cursor(tables.claims) as cursor:
