@@ -27,11 +27,11 @@ for turn in range(begin, begin + 100_000):
 """
 
 
-def test_killed_at_random(tmp_path: Path, quick: bool) -> None:
+def test_killed_at_random(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """Whatever was acknowledged is there, and nothing by halves."""
     choice = random.Random(1)
     begin = 0
-    for _ in range(10 if quick else 100):
+    for _ in range(100 if pytestconfig.getoption("--soak") else 20):
         command = [sys.executable, "-c", KILLED, str(tmp_path / "user"), str(begin)]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
