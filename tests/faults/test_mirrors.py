@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
 import shutil
 import subprocess
 import time
@@ -30,6 +31,9 @@ def mirrors(tmp_path: Path) -> tuple[Path, Path]:
     (first / "Album" / "notes.txt").write_text("the same in both")
     shutil.copytree(first, second)
     return first, second
+
+
+_RESCANS_MAX = 30
 
 
 def _places(first: Path, second: Path, cache: str = "auto") -> dict[str, Place]:
@@ -72,7 +76,11 @@ def test_the_other_one_serves_while_the_preferred_is_away(
         text=True,
     )
     assert listening.stdout is not None
-    mounted.command("origin", "rescan", "first")
+    # Nothing says when the listener hears: what happens before that is not told, so it happens until it is.
+    for _ in range(_RESCANS_MAX):
+        mounted.command("origin", "rescan", "first")
+        if select.select([listening.stdout], [], [], 1.0)[0]:
+            break
     assert json.loads(listening.stdout.readline())["type"] == "sync_started"
     first.rename(first.with_name("away"))
     while (event := json.loads(listening.stdout.readline()))["type"] != "origin_disconnected":
