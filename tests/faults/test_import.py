@@ -9,6 +9,7 @@ import csv
 import json
 import os
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,18 +153,22 @@ def _interrupted(library: Library, kill_now: Callable[[subprocess.Popen[str]], o
     mounted = library.mounted
     process = subprocess.Popen(
         [*command(mounted), "--json", "metadata", "import", str(library.rows)],
-        env=mounted.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=mounted.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
+    ending = threading.Timer(ENDS_S, process.kill)
+    ending.start()
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         lines = [process.stdout.readline()]
         kill_now(process)
-        rest, _ = process.communicate(timeout=ENDS_S)
+        lines += process.stdout.readlines()  # communicate() would pass over what the first line's read has buffered
+        process.wait()
     finally:
+        ending.cancel()
         process.kill()
         process.wait()
-    lines += [line for line in rest.splitlines(keepends=True) if line.endswith("\n")]
-    results = [json.loads(line) for line in lines]
+        process.stdout.close()
+    results = [json.loads(line) for line in lines if line.endswith("\n")]
     print(f"{len(results)} of {library.count} rows were acknowledged")
     return {one["new_path"]: one["changes"][-1]["after"][0] for one in results if not one["error"]}
 
