@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -14,7 +14,7 @@ from musicfs.library.overlays import Wanted
 from musicfs.store.overlays import Overlay
 from musicfs.vfs.tree import TreeOptions
 from musicfs.vfs.views import View
-from tests.vfs.corrected import CorrectedWorld
+from tests.vfs.corrected import CorrectedWorld, Make, corrected_worlds
 from tests.vfs.oracle import Tree, check_tree
 from tests.vfs.world import START_NS, Content, Key, Move, Put, Remove, Step, content
 
@@ -29,20 +29,11 @@ OTHER_SONG = content(size=2000, audio=8, artist="X", title="Two")
 OTHER_AUDIO = msgspec.structs.replace(SONG, audio=9, size=1200)
 RETAGGED = msgspec.structs.replace(content(size=1010, audio=7, artist="X", title="Uno"), mtime_ns=START_NS + 5)
 
-Make = Callable[..., CorrectedWorld]
-
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Make]:
-    made: list[CorrectedWorld] = []
-
-    def build(*views: View) -> CorrectedWorld:
-        made.append(CorrectedWorld(tmp_path / str(len(made)), views or (FLAT,), TreeOptions()))
-        return made[-1]
-
-    yield build
-    for world in made:
-        world.close()
+    with corrected_worlds(tmp_path, FLAT) as make:
+        yield make
 
 
 @pytest.fixture

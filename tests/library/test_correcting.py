@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,9 +17,8 @@ from musicfs.store.overlays import HistoryEntry
 from musicfs.store.state import open_state
 from musicfs.store.transaction import WriteTransaction
 from musicfs.testing.images import make_png
-from musicfs.vfs.tree import TreeOptions
 from musicfs.vfs.views import View
-from tests.vfs.corrected import REFUSED, CorrectedWorld
+from tests.vfs.corrected import REFUSED, CorrectedWorld, Make, corrected_worlds
 from tests.vfs.oracle import check_tree
 from tests.vfs.test_tree_model import outline
 from tests.vfs.world import START_NS, Content, Key, Put, Remove, content
@@ -32,20 +31,11 @@ OPAQUE: Key = (1, b"m", b"broken.mp3")
 SONG = content(audio=7, artist="X", title="One")
 OTHER_SONG = content(size=2000, audio=8, artist="X", title="Two")
 
-Make = Callable[..., CorrectedWorld]
-
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Make]:
-    made: list[CorrectedWorld] = []
-
-    def build(*views: View) -> CorrectedWorld:
-        made.append(CorrectedWorld(tmp_path / str(len(made)), views or (FLAT,), TreeOptions()))
-        return made[-1]
-
-    yield build
-    for world in made:
-        world.close()
+    with corrected_worlds(tmp_path, FLAT) as make:
+        yield make
 
 
 @pytest.fixture

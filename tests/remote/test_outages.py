@@ -163,9 +163,8 @@ def test_an_origin_that_is_back_is_read_at_once(world: World) -> None:
         try:
             wait_for("it is noticed", lambda: world.health(kind) != "healthy", 10)
             wait_for("it is left alone", lambda: read_timed(descriptor, next(places)).took_s < 0.1, 20)
-            time.sleep(
-                sum(RETRY_DELAYS_S)
-            )  # what was on its way before fails too, and does not end the rest by succeeding
+            # What was on its way before fails too, by the last of its attempts, and does not end the rest by succeeding.
+            time.sleep(sum(RETRY_DELAYS_S))
         finally:
             proxy.resume()
         assert _comes_back(descriptor, wanted) <= BACK_S

@@ -6,7 +6,8 @@ the user's state. What is promised of a tree is therefore checked by the same or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 
@@ -266,3 +267,22 @@ def _within_origins(steps: Sequence[Step], own: Mapping[Key, Content]) -> list[S
 
 def _path(key: Key) -> bytes:
     return (key[1] + b"/" if key[1] else b"") + key[2]
+
+
+Make = Callable[..., CorrectedWorld]
+
+
+@contextmanager
+def corrected_worlds(folder: Path, *views: View) -> Iterator[Make]:
+    """What makes worlds below ``folder``, of ``views`` unless told otherwise, and closes them in the end."""
+    made: list[CorrectedWorld] = []
+
+    def build(*other: View) -> CorrectedWorld:
+        made.append(CorrectedWorld(folder / str(len(made)), other or views, TreeOptions()))
+        return made[-1]
+
+    try:
+        yield build
+    finally:
+        for world in made:
+            world.close()
