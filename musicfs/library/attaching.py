@@ -25,6 +25,7 @@ from musicfs.store.records import ObjectRecord, unpack_facts, unpack_stored
 from musicfs.store.state import State
 from musicfs.store.transaction import WriteTransaction
 
+_OBJECTS_AT_ONCE = 5000  # in one snapshot
 _FAILURES_MAX = 3  # files of one origin that are tried in vain at a time
 
 
@@ -210,13 +211,27 @@ class Attachments:
         found = (self._corrector.files.at(anchor) for anchor in overlay.anchors)
         return [object_id for object_id in found if object_id is not None]
 
+    def _unclaimed(self, audio_id: int) -> list[int]:
+        """All files with this audio that have no overlay, by a look at every file: some 10 us each, for what is rare."""
+        found: list[int] = []
+        after = 0
+        while objects := self._catalog.objects_from(after, _OBJECTS_AT_ONCE):
+            after = objects[-1][0] + 1
+            for object_id, record in objects:
+                facts = unpack_stored(record.facts)
+                if facts is not None and facts.audio_id == audio_id and self._catalog.correction(object_id) is None:
+                    found.append(object_id)
+        return found
+
     def _reattach(self, overlay: Overlay) -> list[int]:
         """Give a lost overlay to the one file that it can be of; the objects that have it by that."""
         if not overlay.audio_id or self._living(overlay):
             return []
         with self._catalog.writing, WriteTransaction(self._catalog) as tx:
             claims = tx.take_claims(overlay.audio_id)
-        anchor = self._corrector.files.anchor(claims[0]) if len(claims) == 1 else None
+        # Files that were there before the overlay was made no claim: they count all the same.
+        is_only = len(claims) == 1 and self._unclaimed(overlay.audio_id) == claims
+        anchor = self._corrector.files.anchor(claims[0]) if is_only else None
         if anchor is None:
             return []
         self._state.reanchor((Anchoring(overlay.id, (anchor,)),))

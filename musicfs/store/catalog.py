@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 
 import lmdb
 import msgspec
@@ -309,6 +310,12 @@ class Catalog:
                         break
                     found.append(U64.unpack(key[8:])[0])
         return found
+
+    def objects_from(self, object_id: int, limit: int) -> list[tuple[int, ObjectRecord]]:
+        """Up to ``limit`` objects in the order of their ids, from this id on."""
+        with self.env.begin() as txn, txn.cursor(self.tables.objects) as cursor:
+            found = islice(cursor, limit) if cursor.set_range(U64.pack(object_id)) else ()
+            return [(U64.unpack(key)[0], decode_object(raw)) for key, raw in found]
 
     def blob(self, blob_id: int) -> bytes | None:
         """Bytes that were made once, or None."""

@@ -330,3 +330,14 @@ def move(world: CorrectedWorld) -> None:
 
 def edit_of(world: CorrectedWorld, key: Key, title: str) -> Edit:
     return Edit(world.ids[key], Wanted({"title": (title,)}))
+
+
+def test_a_copy_that_was_there_before_makes_it_unsure(make: Make) -> None:
+    world = make()
+    copy: Key = (1, b"older", b"copy.flac")
+    world.scan([Put(A, SONG), Put(copy, SONG)])
+    world.set(A, title="Eins")
+    new: Key = (1, b"newer", b"other.flac")
+    world.scan([Put(new, SONG), Remove(A)])
+    for key in (copy, new):
+        assert world.catalog.correction(world.ids[key]) is None
