@@ -18,6 +18,7 @@
     ├── FormatError              EIO     bytes that are not what their container promises
     └── StoreError               EIO     our own files: damaged, of another version, or the disk is full
         ├── SchemaError          EIO     written by another version of MusicFS
+        ├── IndexNotReadyError   EAGAIN  retryable: the search index is missing, or being built
         └── DiskFullError        ENOSPC  retryable once there is room
 
 ``errno`` is what a filesystem call answers, ``retryable`` whether the same call may succeed later without the user
@@ -153,6 +154,13 @@ class StoreError(MusicFSError):
 
 class SchemaError(StoreError):
     """The store was written with another schema."""
+
+
+class IndexNotReadyError(StoreError):
+    """There is no search index yet: it is being built."""
+
+    errno = _errno.EAGAIN
+    retryable = True
 
 
 class DiskFullError(StoreError):

@@ -13,10 +13,10 @@ from musicfs.daemon.link import Counters
 from musicfs.daemon.pins import Pins
 from musicfs.daemon.prefetching import Prefetch
 from musicfs.daemon.reading import Reading
-from musicfs.daemon.track_query import Selection
 from musicfs.daemon.upkeep import Upkeep
 from musicfs.errors import UnreachableError
 from musicfs.index.parser import parse
+from musicfs.library.track_query import Selection
 from musicfs.store.chunks import ChunkStore
 from musicfs.store.chunks_schema import Content
 from musicfs.store.chunks_schema import Tier as StoredTier

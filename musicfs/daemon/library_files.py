@@ -11,8 +11,8 @@ import msgspec
 
 from musicfs.content.keys import Source, content_of
 from musicfs.content.origins import Access
-from musicfs.daemon.track_query import Selection
 from musicfs.errors import NotFoundError
+from musicfs.library.track_query import Selection
 from musicfs.store.catalog import Catalog
 from musicfs.store.chunks_schema import Content
 from musicfs.store.records import Node

@@ -11,10 +11,10 @@ from musicfs.api.backend import PinChange, PinnedPath
 from musicfs.api.wire import wire_text
 from musicfs.clock import Clock
 from musicfs.daemon.library_files import LibraryFile, LibraryFiles, normal
-from musicfs.daemon.track_query import Selection
 from musicfs.errors import NotFoundError
 from musicfs.index.parser import parse
 from musicfs.index.syntax import Query, negation
+from musicfs.library.track_query import Selection
 from musicfs.store.chunks_schema import Content
 from musicfs.store.overlays import Pin
 from musicfs.store.state import State

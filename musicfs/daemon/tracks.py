@@ -9,10 +9,10 @@ from musicfs.api.metadata import Cover, Served, TrackMetadata
 from musicfs.clock import Clock
 from musicfs.daemon.library_files import LibraryFiles, spellings
 from musicfs.daemon.track_index import Known, TrackIndex
-from musicfs.daemon.track_query import Selection
 from musicfs.errors import ConfigError, NotFoundError
 from musicfs.index.parser import parse
 from musicfs.library.overlays import effective_tags
+from musicfs.library.track_query import Selection
 from musicfs.model import Tags, Technical
 from musicfs.store.catalog import Catalog
 from musicfs.store.corrections import NO_COVER, OWN_COVER, Correction, is_spliced

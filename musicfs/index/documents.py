@@ -39,6 +39,16 @@ class Document(Protocol):
         ...
 
     @property
+    def plays(self) -> int:
+        """How often it was played."""
+        ...
+
+    @property
+    def played_ns(self) -> int:
+        """When it was played last, since 1970 UTC; 0 for never."""
+        ...
+
+    @property
     def origins(self) -> Sequence[str]:
         """The ids of the origins that have it."""
         ...
@@ -60,6 +70,8 @@ class TagDocument(msgspec.Struct, frozen=True, kw_only=True):
     format: str = ""
     technical: Technical = Technical()
     added_ns: int = 0
+    plays: int = 0
+    played_ns: int = 0
     origins: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
 
@@ -88,6 +100,8 @@ def text_reader(field: str) -> TextReader:
 
 def number_reader(field: str) -> NumberReader:
     """What gives the numbers of a field, as :mod:`musicfs.index.values` has them; without one the field is empty."""
+    if field == "plays":
+        return lambda document: (document.plays,)  # never is a number of times too
     known = _TECHNICAL.get(field)
     if known is not None:
         get = known
@@ -101,6 +115,7 @@ def number_reader(field: str) -> NumberReader:
 
 _TECHNICAL: Mapping[str, Callable[[Document], int]] = {
     "added": lambda document: document.added_ns,
+    "played": lambda document: document.played_ns,
     "duration": lambda document: document.technical.duration_ms // 1000,  # as players show it
     "bitrate": lambda document: (document.technical.bitrate + 500) // 1000,
     "sample_rate": lambda document: document.technical.sample_rate,

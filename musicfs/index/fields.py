@@ -1,8 +1,9 @@
 """The fields that a query can name: their names, what kind of value they have, and how tags and facts become those.
 
 Every tag field of :data:`musicfs.model.FIELDS` is one, further ``year`` (which is ``date``), what the audio is (format,
-codec, duration, bitrate, sample_rate, channels, bits_per_sample), where it comes from (origin, path) and since when it
-is known (added). ``custom:NAME`` is any other tag. Names are written in any case.
+codec, duration, bitrate, sample_rate, channels, bits_per_sample), where it comes from (origin, path), since when it is known
+(added), how often it was played (plays) and when last (played). ``custom:NAME`` is any other tag. Names are written in any
+case.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "sample_rate": Kind.NUMBER,
         "channels": Kind.NUMBER,
         "bits_per_sample": Kind.NUMBER,
+        "plays": Kind.NUMBER,
+        "played": Kind.MOMENT,
     }
 )
 ALIASES: Mapping[str, str] = MappingProxyType(

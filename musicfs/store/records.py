@@ -30,6 +30,7 @@ class NodeKind(IntEnum):
     FOLDER = 1
     OBJECT = 2  # an origin's file from ``start`` for ``size`` bytes
     BLOB = 3  # bytes of the ``blobs`` table
+    LINK = 4  # a symbolic link to where the object ``ref`` appears
 
 
 class Node(msgspec.Struct, frozen=True, gc=False):

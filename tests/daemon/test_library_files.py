@@ -9,9 +9,9 @@ import pytest
 
 from musicfs.content.origins import Access
 from musicfs.daemon.library_files import LibraryFile, LibraryFiles, normal
-from musicfs.daemon.track_query import Selection
 from musicfs.errors import NotFoundError
 from musicfs.index.parser import parse
+from musicfs.library.track_query import Selection
 from musicfs.model import Technical
 from musicfs.vfs.tree import TreeOptions
 from musicfs.vfs.views import View

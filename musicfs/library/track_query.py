@@ -12,6 +12,13 @@ from musicfs.model import FIELDS, Technical
 from musicfs.store.catalog import Catalog
 from musicfs.store.records import ObjectRecord, StoredFacts, unpack_stored
 
+PlaysOf = Callable[[int], tuple[int, int]]  # audio id -> how often it was played, and when last (ns since 1970 UTC)
+
+
+def never_played(_: int) -> tuple[int, int]:
+    """Where it is not known what was played."""
+    return 0, 0
+
 
 class CatalogTrack:
     """A :class:`musicfs.index.documents.Document`: its effective tags, and what its sources say when that is asked.
@@ -20,9 +27,15 @@ class CatalogTrack:
     """
 
     def __init__(
-        self, catalog: Catalog, ids: Mapping[int, str], facts: StoredFacts, sources: Callable[[], Sequence[int]]
+        self,
+        catalog: Catalog,
+        ids: Mapping[int, str],
+        facts: StoredFacts,
+        sources: Callable[[], Sequence[int]],
+        plays_of: PlaysOf = never_played,
     ) -> None:
         """``ids`` are the origins' by number; ``facts`` those of the object that is served; ``sources`` gives all objects."""
+        self._plays_of = plays_of
         self._catalog = catalog
         self._ids = ids
         self._facts = facts
@@ -42,6 +55,16 @@ class CatalogTrack:
     def added_ns(self) -> int:
         """See Document."""
         return min((record.added_ns for _, _, record in self._located), default=0)
+
+    @property
+    def plays(self) -> int:
+        """See Document."""
+        return self._plays_of(self._facts.audio_id)[0]
+
+    @property
+    def played_ns(self) -> int:
+        """See Document."""
+        return self._plays_of(self._facts.audio_id)[1]
 
     @property
     def origins(self) -> Sequence[str]:
