@@ -31,8 +31,8 @@ SYNTAX: tuple[Syntax, ...] = (
 _FIELDS = """\
 Default fields: title, artist, album, album_artist, genre, composer. Others: year (or date: 1991, 1991-08, 1991-08-12),
 added and played (an age or a date), plays (how often), format, codec, origin, path (at the origin), bitrate (kbit/s),
-duration (225, 3:45, 5m), sample_rate (44.1k), channels, bits_per_sample, track, disc, compilation (yes, no), label, comment,
-lyrics, bpm, isrc, and every other tag by the name that `musicfs metadata get` shows.
+duration (225, 3:45, 5m), sample_rate (44.1k), channels, bits_per_sample, track, disc, compilation (yes, no), label,
+comment, lyrics, bpm, isrc, and every other tag by the name that `musicfs metadata get` shows.
 """
 _RULES = r"""Case and accents do not matter: bjork finds Björk. Nor do signs: dont finds don't, rem R.E.M., kesha Ke$ha.
 AND, OR, NOT and TO are upper case. Quotes take text as it is: "NOT", "Mission: Impossible"; a backslash takes one
