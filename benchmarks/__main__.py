@@ -31,6 +31,7 @@ MODULES: dict[str, tuple[tuple[int, ...], bool]] = {
     "scans": ((12, 13), True),
     "bulk_build": ((15,), True),
     "remote_scans": ((14,), True),
+    "search": ((16,), True),
     "remote_reads": ((17, 18), True),
     "ingest": ((19,), True),
     "overlays": ((20,), True),
