@@ -6,13 +6,13 @@ The readers are made once for a field and called for every track. An index store
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from musicfs.index.fields import CUSTOM, Kind, kind_of
-from musicfs.model import Technical
+from musicfs.model import FIELDS, Technical
 
 _NUMBER = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)", re.ASCII)
 _DATE = re.compile(r"\s*(\d{4})(?:-(\d\d?)(?:-(\d\d?))?)?(?!\d)", re.ASCII)
@@ -58,6 +58,11 @@ class Document(Protocol):
         """Its paths at these origins."""
         ...
 
+    @property
+    def custom_names(self) -> Collection[str]:
+        """The names of its tags that are no fields of :data:`musicfs.model.FIELDS`."""
+        ...
+
     def values(self, field: str) -> Sequence[str]:
         """The effective values of a tag, by field name or a custom tag's own name; empty without."""
         ...
@@ -74,6 +79,11 @@ class TagDocument(msgspec.Struct, frozen=True, kw_only=True):
     played_ns: int = 0
     origins: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
+
+    @property
+    def custom_names(self) -> Collection[str]:
+        """See :class:`Document`."""
+        return [name for name in self.tags if name not in FIELDS]
 
     def values(self, field: str) -> Sequence[str]:
         """See :class:`Document`."""

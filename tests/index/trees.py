@@ -36,7 +36,9 @@ VOCABULARY = ("jazz", "jaz", "Björk", "bjork", "don't", "R.E.M.", "AC/DC", "met
               'a"b', "back\\slash", "(live)", "co:lon", "x*", "y~1")  # fmt: skip
 TEXTS = st.lists(st.sampled_from(VOCABULARY), min_size=1, max_size=3).map(" ".join)
 ANY_TEXT = st.text(max_size=12).filter(lambda text: bool(words(text)))
-TEXT_FIELDS = st.sampled_from(["", "", "title", "artist", "genre", "lyrics", "path", "custom:mood", 'custom:a "b:c'])
+TEXT_FIELDS = st.sampled_from(
+    ["", "", "title", "artist", "genre", "lyrics", "path", "custom:mood", "custom:moods", 'custom:a "b:c']
+)
 KEYWORD_FIELDS = st.sampled_from(["format", "origin", "isrc", "codec"])
 KEYWORDS = st.sampled_from(["flac", "FLAC", "nas-1", "my nas", "mp3"])
 NUMBERS = st.integers(0, 12).map(str) | st.sampled_from(["-7.5", "0.25"])
@@ -62,16 +64,22 @@ def _ordered(field: str, values: list[str], is_low_in: bool, is_high_in: bool) -
     return Range(field, Bound(low, is_low_in), Bound(high, is_high_in))
 
 
-LEAVES: st.SearchStrategy[Query] = st.one_of(
+TEXT_LEAVES: st.SearchStrategy[Words | Fuzzy] = st.one_of(
     st.builds(Words, TEXT_FIELDS, TEXTS | ANY_TEXT, st.booleans()),
     st.builds(Words, KEYWORD_FIELDS, KEYWORDS, st.booleans()),
     st.builds(Fuzzy, TEXT_FIELDS, TEXTS | ANY_TEXT, st.integers(0, 2)),
     st.builds(Fuzzy, KEYWORD_FIELDS, KEYWORDS, st.integers(0, 2)),
-    st.builds(Present, TEXT_FIELDS | KEYWORD_FIELDS | st.sampled_from(["date", "duration", "compilation", "track"])),
-    _ranges(["track", "bitrate", "bpm", "custom:mood"], NUMBERS),
+)
+LEAVES: st.SearchStrategy[Query] = st.one_of(
+    TEXT_LEAVES,
+    st.builds(
+        Present,
+        TEXT_FIELDS | KEYWORD_FIELDS | st.sampled_from(["date", "duration", "compilation", "track", "plays", "played"]),
+    ),
+    _ranges(["track", "bitrate", "bpm", "custom:mood", "custom:moods", "plays"], NUMBERS),
     _ranges(["date"], DATES),
-    _ranges(["added"], DATES),
-    _ranges(["added"], AGES),
+    _ranges(["added", "played"], DATES),
+    _ranges(["added", "played"], AGES),
     _ranges(["duration"], DURATIONS),
     st.sampled_from(["yes", "no"]).map(lambda value: Range("compilation", Bound(value), Bound(value))),
 )
@@ -92,6 +100,8 @@ DOCUMENTS: st.SearchStrategy[TagDocument] = st.builds(
         {},
         optional={
             **dict.fromkeys(("title", "artist", "genre", "lyrics", "mood", "composer"), _VALUES),
+            "moods": st.lists(TEXTS | NUMBERS, max_size=2).map(tuple),
+            'a "b:c': _VALUES,
             "track": NUMBERS.map(lambda value: (value,)),
             "bpm": NUMBERS.map(lambda value: (value + " dB",)),
             "isrc": KEYWORDS.map(lambda value: (value,)),
@@ -104,6 +114,8 @@ DOCUMENTS: st.SearchStrategy[TagDocument] = st.builds(
         Technical, st.sampled_from([0, 59_999, 60_000, 225_900, 3_723_000]), st.integers(0, 12).map(lambda k: k * 1000)
     ),
     added_ns=st.integers(0, 300 * 86_400).map(lambda seconds: NOW_NS - seconds * SECOND_NS),
+    plays=st.integers(0, 4),
+    played_ns=st.just(0) | st.integers(0, 60 * 86_400).map(lambda seconds: NOW_NS - seconds * SECOND_NS),
     origins=st.lists(KEYWORDS, max_size=2).map(tuple),
     paths=_VALUES,
 )
@@ -122,7 +134,7 @@ def opinion(query: Query, document: TagDocument) -> bool:
         case Not(child):
             return not opinion(child, document)
         case Present(field):
-            known = field in {"added", "duration", "bitrate"}
+            known = field in {"added", "played", "plays", "duration", "bitrate"}
             return field == "" or bool(numbers(field, document) if known else texts(field, document))
         case Range(field, lower, upper):
             return any(
@@ -166,7 +178,14 @@ def texts(field: str, document: TagDocument) -> list[str]:
 
 def numbers(field: str, document: TagDocument) -> list[float]:
     technical = document.technical
-    known = {"added": document.added_ns, "duration": technical.duration_ms // 1000, "bitrate": technical.bitrate / 1000}
+    known = {
+        "added": document.added_ns,
+        "played": document.played_ns,
+        "duration": technical.duration_ms // 1000,
+        "bitrate": technical.bitrate / 1000,
+    }
+    if field == "plays":
+        return [document.plays]
     if field in known:
         return [known[field]] if known[field] else []
     if field == "compilation":
@@ -194,13 +213,13 @@ def span(field: str, value: str) -> tuple[float, float]:
         return seconds, seconds
     if field == "compilation":
         return (1, 1) if value == "yes" else (0, 0)
-    if field == "added" and value[-1] in UNITS_S:
+    if field in {"added", "played"} and value[-1] in UNITS_S:
         then = NOW_NS - int(value[:-1]) * UNITS_S[value[-1]] * SECOND_NS
         return then, then
     if field == "date":
         digits = value.replace("-", "")
         return int(digits.ljust(8, "0")), int(digits.ljust(8, "9"))
-    if field == "added":
+    if field in {"added", "played"}:
         days = [day for day in _DAYS if day.isoformat().startswith(value)]
         first = dt.datetime.combine(days[0], dt.time(), dt.UTC)
         after = dt.datetime.combine(days[-1] + dt.timedelta(1), dt.time(), dt.UTC)
