@@ -119,6 +119,7 @@ def generate(tracks: int, cache_dir: str, origin_path: str, *, report: bool = Fa
         counts = publisher.publish(record.number, batch)
         with WriteTransaction(catalog) as tx:
             tx.trim_changes(catalog.last_change())
+            tx.trim_touched(catalog.last_touched)
         writing += time.perf_counter() - started
         made += counts.files
         size_bytes += counts.size_bytes

@@ -7,6 +7,8 @@
     │   ├── TemplateError        EINVAL  exit 2   a template does not parse; says the column
     │   └── QueryError           EINVAL  exit 2   a query does not parse; says the column
     ├── NotFoundError            ENOENT  exit 4   a named thing does not exist
+    ├── ExistsError              EEXIST  exit 1   a name is taken
+    ├── NameTooLongError         ENAMETOOLONG     a name that no entry of the mount can have
     ├── NoDaemonError            EIO     exit 3   nothing listens on the control socket
     ├── MountError               EIO     exit 1   the mount point cannot be used
     │   └── AlreadyRunningError  EBUSY   exit 1   another daemon holds the cache; says its pid
@@ -94,6 +96,18 @@ class NotFoundError(MusicFSError):
 
     errno = _errno.ENOENT
     exit_code = 4
+
+
+class ExistsError(MusicFSError):
+    """What was to be made is there already, under that name."""
+
+    errno = _errno.EEXIST
+
+
+class NameTooLongError(MusicFSError):
+    """No entry of the mount can have a name of this length."""
+
+    errno = _errno.ENAMETOOLONG
 
 
 class NoDaemonError(MusicFSError):

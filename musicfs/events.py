@@ -23,6 +23,7 @@ class EventType(StrEnum):
     SYNC_COMPLETED = "sync_completed"
     CACHE_EVICTION = "cache_eviction"
     METADATA_CHANGED = "metadata_changed"
+    FILE_ACCESSED = "file_accessed"  # a track was played, not only read
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
@@ -103,6 +104,37 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     version: str = ""
     inode: int = 0
     ctime_ns: int = 0
+
+
+_RULE_NAMES = {"all_of": "and", "any_of": "or", "not_": "not"}  # as TOML and JSON have them: Python keeps these words
+
+
+class Rule(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename=_RULE_NAMES
+):
+    """What a collection holds, as a tree. Exactly one field is given, else making one raises ValueError.
+
+    Numbers are checked where a rule is decoded or converted (``msgspec.ValidationError``), not where one is made.
+    """
+
+    match: str | None = None  # a query, as musicfs.index.help explains them
+    date: tuple[str, str] | None = None  # the first and the last: a year, month or day; empty for no end
+    recently_added: Annotated[int, msgspec.Meta(ge=1, le=36_500)] | None = None  # days
+    recently_played: Annotated[int, msgspec.Meta(ge=1, le=36_500)] | None = None  # days
+    most_played: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None  # so many tracks
+    genre: str | None = None
+    all_of: tuple[Rule, ...] | None = None
+    any_of: tuple[Rule, ...] | None = None
+    not_: Rule | None = None
+
+    def __post_init__(self) -> None:
+        given = [name for name in self.__struct_fields__ if getattr(self, name) is not None]
+        if len(given) != 1:
+            known = ", ".join(self.__struct_encode_fields__)
+            found = " and ".join(_RULE_NAMES.get(name, name) for name in given) or "none"
+            raise ValueError(f"a rule is exactly one of {known}; this one has {found}")
+        if getattr(self, given[0]) in ((), ("", "")):
+            raise ValueError(f"a rule's {_RULE_NAMES.get(given[0], given[0])} is empty")
 
 
 def first(tags: Tags, field: str) -> str:

@@ -16,6 +16,7 @@ import msgspec
 
 from musicfs.errors import SchemaError, StoreError
 from musicfs.store import environment
+from musicfs.store.changes import ChangeLogs
 from musicfs.store.correction_tables import (
     Extras,
     Serving,
@@ -33,6 +34,7 @@ from musicfs.store.records import (
     NODE,
     U32,
     U64,
+    CollectionRecord,
     Node,
     NodeKind,
     ObjectRecord,
@@ -43,11 +45,10 @@ from musicfs.store.records import (
     unpack_node,
 )
 from musicfs.store.schema import MIGRATED_SCHEMAS, ROOT_INODE, SCHEMA
-from musicfs.store.tables import Tables, create
-from musicfs.store.tree_tables import read_place, read_sources, read_track
+from musicfs.store.tables import Tables, create, new_identity
+from musicfs.store.tree_tables import read_collections, read_place, read_sources, read_track
 
 _decode = msgspec.msgpack.decode
-_change_decoder = msgspec.msgpack.Decoder(list[tuple[int, int, bytes, int]])
 
 
 class Totals(msgspec.Struct, frozen=True, array_like=True):
@@ -94,10 +95,11 @@ def check_schema(path: str) -> None:
 
 
 def _migrate(path: str, generation: int) -> None:
-    """Add the tables that an older version did not have."""
+    """Add what an older version did not have."""
     with environment.open_environment(path) as env:
         tables = Tables(env, generation, create=True)
         with env.begin(tables.meta, write=True) as txn:
+            txn.put(b"identity", msgspec.msgpack.encode(new_identity()), overwrite=False)
             txn.put(b"schema", msgspec.msgpack.encode(SCHEMA))
 
 
@@ -106,7 +108,7 @@ def _get(txn: lmdb.Transaction[bytes], meta: lmdb._Database, name: str, default:
     return default if raw is None else _decode(raw, type=int)
 
 
-class Catalog:
+class Catalog(ChangeLogs):
     """The catalog opened for reading (by the mount), or for both (by the keeper, through :meth:`begin_write`).
 
     Every method reads one consistent snapshot and holds it no longer than the call. Safe from any thread.
@@ -234,6 +236,11 @@ class Catalog:
         """Ids of the objects that are one track with this one, the served one first; itself alone if the tree lacks it."""
         with self.env.begin() as txn:
             return read_track(txn, self.tables, object_id)
+
+    def collections(self) -> list[CollectionRecord]:
+        """The collections that the tree has, in the order in which they came to their names."""
+        with self.env.begin() as txn:
+            return read_collections(txn, self.tables)
 
     # The facts.
 
@@ -379,22 +386,3 @@ class Catalog:
         """A folder that an edit has ended not long ago, or None."""
         with self.env.begin() as txn:
             return read_former_folder(txn, self.tables, inode, now_ns)
-
-    # What changed.
-
-    def last_change(self) -> int:
-        """The sequence number of the newest change, 0 if there is none."""
-        with self.env.begin() as txn, txn.cursor(self.tables.changes) as cursor:
-            if cursor.last():
-                return int.from_bytes(cursor.key(), "big")
-            raw = txn.get(b"trimmed", db=self.tables.meta)
-        return 0 if raw is None else _decode(raw, type=int)
-
-    def changes_after(self, sequence: int) -> list[tuple[int, list[tuple[int, int, bytes, int]]]]:
-        """(sequence, [(op, parent inode, name, inode)]) of every batch newer than ``sequence``, oldest first."""
-        batches = []
-        with self.env.begin() as txn, txn.cursor(self.tables.changes) as cursor:
-            if cursor.set_range(U64.pack(sequence + 1)):
-                for key, value in cursor:
-                    batches.append((U64.unpack(key)[0], _change_decoder.decode(value)))
-        return batches

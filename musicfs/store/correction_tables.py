@@ -76,6 +76,7 @@ class CorrectionTables(TreeTables):
             self.txn.put(key, plan, db=self.tables.plans)
         else:
             self.txn.delete(key, db=self.tables.plans)
+        self.note_touched(object_id)
 
     def remove_correction(self, object_id: int) -> None:
         """Forget what is corrected of an object; the overlay itself is the user's, and stays."""
@@ -83,6 +84,7 @@ class CorrectionTables(TreeTables):
         key = U64.pack(object_id)
         self.txn.delete(key, db=self.tables.corrections)
         self.txn.delete(key, db=self.tables.plans)
+        self.note_touched(object_id)
 
     def _hold_extra(self, data: bytes) -> bytes:
         key = xxhash.xxh3_128_digest(data)

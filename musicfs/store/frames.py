@@ -19,7 +19,7 @@ from collections.abc import Iterator
 import msgspec
 import xxhash
 
-VERSION = 1
+VERSION = 2  # 1 knew no collections and no plays: its readers would pass over what they do not know
 _MAGIC = b"\xffMJ"  # the first byte occurs in no UTF-8 text, so no tag can look like a frame
 _HEADER = struct.Struct("<3sBIQQ")
 _CHECKSUM = struct.Struct("<Q")

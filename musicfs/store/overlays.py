@@ -1,4 +1,4 @@
-"""What the user's state is made of: overlays with their history, and pins. Values, and how they are written down.
+"""What the user's state is made of: overlays with their history, pins, collections, plays. Values, and how they are written.
 
 A :class:`Record` is one of them under its key, with the number of the change that wrote it. Of two records of one key the
 one with the higher number holds, so records can be put together from several places in any order.
@@ -110,6 +110,37 @@ class Pin(msgspec.Struct, frozen=True, array_like=True):
     files: tuple[Anchor, ...] = ()
 
 
+class StoredCollection(msgspec.Struct, frozen=True, array_like=True):
+    """A collection the user made: what is in it is said by ``query``, or by ``rule`` where that is not empty."""
+
+    id: int  # 63 bits, random; stays when it is renamed
+    name: str
+    query: str = ""
+    rule: bytes = b""  # msgpack of a rule
+    sort: str = ""
+    limit: int = 0  # 0: none
+    added_ns: int = 0
+    author: str = ""
+
+
+class Played(msgspec.Struct, frozen=True):
+    """Something was played once; ``key`` is from :func:`play_key`."""
+
+    key: bytes
+    time_ns: int
+    anchor: Anchor
+
+
+class Play(msgspec.Struct, frozen=True, array_like=True):
+    """How often something was played, when first and last (ns since 1970 UTC), and the file it was last played from."""
+
+    key: bytes
+    count: int
+    first_ns: int
+    last_ns: int
+    anchor: Anchor
+
+
 class Kind(IntEnum):
     """What a record is about; the numbers are on disk."""
 
@@ -117,6 +148,8 @@ class Kind(IntEnum):
     OVERLAY = 1  # key: id u64
     HISTORY = 2  # key: sequence u64, overlay id u64
     PIN = 3  # key: :func:`path_key`; value None where it was removed
+    COLLECTION = 4  # key: id u64; value None where it was removed
+    PLAY = 5  # key: :func:`play_key`
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -135,6 +168,8 @@ _decode_records = msgspec.msgpack.Decoder(tuple[Record, ...]).decode
 decode_overlay = msgspec.msgpack.Decoder(Overlay).decode
 decode_history = msgspec.msgpack.Decoder(HistoryEntry).decode
 decode_pin = msgspec.msgpack.Decoder(Pin | None).decode
+decode_collection = msgspec.msgpack.Decoder(StoredCollection | None).decode
+decode_play = msgspec.msgpack.Decoder(Play).decode
 decode_number = msgspec.msgpack.Decoder(int).decode
 
 
@@ -168,8 +203,24 @@ def pin_record(path: bytes, pin: Pin | None, sequence: int) -> Record:
     return Record(Kind.PIN, path_key(path), sequence, _encode(pin))
 
 
+def collection_record(collection_id: int, collection: StoredCollection | None, sequence: int) -> Record:
+    """A collection, or that there is none with this id any more."""
+    return Record(Kind.COLLECTION, overlay_key(collection_id), sequence, _encode(collection))
+
+
+def play_record(play: Play, sequence: int) -> Record:
+    """How often something was played, from this change on."""
+    return Record(Kind.PLAY, play.key, sequence, _encode(play))
+
+
+def play_key(audio_id: int, anchor: Anchor) -> bytes:
+    """The 16 bytes under which plays are counted: of the audio, or of the file where its audio is not known (0)."""
+    what = b"audio\0" + _U64.pack(audio_id) if audio_id else b"file\0" + anchor[0].encode() + b"\0" + anchor[1]
+    return xxhash.xxh3_128_digest(what)
+
+
 def overlay_key(overlay_id: int) -> bytes:
-    """Key of an overlay."""
+    """Key of an overlay, or of a collection."""
     return _U64.pack(overlay_id)
 
 

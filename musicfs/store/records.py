@@ -114,6 +114,20 @@ class OriginRecord(msgspec.Struct, frozen=True, array_like=True):
     held: int = 0  # files whose removal waits for a confirmation
 
 
+class CollectionRecord(msgspec.Struct, frozen=True, array_like=True):
+    """A collection that the tree has a folder of, or had: what a folder cannot say of itself.
+
+    ``name`` is the one it shall have. ``mark`` says by what it was filled last, for those who fill it.
+    """
+
+    id: int
+    name: str
+    mark: bytes = b""
+
+
+# The view number of what collections have in the tree; a folder of theirs has the collection's id as its ``start``.
+COLLECTIONS_VIEW = 255
+
 _facts_encoder = msgspec.msgpack.Encoder()
 _facts_decoder = msgspec.msgpack.Decoder(StoredFacts | None)
 encode_record = msgspec.msgpack.Encoder().encode

@@ -40,6 +40,7 @@ albums.G       album key u64, object id u64              disc u16, disc total u1
 art.G          dir inode u64, rank u8, name              object id u64: candidates for cover.jpg, best first
 sources.G      inode u64, object id u64                  empty: the objects that are one track, if there are several, also
                                                          the one its node refers to
+links.G        object id u64, inode u64                  empty: the links of collections that lead to the object
 =============  ========================================  ==================================================================
 
 Between the processes:
@@ -47,10 +48,15 @@ Between the processes:
 =============  ========================================  ==================================================================
 changes        sequence u64                              msgpack list of (op, parent inode, name, inode); trimmed by the
                                                          keeper once the mount has replayed it
+touched        sequence u64                              msgpack list of runs of object ids (gap, length, gap, ...): of
+                                                         these something changed that can be searched for; empty: of all.
+                                                         Trimmed by the keeper once the index has them.
 =============  ========================================  ==================================================================
 
-``meta`` holds ``schema`` (this module's :data:`SCHEMA`), ``generation``, ``tree`` (fingerprint of templates, names and
-views the generation was built for), ``next_object``, ``next_folder``, ``next_origin`` and ``totals`` (files, bytes).
+``meta`` holds ``schema`` (this module's :data:`SCHEMA`), ``identity`` (a random number of 63 bits), ``generation``, ``tree``
+(fingerprint of templates, names and views the generation was built for), ``next_object``, ``next_folder``, ``next_origin``,
+``totals`` (files, bytes), ``collections`` (list of :class:`~musicfs.store.records.CollectionRecord`), and up to where the
+logs are trimmed.
 """
 
 from __future__ import annotations
@@ -59,14 +65,14 @@ from enum import IntEnum
 
 # Raised whenever a key or value changes its form, or a table comes. An older one is migrated or, where that cannot be, put
 # aside and rebuilt.
-SCHEMA = 3
-MIGRATED_SCHEMAS = (2,)  # they lack tables, nothing else
+SCHEMA = 4
+MIGRATED_SCHEMAS = (2, 3)  # they lack tables and an identity, nothing else
 
 FACT_TABLES = (
     "meta", "origins", "folder_ids", "folders", "object_ids", "objects", "identities", "problems", "blobs", "changes",
-    "corrections", "plans", "extras", "claims", "former",
+    "corrections", "plans", "extras", "claims", "former", "touched",
 )  # fmt: skip
-TREE_TABLES = ("nodes", "entries", "places", "anchors", "albums", "art", "sources")
+TREE_TABLES = ("nodes", "entries", "places", "anchors", "albums", "art", "sources", "links")
 
 TREE_SLOTS = 2  # the served tree, and the one that is built or was served before
 

@@ -1,4 +1,4 @@
-"""What the user made, and nobody can make again: overlays with their history, pictures, pins. Never wiped.
+"""What the user made, and nobody can make again: overlays, their history, pictures, pins, collections, plays. Never wiped.
 
 ``state_dir/journal`` is the truth: every change is there, checked by a checksum, before anybody is told that it was made.
 ``state_dir/state`` is an LMDB environment of the same, to find things fast (see :mod:`musicfs.store.state_tables`);
@@ -25,16 +25,28 @@ from musicfs.store.overlays import (
     Kind,
     Overlay,
     Pin,
+    Play,
+    Played,
     Record,
+    StoredCollection,
     Written,
     anchor_key,
     decode_overlay,
     decode_pin,
+    decode_play,
     overlay_key,
     path_key,
     pin_record,
 )
-from musicfs.store.state_changes import plan_put, plan_reanchor, read_history
+from musicfs.store.state_changes import (
+    plan_note_plays,
+    plan_put,
+    plan_put_collection,
+    plan_reanchor,
+    plan_remove_collection,
+    read_collections,
+    read_history,
+)
 from musicfs.store.state_engine import StateEngine
 from musicfs.store.state_tables import Reading
 
@@ -191,6 +203,42 @@ class State:
 
         self._engine.write(plan)
 
+    # Collections.
+
+    def collections(self) -> list[StoredCollection]:
+        """The user's collections, in the order of names."""
+        return self._engine.read(read_collections)
+
+    def put_collection(self, collection: StoredCollection) -> None:
+        """Keep a collection, in the place of the one with its id. ValueError if another one has its name."""
+        self._engine.write(plan_put_collection(collection))
+
+    def remove_collection(self, name: str) -> None:
+        """Forget a collection. NotFoundError if there is none of that name."""
+        self._engine.write(plan_remove_collection(name))
+
+    # Plays.
+
+    def play(self, key: bytes) -> Play | None:
+        """How often what has this key (of :func:`musicfs.store.overlays.play_key`) was played; None for never."""
+        return self._engine.read(lambda read: read.play(key))
+
+    def plays(self) -> Iterator[Play]:
+        """Everything that was ever played, in the order of keys. Each is as it is when it is read."""
+        start: bytes | None = b""
+        while start is not None:
+            page = self._engine.read(partial(_plays_from, start=start))
+            yield from page
+            start = page[-1].key + b"\0" if len(page) == _PAGE else None
+
+    def count_plays(self) -> int:
+        """How many different things were ever played."""
+        return self._engine.read(lambda read: int(read.txn.stat(read.tables.records[Kind.PLAY])["entries"]))
+
+    def note_plays(self, played: Sequence[Played]) -> None:
+        """Count plays, in one change."""
+        self._engine.write(plan_note_plays(played))
+
     # Its upkeep.
 
     def verify(self) -> list[str]:
@@ -210,6 +258,10 @@ class State:
 def _overlays_from(read: Reading, start: int) -> list[Overlay]:
     rows = read.rows(Kind.OVERLAY, overlay_key(start))
     return [decode_overlay(record.value) for record in itertools.islice(rows, _PAGE)]
+
+
+def _plays_from(read: Reading, start: bytes) -> list[Play]:
+    return [decode_play(record.value) for record in itertools.islice(read.rows(Kind.PLAY, start), _PAGE)]
 
 
 def _changes_from(read: Reading, start: tuple[int, int]) -> list[tuple[int, int]]:

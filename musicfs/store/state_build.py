@@ -15,7 +15,7 @@ from musicfs.store import environment
 from musicfs.store.frames import Frame, scan_frames
 from musicfs.store.journal import Journal, file_error, sync_folder
 from musicfs.store.overlays import Kind, Record, decode_records, encode_records, lineage_record
-from musicfs.store.state_tables import SCHEMA, StateTables, StateWrite
+from musicfs.store.state_tables import StateTables, StateWrite
 
 _FRAME_BYTES = 256 << 10  # of a journal's beginning: a damaged frame costs no more than that
 _COMMIT_RECORDS = 20_000
@@ -38,8 +38,8 @@ class Paths(msgspec.Struct, frozen=True):
 
     @property
     def old(self) -> str:
-        """An environment of an earlier version, until what was made from it is in place."""
-        return f"{self.tables}.schema-{SCHEMA - 1}"
+        """An environment of the first version, until what was made from it is in place."""
+        return f"{self.tables}.schema-1"
 
 
 def apply_frames(tables: StateTables, frames: Iterator[Frame]) -> int:
@@ -118,7 +118,7 @@ def rewrite_journal(tables: StateTables, journal: Journal) -> None:
 
 
 def _beginning(tables: StateTables) -> Iterator[bytes]:
-    for kind in (Kind.OVERLAY, Kind.PIN, Kind.HISTORY):
+    for kind in (Kind.OVERLAY, Kind.PIN, Kind.COLLECTION, Kind.PLAY, Kind.HISTORY):
         chunk: list[Record] = []
         size = 0
         with tables.reading() as read:

@@ -16,12 +16,18 @@ from musicfs.store.overlays import (
     Kind,
     Layer,
     Overlay,
+    Play,
+    Played,
     Record,
+    StoredCollection,
     anchor_key,
+    collection_record,
+    decode_collection,
     decode_history,
     history_record,
     overlay_record,
     pair_key,
+    play_record,
 )
 from musicfs.store.state_tables import Reading
 
@@ -99,6 +105,60 @@ def _anchored(read: Reading, touched: dict[int, Overlay], sequence: int, written
             result[number] = msgspec.structs.replace(overlay, anchors=kept)
     written[:] = [result.get(overlay.id, overlay) for overlay in written]
     return [overlay_record(overlay, sequence) for overlay in result.values()]
+
+
+def read_collections(read: Reading) -> list[StoredCollection]:
+    """See :meth:`musicfs.store.state.State.collections`."""
+    found = (decode_collection(record.value) for record in read.rows(Kind.COLLECTION))
+    return sorted((one for one in found if one is not None), key=lambda one: (one.name, one.id))
+
+
+def plan_put_collection(collection: StoredCollection) -> Plan:
+    """See :meth:`musicfs.store.state.State.put_collection`."""
+
+    def plan(read: Reading, sequence: int) -> list[Record]:
+        for other in read_collections(read):
+            if other.name == collection.name and other.id != collection.id:
+                raise ValueError(f"there is another collection {collection.name!r}")
+            if other == collection:
+                return []
+        return [collection_record(collection.id, collection, sequence)]
+
+    return plan
+
+
+def plan_remove_collection(name: str) -> Plan:
+    """See :meth:`musicfs.store.state.State.remove_collection`."""
+
+    def plan(read: Reading, sequence: int) -> list[Record]:
+        found = [one for one in read_collections(read) if one.name == name]
+        if not found:
+            raise NotFoundError(f"there is no collection {name!r}")
+        return [collection_record(one.id, None, sequence) for one in found]
+
+    return plan
+
+
+def plan_note_plays(played: Sequence[Played]) -> Plan:
+    """See :meth:`musicfs.store.state.State.note_plays`."""
+
+    def plan(read: Reading, sequence: int) -> list[Record]:
+        counted: dict[bytes, Play] = {}
+        for one in played:
+            before = counted.get(one.key) or read.play(one.key)
+            if before is None:
+                counted[one.key] = Play(one.key, 1, one.time_ns, one.time_ns, one.anchor)
+                continue
+            counted[one.key] = Play(
+                one.key,
+                before.count + 1,
+                min(before.first_ns, one.time_ns),
+                max(before.last_ns, one.time_ns),
+                one.anchor if one.time_ns >= before.last_ns else before.anchor,
+            )
+        return [play_record(one, sequence) for one in counted.values()]
+
+    return plan
 
 
 def read_history(read: Reading, overlay_id: int | None, limit: int) -> list[HistoryEntry]:

@@ -32,7 +32,15 @@ from musicfs.store import environment, state_probe
 from musicfs.store.journal import Journal, Survey, most_frames_in
 from musicfs.store.overlays import Pin, lineage_record, pin_record
 from musicfs.store.state_build import Build, Paths, apply_frames, put_aside, rewrite_journal
-from musicfs.store.state_tables import MAP_SIZE_BYTES, SCHEMA, DamagedError, StateTables, StateWrite, schema_of
+from musicfs.store.state_tables import (
+    MAP_SIZE_BYTES,
+    OLDEST_SCHEMA,
+    SCHEMA,
+    DamagedError,
+    StateTables,
+    StateWrite,
+    schema_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +66,11 @@ def open_tables(paths: Paths) -> tuple[StateTables, Journal]:
             # Not a StoreError: what is newer is not damaged, and must not be put aside.
             where = paths.journal if survey.newer else paths.tables
             raise MusicFSError(f"{where}: written by a newer version of MusicFS", remedy="install that version again")
-        if survey.last == 0 and 0 < schema < SCHEMA:
+        if survey.last == 0 and 0 < schema < OLDEST_SCHEMA:
             return _migrate(paths, journal), journal
         if not schema and not reason and survey.size_bytes == 0:
             return _begin(paths, journal), journal
-        if schema == SCHEMA:
+        if schema >= OLDEST_SCHEMA:
             try:
                 return _open_sound(paths, journal, survey, had_journal=had_journal), journal
             except DamagedError as error:
@@ -104,7 +112,7 @@ def _examine(path: str) -> tuple[int, str]:
         raise
     except StoreError as error:
         return 0, str(error)
-    known = {0: SCHEMA, state_probe.OLDER: SCHEMA - 1, state_probe.NEWER: SCHEMA + 1}
+    known = {0: SCHEMA, state_probe.OLDER: OLDEST_SCHEMA - 1, state_probe.NEWER: SCHEMA + 1}
     return known.get(status, 0), "" if status in known else "it could not be read after an unclean stop"
 
 

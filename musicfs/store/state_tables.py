@@ -9,6 +9,9 @@ about      ``lineage``                     frame of one record, as all that foll
 overlays   id u64
 history    sequence u64, overlay id u64
 pins       path, hashed beyond 500 bytes   a removed pin's record stays, and says so
+colls      id u64                          a removed collection's record stays, and says so
+plays      16 bytes: the audio's hash, or
+           that of origin id and path
 anchors    origin id, NUL, path there;     overlay id u64
            hashed beyond 500 bytes
 audio      audio id u64, overlay id u64    empty
@@ -18,6 +21,8 @@ histories  overlay id u64, sequence u64    empty
 
 LMDB checks nothing. Each value is a frame with its checksum and its own key in it, so another's is not mistaken for it; and
 the mark has a digest of every key and value there is, the exclusive or of their hashes, so nothing goes missing unnoticed.
+
+An environment of schema 2 lacks ``colls`` and ``plays``, and is one of schema 3 once it has them. Schema 1 had pins alone.
 """
 
 from __future__ import annotations
@@ -37,10 +42,12 @@ from musicfs.store.overlays import (
     LINEAGE_KEY,
     Kind,
     Overlay,
+    Play,
     Record,
     anchor_key,
     decode_number,
     decode_overlay,
+    decode_play,
     decode_records,
     encode_records,
     overlay_key,
@@ -49,10 +56,19 @@ from musicfs.store.overlays import (
     unpack_pair,
 )
 
-SCHEMA = 2
+SCHEMA = 3
+OLDEST_SCHEMA = 2  # that needs nothing but the tables it lacks
 MAP_SIZE_BYTES = 32 << 30
 _REMOVED = msgspec.msgpack.encode(None)
-_RECORD_TABLES = {Kind.STATE: b"about", Kind.OVERLAY: b"overlays", Kind.HISTORY: b"history", Kind.PIN: b"pins"}
+_RECORD_TABLES = {
+    Kind.STATE: b"about",
+    Kind.OVERLAY: b"overlays",
+    Kind.HISTORY: b"history",
+    Kind.PIN: b"pins",
+    Kind.COLLECTION: b"colls",
+    Kind.PLAY: b"plays",
+}
+_YOUNGER = frozenset((Kind.COLLECTION, Kind.PLAY))  # not in every environment that can be read
 _INDEX_TABLES = (b"anchors", b"audio", b"changes", b"histories")
 _PAGE_ROWS = 256
 
@@ -103,7 +119,7 @@ class StateTables:
         create = not readonly
         try:
             self.meta = self.env.open_db(b"meta", create=create)
-            self.records = {kind: self.env.open_db(name, create=create) for kind, name in _RECORD_TABLES.items()}
+            self.records = self._open_records(create=create)
             self.anchors, self.audio, self.changes, self.histories = (
                 self.env.open_db(name, create=create) for name in _INDEX_TABLES
             )
@@ -112,6 +128,16 @@ class StateTables:
             if environment.is_damage(error):
                 raise DamagedError(f"{path}: {error}") from error
             raise environment.store_error(path, error) from error
+
+    def _open_records(self, *, create: bool) -> dict[Kind, lmdb._Database]:
+        found = {}
+        for kind, name in _RECORD_TABLES.items():
+            try:
+                found[kind] = self.env.open_db(name, create=create)
+            except lmdb.NotFoundError:
+                if kind not in _YOUNGER:
+                    raise
+        return found
 
     def reading(self) -> Reading:
         """A snapshot for a short look."""
@@ -199,6 +225,11 @@ class Reading:
         if all(anchor_key(anchor) != key for anchor in found.anchors):
             raise DamagedError(f"{self.tables.path}: an anchor leads to another's overlay")
         return found
+
+    def play(self, key: bytes) -> Play | None:
+        """How often what has this key was played."""
+        found = self.record(Kind.PLAY, key)
+        return None if found is None else decode_play(found.value)
 
     def lineage(self) -> int:
         """See :attr:`musicfs.store.state.State.lineage`; 0 if there is none."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 import lmdb
 import msgspec
 
@@ -21,14 +23,18 @@ class Tables:
         self.meta, self.origins, self.folder_ids, self.folders = map(table, FACT_TABLES[:4])
         self.object_ids, self.objects, self.identities, self.problems = map(table, FACT_TABLES[4:8])
         self.blobs, self.changes = map(table, FACT_TABLES[8:10])
-        self.corrections, self.plans, self.extras, self.claims, self.former = map(table, FACT_TABLES[10:])
-        self.nodes, self.entries, self.places, self.anchors, self.albums, self.art, self.sources = (
+        self.corrections, self.plans, self.extras, self.claims, self.former = map(table, FACT_TABLES[10:15])
+        self.touched = table(FACT_TABLES[15])
+        self.nodes, self.entries, self.places, self.anchors, self.albums, self.art, self.sources, self.links = (
             table(f"{name}.{generation % TREE_SLOTS}") for name in TREE_TABLES
         )
 
     def clear_tree(self, txn: lmdb.Transaction[bytes]) -> None:
         """Empty the tables of this generation."""
-        for table in (self.nodes, self.entries, self.places, self.anchors, self.albums, self.art, self.sources):
+        tables = (
+            self.nodes, self.entries, self.places, self.anchors, self.albums, self.art, self.sources, self.links,
+        )  # fmt: skip
+        for table in tables:
             txn.drop(table, delete=False)
 
 
@@ -36,7 +42,12 @@ def create(env: lmdb.Environment) -> None:
     """Write the empty catalog: all tables, generation 1, a root without entries."""
     tables = Tables(env, 1, create=True)
     with env.begin(write=True) as txn:
-        for name, value in (("schema", SCHEMA), ("generation", 1), ("tree", b""), ("next_object", 1)):
+        for name, value in (("schema", SCHEMA), ("generation", 1), ("tree", b""), ("identity", new_identity())):
             txn.put(name.encode(), _encode(value), db=tables.meta)
-        for name in ("next_folder", "next_origin"):
+        for name in ("next_object", "next_folder", "next_origin"):
             txn.put(name.encode(), _encode(1), db=tables.meta)
+
+
+def new_identity() -> int:
+    """A number, 63 bits, by which a catalog is known from every other."""
+    return secrets.randbits(63)

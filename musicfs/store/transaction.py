@@ -3,13 +3,13 @@
 A :class:`WriteTransaction` is opened by the keeper's one writer thread and lasts for one batch. It offers the tables as
 typed operations (those of the tree come from :class:`~musicfs.store.tree_tables.TreeTables`, those of the user's
 corrections from :class:`~musicfs.store.correction_tables.CorrectionTables`), keeps the counters, and
-appends what the kernel must forget to the change log in the same commit.
+appends what the kernel must forget, and what the index must look at, to their logs in the same commit.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 
 import lmdb
@@ -17,12 +17,14 @@ import msgspec
 
 from musicfs.errors import DiskFullError, StoreError
 from musicfs.store.catalog import Catalog, Totals
+from musicfs.store.changes import CHANGES_TRIMMED, EVERYTHING, TOUCHED_TRIMMED, last_sequence, pack_ids, trim_log
 from musicfs.store.correction_tables import CorrectionTables
 from musicfs.store.folders import folder_key, iterate_folders, read_files
 from musicfs.store.records import (
     U32,
     U64,
     U64_U64,
+    CollectionRecord,
     FolderRecord,
     NodeKind,
     ObjectKind,
@@ -35,10 +37,12 @@ from musicfs.store.records import (
 )
 from musicfs.store.schema import ChangeOp
 from musicfs.store.tables import Tables
-from musicfs.store.tree_tables import put_last
+from musicfs.store.tree_tables import put_last, read_collections
 
 _decode = msgspec.msgpack.decode
 _encode = msgspec.msgpack.encode
+
+_KEPT_TOUCHED = 100_000  # writes that an index may lag behind: one that cannot be written must not fill the catalog
 
 
 class WriteTransaction(CorrectionTables):
@@ -51,6 +55,8 @@ class WriteTransaction(CorrectionTables):
         self.tables = tables if tables is not None else catalog.tables
         self.txn = catalog.env.begin(write=True)
         self._changes: list[tuple[int, int, bytes, int]] = []
+        self._touched: set[int] = set()
+        self._touched_all = False
         raw = self.txn.get(b"totals", db=self.tables.meta)
         totals = Totals() if raw is None else _decode(raw, type=Totals)
         self._files, self._bytes, self._tracks = totals.files, totals.size_bytes, totals.tracks
@@ -88,13 +94,14 @@ class WriteTransaction(CorrectionTables):
         self.txn.put(b"totals", _encode(Totals(self._files, self._bytes, self._tracks)), db=meta)
         if self._changes:
             self.txn.put(U64.pack(self.last_change + 1), _encode(self._changes), db=self.tables.changes)
+        if self._touched or self._touched_all:
+            self._log_touched()
         self.txn.commit()
 
     @property
     def last_change(self) -> int:
         """The number of the last change that the mount was told of before this one."""
-        with self.txn.cursor(self.tables.changes) as cursor:
-            return int(U64.unpack(cursor.key())[0]) if cursor.last() else self.meta_int(b"trimmed", 0)
+        return last_sequence(self.txn, self.tables.changes, self.tables.meta, CHANGES_TRIMMED)
 
     @property
     def changed(self) -> bool:
@@ -124,6 +131,7 @@ class WriteTransaction(CorrectionTables):
         self.txn.put(b"generation", _encode(tables.generation), db=self.tables.meta)
         self.set_fingerprint(fingerprint)
         self.note(ChangeOp.SWAP, 0, b"", 0)
+        self._touched_all |= self.several_origins  # by other templates others may be one track
 
     def set_fingerprint(self, fingerprint: bytes) -> None:
         """Note what the served tree is derived by."""
@@ -131,10 +139,26 @@ class WriteTransaction(CorrectionTables):
 
     def trim_changes(self, upto: int) -> None:
         """Drop the batches up to and including ``upto``: the mount has seen them."""
-        with self.txn.cursor(self.tables.changes) as cursor:
-            while cursor.first() and U64.unpack(cursor.key())[0] <= upto:
-                cursor.delete()
-        self.txn.put(b"trimmed", _encode(max(upto, self.meta_int(b"trimmed", 0))), db=self.tables.meta)
+        trim_log(self.txn, self.tables.changes, upto)
+        self.txn.put(CHANGES_TRIMMED, _encode(max(upto, self.meta_int(CHANGES_TRIMMED, 0))), db=self.tables.meta)
+
+    def note_touched(self, *object_ids: int) -> None:
+        """Have the index look at objects again: what can be searched for has changed."""
+        if not self._quiet:
+            self._touched.update(object_ids)
+
+    def _log_touched(self) -> None:
+        log = self.tables.touched
+        sequence = last_sequence(self.txn, log, self.tables.meta, TOUCHED_TRIMMED) + 1
+        packed = EVERYTHING if self._touched_all else pack_ids(self._touched)
+        put_last(self.txn, log, U64.pack(sequence), packed)
+        if self.txn.stat(log)["entries"] > _KEPT_TOUCHED:
+            trim_log(self.txn, log, sequence - _KEPT_TOUCHED)
+
+    def trim_touched(self, upto: int) -> None:
+        """Drop what was touched up to and including ``upto``, a number that was given: the index has it."""
+        trim_log(self.txn, self.tables.touched, upto)
+        self.txn.put(TOUCHED_TRIMMED, _encode(max(upto, self.meta_int(TOUCHED_TRIMMED, 0))), db=self.tables.meta)
 
     def meta_int(self, name: bytes, default: int) -> int:
         """A number from ``meta``."""
@@ -147,6 +171,15 @@ class WriteTransaction(CorrectionTables):
             value = self.meta_int(counter, 1)
         self._counters[counter] = value + 1
         return value
+
+    def collections(self) -> list[CollectionRecord]:
+        """The collections that the tree has, in the order in which they came to their names."""
+        return read_collections(self.txn, self.tables)
+
+    def put_collections(self, records: Sequence[CollectionRecord]) -> None:
+        """Note which collections the tree has."""
+        if records or self.collections():
+            self.txn.put(b"collections", _encode(list(records)), db=self.tables.meta)
 
     # Facts: origins and folders.
 
@@ -251,6 +284,7 @@ class WriteTransaction(CorrectionTables):
         self._files += 1
         self._bytes += record.size
         self._tracks += record.kind != ObjectKind.SIDECAR
+        self.note_touched(object_id)
         return object_id
 
     def remove_object(self, object_id: int) -> None:
@@ -259,6 +293,7 @@ class WriteTransaction(CorrectionTables):
         if self.has_corrections:
             self.remove_correction(object_id)
         self.txn.delete(U64.pack(object_id), db=self.tables.objects)
+        self.note_touched(object_id)
 
     def _forget_keys(self, object_id: int) -> None:
         old = self.object(object_id)

@@ -6,10 +6,24 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
 
 import lmdb
+import msgspec
 
-from musicfs.store.records import DISCS, ENTRY, U32, U64, U64_U64, Node, NodeKind, pack_node, unpack_node
+from musicfs.store.records import (
+    DISCS,
+    ENTRY,
+    U32,
+    U64,
+    U64_U64,
+    CollectionRecord,
+    Node,
+    NodeKind,
+    pack_node,
+    unpack_node,
+)
 from musicfs.store.schema import ChangeOp
 from musicfs.store.tables import Tables
+
+_decode_collections = msgspec.msgpack.Decoder(list[CollectionRecord]).decode
 
 
 class TreeTables(ABC):
@@ -21,6 +35,10 @@ class TreeTables(ABC):
     @abstractmethod
     def note(self, op: ChangeOp, parent: int, name: bytes, inode: int) -> None:
         """Append to the change log."""
+
+    @abstractmethod
+    def note_touched(self, *object_ids: int) -> None:
+        """Have the index look at objects again."""
 
     def node(self, inode: int) -> Node | None:
         """An inode, or None."""
@@ -36,19 +54,38 @@ class TreeTables(ABC):
         """Write an inode and the entry that leads to it."""
         self.txn.put(U64.pack(node.inode), pack_node(node), db=self.tables.nodes)
         self.txn.put(U64.pack(node.parent) + node.name, ENTRY.pack(node.inode, node.kind), db=self.tables.entries)
+        if node.kind == NodeKind.LINK:
+            self.txn.put(U64_U64.pack(node.ref, node.inode), b"", db=self.tables.links)
+        self._note_served(node)
 
     def update_node(self, node: Node) -> None:
         """Write an inode whose entry stays as it is."""
         self.txn.put(U64.pack(node.inode), pack_node(node), db=self.tables.nodes)
         self.note(ChangeOp.INODE, 0, b"", node.inode)
+        self._note_served(node)
+
+    def _note_served(self, node: Node) -> None:
+        if node.kind == NodeKind.OBJECT and not node.start:  # not a cover that is a part of one
+            self.note_touched(node.ref)
 
     def remove_node(self, node: Node) -> None:
         """Remove an inode and its entry, and have the kernel forget both."""
         self.txn.delete(U64.pack(node.inode), db=self.tables.nodes)
         self.txn.delete(U64.pack(node.parent) + node.name, db=self.tables.entries)
         self.note(ChangeOp.ENTRY, node.parent, node.name, node.inode)
+        if node.kind == NodeKind.LINK:
+            self.txn.delete(U64_U64.pack(node.ref, node.inode), db=self.tables.links)
         if node.kind != NodeKind.FOLDER:
             self.note(ChangeOp.CONTENT, 0, b"", node.inode)
+
+    @property
+    def has_links(self) -> bool:
+        """True if collections have any tracks."""
+        return bool(self.txn.stat(self.tables.links)["entries"])
+
+    def links_to(self, object_id: int) -> list[int]:
+        """The inodes of the links of collections that lead to an object."""
+        return _seconds(self.txn, self.tables.links, object_id)
 
     def entries_of(self, inode: int, starting: bytes = b"") -> Iterator[tuple[bytes, int, int]]:
         """(name, inode, kind) of a folder's entries whose names start so, in byte order.
@@ -96,6 +133,7 @@ class TreeTables(ABC):
             put_last(self.txn, self.tables.places, key, U64.pack(inode))
         else:
             self.txn.delete(key, db=self.tables.places)
+        self.note_touched(object_id)
 
     def sources(self, inode: int) -> list[int]:
         """Ids of an inode's sources in numeric order; empty if it has only the one its node refers to."""
@@ -109,6 +147,8 @@ class TreeTables(ABC):
             self.txn.delete(U64_U64.pack(inode, object_id), db=self.tables.sources)
         for object_id in after - before:
             self.txn.put(U64_U64.pack(inode, object_id), b"", db=self.tables.sources)
+        if before != after:
+            self.note_touched(*before, *after)
 
     def shared_inodes(self, after: int) -> Iterator[tuple[int, list[int]]]:
         """(inode, source ids) of every inode above ``after`` with several sources. Do not write while iterating."""
@@ -182,9 +222,14 @@ class TreeTables(ABC):
 
 def read_sources(txn: lmdb.Transaction[bytes], tables: Tables, inode: int) -> list[int]:
     """Ids of an inode's sources in numeric order; empty if it has only the one its node refers to."""
-    prefix = U64.pack(inode)
+    return _seconds(txn, tables.sources, inode)
+
+
+def _seconds(txn: lmdb.Transaction[bytes], table: lmdb._Database, first: int) -> list[int]:
+    """The second numbers of a table's keys that are pairs and begin with this one."""
+    prefix = U64.pack(first)
     found: list[int] = []
-    with txn.cursor(tables.sources) as cursor:
+    with txn.cursor(table) as cursor:
         if cursor.set_range(prefix):
             for key in cursor.iternext(values=False):
                 if key[:8] != prefix:
@@ -208,6 +253,12 @@ def read_track(txn: lmdb.Transaction[bytes], tables: Tables, object_id: int) -> 
         return [object_id]
     ref = unpack_node(inode, node).ref
     return [ref, *(found for found in read_sources(txn, tables, inode) if found != ref)]
+
+
+def read_collections(txn: lmdb.Transaction[bytes], tables: Tables) -> list[CollectionRecord]:
+    """The collections that the tree has, in the order in which they came to their names."""
+    raw = txn.get(b"collections", db=tables.meta)
+    return [] if raw is None else _decode_collections(raw)
 
 
 def put_last(txn: lmdb.Transaction[bytes], table: lmdb._Database, key: bytes, value: bytes) -> None:

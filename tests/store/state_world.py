@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from musicfs.store.overlays import Change, Layer, Overlay, Pin
+from musicfs.store.overlays import Change, Layer, Overlay, Pin, Play, Played, StoredCollection, play_key
 from musicfs.store.state import State, open_state
 
 SPACES = ("nas", "s3")
+SOMEWHERE = ("nas", b"a.flac")
 
 
 class StateWorld:
@@ -22,6 +23,9 @@ class StateWorld:
         self.history: dict[int, list[tuple[int, Layer, Layer]]] = {}
         self.pins: dict[bytes, Pin] = {}
         self.all_pins: set[Pin] = set()
+        self.collections: dict[str, StoredCollection] = {}
+        self.all_collections: set[StoredCollection] = set()
+        self.plays: dict[bytes, Play] = {}
         self.time_ns = 0
 
     def put(self, *overlays: Overlay) -> int:
@@ -47,6 +51,26 @@ class StateWorld:
         self.state.remove_pins((path,))
         self.pins.pop(path, None)
 
+    def collect(self, collection: StoredCollection) -> None:
+        self.state.put_collection(collection)
+        self.collections[collection.name] = collection
+        self.all_collections.add(collection)
+
+    def drop(self, name: str) -> None:
+        self.state.remove_collection(name)
+        del self.collections[name]
+
+    def play(self, *numbers: int) -> None:
+        """Tracks are played, one after the other."""
+        played = []
+        for number in numbers:
+            self.time_ns += 1
+            played.append(Played(play_key(number, SOMEWHERE), self.time_ns, SOMEWHERE))
+        self.state.note_plays(played)
+        for one in played:
+            old = self.plays.get(one.key, Play(one.key, 0, one.time_ns, 0, SOMEWHERE))
+            self.plays[one.key] = Play(one.key, old.count + 1, old.first_ns, one.time_ns, SOMEWHERE)
+
     def fill(self, seed: int, turns: int) -> None:
         """Changes of all kinds."""
         choice = random.Random(seed)
@@ -57,6 +81,13 @@ class StateWorld:
                 self.pin(Pin(b"/pin %d" % choice.randrange(8), turn))
             if turn % 11 == 10 and self.pins:
                 self.unpin(choice.choice(sorted(self.pins)))
+            if turn % 7 == 3:
+                name = choice.choice("abc")
+                self.collect(StoredCollection(ord(name), name, f"x:{turn}", b"\xff", added_ns=turn))
+            if turn % 13 == 12 and self.collections:
+                self.drop(choice.choice(sorted(self.collections)))
+            if turn % 3 == 1:
+                self.play(*choice.choices(range(1, 30), k=choice.choice((1, 4))))
 
     def check(self) -> None:
         """The state has all of what it was told, and nothing else."""
@@ -65,6 +96,9 @@ class StateWorld:
         assert state.count_overlays() == len(self.overlays)
         assert state.pins() == sorted(self.pins.values(), key=lambda pin: pin.path)
         assert state.count_pins() == len(self.pins)
+        assert state.collections() == [one for _, one in sorted(self.collections.items())]
+        assert {one.key: one for one in state.plays()} == self.plays
+        assert state.count_plays() == len(self.plays)
         for number, one in self.overlays.items():
             for origin_id, path in one.anchors:
                 assert state.overlay_at(origin_id, path) == one
@@ -83,6 +117,10 @@ class StateWorld:
             for entry in self.state.history(number, 10_000):
                 assert (entry.sequence, entry.before, entry.after) in self.history[number]
         assert set(self.state.pins()) <= self.all_pins
+        assert set(self.state.collections()) <= self.all_collections
+        for play in self.state.plays():
+            assert 0 < play.count <= self.plays[play.key].count
+            assert play.first_ns == self.plays[play.key].first_ns
         return sum(found.get(number) == one for number, one in self.overlays.items())
 
     def reopen(self, *, clean: bool = True) -> None:

@@ -11,9 +11,20 @@ import msgspec
 import pytest
 
 from musicfs.errors import MusicFSError, NotFoundError, StoreError
-from musicfs.store import frames, state_engine, state_tables
+from musicfs.store import environment, frames, state_engine, state_tables
 from musicfs.store.journal import Journal
-from musicfs.store.overlays import TIME_STEP_NS, Anchoring, Change, Layer, Overlay, Pin
+from musicfs.store.overlays import (
+    TIME_STEP_NS,
+    Anchoring,
+    Change,
+    Layer,
+    Overlay,
+    Pin,
+    Play,
+    Played,
+    StoredCollection,
+    play_key,
+)
 from musicfs.store.state import State, open_state
 from tests.store.state_world import StateWorld, overlay
 
@@ -51,6 +62,46 @@ def test_long_pins_and_anchors(tmp_path: Path) -> None:
     state = open_state(str(tmp_path))
     assert [pin.path for pin in state.pins()] == [b"/A", long, long + b"y"]
     assert [getattr(state.overlay_at("nas", path), "id", 0) for path in (long, long + b"y", b"x")] == [1, 2, 0]
+    state.close()
+
+
+def test_collections(tmp_path: Path) -> None:
+    state = open_state(str(tmp_path))
+    first = StoredCollection(7, "Jazz", "genre:jazz", sort="added", limit=100, added_ns=5, author="me")
+    second = StoredCollection(3, "Loud", rule=b"\x81\xa1a\xc0")
+    for one in (first, second):
+        state.put_collection(one)
+    with pytest.raises(ValueError, match="another collection 'Jazz'"):
+        state.put_collection(StoredCollection(8, "Jazz"))
+    sequence = state.sequence
+    state.put_collection(first)
+    assert state.sequence == sequence, "nothing changed, nothing is written"
+    renamed = msgspec.structs.replace(first, name="Old Jazz")
+    state.put_collection(renamed)
+    state.put_collection(StoredCollection(8, "Jazz"))
+    state.remove_collection("Loud")
+    with pytest.raises(NotFoundError, match="'Loud'"):
+        state.remove_collection("Loud")
+    state.close()
+    state = open_state(str(tmp_path))
+    assert state.collections() == [StoredCollection(8, "Jazz"), renamed]
+    state.close()
+
+
+def test_plays_are_counted(tmp_path: Path) -> None:
+    state = open_state(str(tmp_path))
+    here, there = ("nas", b"a.flac"), ("s3", b"b/a.flac")
+    audio, file = play_key(1 << 63, here), play_key(0, here)
+    assert audio == play_key(1 << 63, there) and file != play_key(0, there) and len(audio) == len(file) == 16
+    state.note_plays([Played(audio, 20, here), Played(file, 21, here), Played(audio, 30, there)])
+    state.note_plays([Played(audio, 10, here)])  # of a clock that was put back
+    state.note_plays([])
+    assert state.play(audio) == Play(audio, 3, 10, 30, there)
+    assert state.play(file) == Play(file, 1, 21, 21, here)
+    assert state.play(play_key(2, here)) is None
+    many = [Played(play_key(number, here), 5, here) for number in range(1, 1000)]
+    state.note_plays(many)
+    assert len({one.key for one in state.plays()}) == len(list(state.plays())) == state.count_plays() == 1001
     state.close()
 
 
@@ -179,7 +230,7 @@ def test_the_journal_is_made_smaller_when_most_of_it_is_past(tmp_path: Path, mon
 def test_a_newer_state_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = StateWorld(tmp_path)
     with monkeypatch.context() as newer:
-        newer.setattr(state_tables, "SCHEMA", 3)
+        newer.setattr(state_tables, "SCHEMA", 4)
         world.put(overlay(1, "a"))
     world.state.close()
     for _ in range(2):  # after a clean stop, and without its mark
@@ -191,7 +242,7 @@ def test_a_newer_state_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_newer_journal_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     open_state(str(tmp_path)).close()
     with monkeypatch.context() as newer:
-        newer.setattr(frames, "VERSION", 2)
+        newer.setattr(frames, "VERSION", 3)
         journal = Journal(str(tmp_path / "journal"))
         journal.survey()
         journal.append([(2, b"?")])
@@ -217,6 +268,43 @@ def test_the_first_schema_is_brought_forward(tmp_path: Path) -> None:
         assert state.pins() == pins and state.count_pins() == 2
         state.close()
     assert {path.name for path in tmp_path.iterdir()} == {"state", "journal", "images", "state.lock"}
+
+
+@pytest.mark.parametrize("clean", [True, False])
+@pytest.mark.parametrize("lost", ["", "journal", "state"])
+@pytest.mark.expects_log("nothing is lost")
+def test_the_second_schema_is_read_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clean: bool, lost: str
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(state_tables, "SCHEMA", 2)
+        older.setattr(frames, "VERSION", 1)
+        world = StateWorld(tmp_path)
+        world.put(overlay(1, "a"), overlay(2, "b"))
+        world.pin(Pin(b"/A", 1))
+        lineage = world.state.lineage
+        world.state.close()
+    with lmdb.open(str(tmp_path / "state"), max_dbs=16) as env:
+        for name in (b"colls", b"plays"):
+            table = env.open_db(name)
+            with env.begin(write=True) as txn:
+                txn.drop(table)
+    assert state_tables.schema_of(str(tmp_path / "state")) == 2
+    (tmp_path / "state" / "clean").unlink()
+    if clean:
+        environment.mark_clean(str(tmp_path / "state"))
+    if lost:
+        (tmp_path / lost).rename(tmp_path / "lost")
+    world.open()
+    world.check()
+    world.play(1, 2)
+    world.collect(StoredCollection(1, "c"))
+    world.check()
+    assert world.state.lineage == lineage and world.state.verify() == []
+    world.reopen(clean=clean)
+    world.check()
+    world.state.close()
+    assert state_tables.schema_of(str(tmp_path / "state")) == 3
 
 
 @pytest.mark.expects_log("put aside")

@@ -67,7 +67,7 @@ POINTS = """
 import os, shutil, signal, sys
 from pathlib import Path
 from musicfs.store import state_engine
-from musicfs.store.overlays import Change, Pin
+from musicfs.store.overlays import Change, Pin, Played, StoredCollection
 from musicfs.store.state import open_state
 from musicfs.store.state_tables import StateWrite
 from tests.store.state_world import overlay
@@ -124,6 +124,8 @@ def work(folder, done):
         changes = [Change(overlay(number, str(turn))) for number in (1, 2)]
         state.put_overlays(changes, action="set", author="", time_ns=turn)
         state.put_image(b"%d" % turn)
+        state.note_plays([Played(b"p" * 16, turn, ("nas", b"a"))] * 2)
+        state.put_collection(StoredCollection(1, "c%d" % turn))
         os.write(done, b".")
     assert os.stat(folder / "journal").st_size < 25_000, "it was made smaller"
     state.close()
@@ -136,6 +138,11 @@ def check(state, acknowledged):
     pins = [pin.added_ns for pin in state.pins()]
     assert pins in ([last], [last + 1]) or (last == -1 and pins == []), (pins, last)
     assert [entry.time_ns for entry in state.history(1, 99)] == list(range(last, -1, -1))
+    plays = [(one.count, one.first_ns, one.last_ns) for one in state.plays()]
+    assert plays in [[(2 * turn, 0, turn - 1)] if turn else [] for turn in (last, last + 1)], (plays, last)
+    names = [one.name for one in state.collections()]
+    assert names in [["c%d" % turn] if turn >= 0 else [] for turn in (last - 1, last)], (names, last)
+    assert acknowledged <= sum(one.count for one in state.plays()) // 2
     assert not list(base.glob("user/*.damaged*"))
 
 points(base, lambda folder: None, work, check)

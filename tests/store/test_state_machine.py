@@ -9,12 +9,25 @@ import tempfile
 from pathlib import Path
 from unittest import mock
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from musicfs.errors import NotFoundError
 from musicfs.store import state_engine, state_recovery
-from musicfs.store.overlays import TIME_STEP_NS, Anchoring, Change, HistoryEntry, Overlay, Pin
+from musicfs.store.overlays import (
+    TIME_STEP_NS,
+    Anchoring,
+    Change,
+    HistoryEntry,
+    Overlay,
+    Pin,
+    Play,
+    Played,
+    StoredCollection,
+    play_key,
+)
 from musicfs.store.state import open_state
 from tests.store.state_world import flip
 
@@ -38,6 +51,8 @@ class StateMachine(RuleBasedStateMachine):
         self.overlays: dict[int, Overlay] = {}
         self.history: list[HistoryEntry] = []
         self.pins: dict[bytes, Pin] = {}
+        self.collections: dict[int, StoredCollection] = {}
+        self.plays: dict[bytes, Play] = {}
         self.sequence = self.state.sequence
         self.lineage = self.state.lineage
 
@@ -89,6 +104,39 @@ class StateMachine(RuleBasedStateMachine):
         self.state.remove_pins((path,))
         self.pins.pop(path, None)
 
+    @rule(
+        one=st.builds(
+            StoredCollection, numbers, st.sampled_from(("a", "b")), st.text(max_size=3), st.binary(max_size=2)
+        )
+    )
+    def collect(self, one: StoredCollection) -> None:
+        if any(other.name == one.name and other.id != one.id for other in self.collections.values()):
+            with pytest.raises(ValueError, match="another collection"):
+                self.state.put_collection(one)
+        else:
+            self.state.put_collection(one)
+            self.collections[one.id] = one
+
+    @rule(name=st.sampled_from(("a", "b")))
+    def drop(self, name: str) -> None:
+        found = [one.id for one in self.collections.values() if one.name == name]
+        if found:
+            self.state.remove_collection(name)
+            del self.collections[found[0]]
+        else:
+            with pytest.raises(NotFoundError):
+                self.state.remove_collection(name)
+
+    @rule(heard=st.lists(st.tuples(st.integers(0, 2), places, st.integers(1, 9)), max_size=4))
+    def play(self, heard: list[tuple[int, tuple[str, bytes], int]]) -> None:
+        self.state.note_plays([Played(play_key(audio_id, place), time_ns, place) for audio_id, place, time_ns in heard])
+        for audio_id, place, time_ns in heard:
+            key = play_key(audio_id, place)
+            old = self.plays.get(key, Play(key, 0, time_ns, 0, place))
+            first_ns, last_ns = min(old.first_ns, time_ns), max(old.last_ns, time_ns)
+            anchor = place if time_ns >= old.last_ns else old.anchor
+            self.plays[key] = Play(key, old.count + 1, first_ns, last_ns, anchor)
+
     @rule()
     def reopen(self) -> None:
         self.state.close()
@@ -126,6 +174,10 @@ class StateMachine(RuleBasedStateMachine):
         assert {one.id: one for one in state.overlays()} == self.overlays
         assert {pin.path: pin for pin in state.pins()} == self.pins
         assert state.count_pins() == len(self.pins)
+        assert {one.id: one for one in state.collections()} == self.collections
+        assert {one.key: one for one in state.plays()} == self.plays
+        for key in {play_key(audio_id, ("nas", b"a")) for audio_id in (0, 1, 2)}:
+            assert state.play(key) == self.plays.get(key)
         history = sorted(self.history, key=lambda one: (one.sequence, one.overlay_id), reverse=True)
         assert state.history(None, 1 << 20) == history
         assert state.history(3, 4) == [one for one in history if one.overlay_id == 3][:4]

@@ -12,6 +12,7 @@ import pytest
 from musicfs.errors import StoreError
 from musicfs.model import Facts, Layout, Technical
 from musicfs.store import catalog as catalogs
+from musicfs.store import transaction as transactions
 from musicfs.store.catalog import Catalog
 from musicfs.store.folders import folder_key
 from musicfs.store.records import Node, NodeKind, ObjectKind, ObjectRecord, OriginRecord, pack_facts, unpack_facts
@@ -196,14 +197,14 @@ def test_a_failed_commit_lets_the_next_one_begin(catalog: Catalog, monkeypatch: 
     transaction = WriteTransaction(catalog)
     with pytest.raises(StoreError) as caught, transaction as tx:
         tx.note(ChangeOp.ENTRY, 1, b"x", 7)
-        monkeypatch.setattr(tx, "meta_int", _raise)
+        monkeypatch.setattr(transactions, "last_sequence", _raise)
     kept = caught.value  # and with it the frames that hold the transaction
     with WriteTransaction(catalog) as tx:
         tx.put_blob(1, b"x")
     assert catalog.blob(1) == b"x" and kept and transaction
 
 
-def _raise(name: bytes, default: int) -> int:
+def _raise(*_: object) -> int:
     raise lmdb.CorruptedError("scripted")
 
 
