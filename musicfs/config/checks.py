@@ -7,13 +7,13 @@ is something that works, but hardly as intended.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 
 from musicfs.config.layers import Layers
 from musicfs.config.origin_keys import KEYS_OF_TYPES, keys_of
 from musicfs.config.reach import Reach
-from musicfs.config.settings import OriginSettings, Settings
+from musicfs.config.settings import CustomCollection, OriginSettings, Settings
 from musicfs.errors import Problem
 
 TYPE_CHECKING = False
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 TemplateCheck = Callable[[str], Problem | None]
 """Says what is wrong with a path template; given by the caller, as templates live on a higher floor."""
 
+CollectionCheck = Callable[[CustomCollection], "Sequence[tuple[KeyPath, Problem]]"]
+"""Says all that is wrong with what a collection holds, each with the key below its table; queries live on a higher floor."""
+
+HIDDEN_COLLECTIONS = ".collections"
 _NAME_BYTES = 255  # NAME_MAX of Linux
 
 
@@ -86,6 +90,36 @@ class Checks:
             if found is not None:
                 where = f"{found.place}: " if found.place else ""
                 self._problem(key, f'template "{template}": {where}{found.message}', found.suggestion)
+
+    def collections(self, check: CollectionCheck | None) -> None:
+        """Collections have names that folders can have, each its own, and what they hold makes sense."""
+        collections = self._settings.collections
+        wrong = _wrong_directory(collections.directory)
+        if wrong:
+            self._problem(
+                ("collections", "directory"),
+                f'collections.directory "{collections.directory}" {wrong}',
+                f'a folder of the mount, such as "Collections"; empty for the root, "{HIDDEN_COLLECTIONS}" to hide them',
+            )
+        seen: dict[str, KeyPath] = {}
+        for index, collection in enumerate(collections.custom):
+            table: KeyPath = ("collections", "custom", index)
+            key: KeyPath = (*table, "name")
+            name = collection.name.casefold() if self._settings.tree.names == "windows" else collection.name
+            wrong = _wrong_name(collection.name)
+            if wrong:
+                self._problem(key, f'collection name "{collection.name}" {wrong}', "a collection is one folder")
+            elif name in seen:
+                first = self._layers.place(seen[name])
+                self._problem(
+                    key, f'collection name "{collection.name}" is used twice', f"first at {first}; names must differ"
+                )
+            seen.setdefault(name, key)
+            for below, problem in check(collection) if check is not None else ():
+                where = f"{problem.place}: " if problem.place else ""
+                self._problem(
+                    (*table, *below), f'collection "{collection.name}": {where}{problem.message}', problem.suggestion
+                )
 
     def places(self, reach: Reach) -> None:
         """The mount point, our own folders and the origins do not lie in each other."""
@@ -176,6 +210,15 @@ def _wrong_name(name: str) -> str:
     if len(name.encode(errors="surrogateescape")) > _NAME_BYTES:
         return f"is longer than {_NAME_BYTES} bytes"
     return ""
+
+
+def _wrong_directory(path: str) -> str:
+    if path in {"", HIDDEN_COLLECTIONS}:
+        return ""
+    if path.startswith("/"):
+        return "begins with a slash"
+    wrong = (_wrong_name(name) or ("" if name else "has an empty part") for name in path.split("/"))
+    return next(filter(None, wrong), "")
 
 
 def _is_within(inner: str, outer: str) -> bool:

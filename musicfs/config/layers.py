@@ -56,7 +56,7 @@ class Layers:
         self._text = text
         self._lines: Mapping[KeyPath, int] | None = None
         self._overrides: dict[KeyPath, Source] = {}
-        self._kept: dict[str | int, list[int]] = {}
+        self._kept: dict[str, list[int]] = {}
         self._lay_environment(environment)
         self._lay_flags(flags)
 
@@ -94,8 +94,11 @@ class Layers:
 
     def written(self, path: KeyPath) -> KeyPath:
         """``path`` with the index that the element has in the document."""
-        indexes = self._kept.get(path[0]) if len(path) > 1 else None
-        return path if indexes is None else (path[0], indexes[int(path[1])], *path[2:])
+        for stop in range(1, len(path)):
+            indexes = self._kept.get(".".join(map(str, path[:stop])))
+            if indexes is not None:
+                return (*path[:stop], indexes[int(path[stop])], *path[stop + 1 :])
+        return path
 
     def _line(self, path: KeyPath) -> int:
         if self._lines is None:

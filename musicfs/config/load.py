@@ -18,7 +18,7 @@ from musicfs.errors import ConfigError, Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from musicfs.config.checks import TemplateCheck
+    from musicfs.config.checks import CollectionCheck, TemplateCheck
     from musicfs.config.places import KeyPath
 
 _SYSTEM_FILE = "/etc/musicfs/config.toml"
@@ -68,10 +68,18 @@ def load(
     environment: Mapping[str, str],
     flags: Mapping[str, object],
     check_template: TemplateCheck | None = None,
+    check_collection: CollectionCheck | None = None,
     on_disk: bool = True,
 ) -> Settings:
     """The effective settings; the arguments are those of :func:`read`. Raises ConfigError with every problem found."""
-    loaded = read(path, environment=environment, flags=flags, check_template=check_template, on_disk=on_disk)
+    loaded = read(
+        path,
+        environment=environment,
+        flags=flags,
+        check_template=check_template,
+        check_collection=check_collection,
+        on_disk=on_disk,
+    )
     if loaded.problems:
         raise loaded.error()
     return loaded.settings
@@ -83,6 +91,7 @@ def read(
     environment: Mapping[str, str],
     flags: Mapping[str, object],
     check_template: TemplateCheck | None = None,
+    check_collection: CollectionCheck | None = None,
     on_disk: bool = True,
 ) -> Loaded:
     """Read the file at ``path`` (or the user's, or the system's, or none) under ``environment`` and ``flags``.
@@ -100,7 +109,7 @@ def read(
     problems += more
     warnings = layers.warnings
     if file is None or document or not problems:
-        settings, more, doubts = _check(settings, layers, environment, check_template, on_disk)
+        settings, more, doubts = _check(settings, layers, environment, check_template, check_collection, on_disk)
         problems += more
         warnings += doubts
     return Loaded(settings, layers, problems, warnings)
@@ -174,6 +183,7 @@ def _check(
     layers: Layers,
     environment: Mapping[str, str],
     check_template: TemplateCheck | None,
+    check_collection: CollectionCheck | None,
     on_disk: bool,
 ) -> tuple[Settings, list[Problem], list[Problem]]:
     from musicfs.config.checks import Checks
@@ -187,6 +197,7 @@ def _check(
     checks.origin_keys(written.origins)
     if check_template is not None:
         checks.templates(check_template)
+    checks.collections(check_collection)
     if on_disk:
         own = (settings.mount_point, settings.cache_dir, settings.state_dir)
         reach = Reach((*own, *(origin.folder for origin in settings.origins if origin.enabled)))

@@ -6,7 +6,7 @@ values it needs from here, never this whole tree.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -141,6 +141,25 @@ class ViewSettings(_Section, frozen=True, kw_only=True):
     folders: bool = False
 
 
+class CustomCollection(_Section, frozen=True, kw_only=True):
+    """One ``[[collections.custom]]`` table: what a folder of links holds, by a query or by a tree of rules."""
+
+    name: NonEmpty
+    query: str = ""
+    rule: dict[str, Any] = {}  # as musicfs.model.Rule has it; what is wrong with one is said key by key
+    sort: str = ""  # a field, descending with a - before it; empty: artist, album, disc, track
+    limit: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 0  # tracks at most; 0: 1000
+
+
+class CollectionsSettings(_Section, frozen=True, kw_only=True):
+    """``[collections]``: folders of links beside the regular ones."""
+
+    directory: str = ""  # where they are in the mount; empty: at its root. ".collections" is not listed
+    builtin: bool = True  # Recently Added, 80s Music, 90s Music
+    plays: bool = True  # count what is played; false: neither noted nor told
+    custom: tuple[CustomCollection, ...] = ()
+
+
 class MountSettings(_Section, frozen=True, kw_only=True):
     """``[mount]``: how the mount presents itself."""
 
@@ -237,6 +256,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     origins: tuple[OriginSettings, ...] = ()
     views: tuple[ViewSettings, ...] = ()
     tree: TreeSettings = msgspec.field(default_factory=TreeSettings)
+    collections: CollectionsSettings = msgspec.field(default_factory=CollectionsSettings)
     mount: MountSettings = msgspec.field(default_factory=MountSettings)
     scan: ScanSettings = msgspec.field(default_factory=ScanSettings)
     cache: CacheSettings = msgspec.field(default_factory=CacheSettings)

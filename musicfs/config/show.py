@@ -48,7 +48,8 @@ def _table(loaded: Loaded, table: msgspec.Struct, path: KeyPath, lines: list[str
         if isinstance(value, msgspec.Struct):
             tables.append((inner, "[" + ".".join(map(str, inner)) + "]", value))
         elif isinstance(value, tuple) and any(isinstance(element, msgspec.Struct) for element in value):
-            tables.extend(((*inner, index), f"[[{name}]]", element) for index, element in enumerate(value))
+            header = f"[[{'.'.join(map(str, inner))}]]"
+            tables.extend(((*inner, index), header, element) for index, element in enumerate(value))
         else:
             text = f"0o{value:03o}" if name == "umask" else format_value(value)
             entries.append((f"{name} = {text}", _comment(loaded, inner)))

@@ -11,4 +11,6 @@ timeout) and write neither catalog nor tree.
 What the user corrects comes by another way, on the threads of those who ask for it and in transactions of its own:
 ``correcting`` puts it into the state, ``rendering`` makes a plan of each file, ``attaching`` keeps corrections with their
 files whatever scans find; ``overlays`` says what a change means.
+
+Collections are defined by ``rules``, filled by ``collecting`` and sorted by ``ordering``.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 
 from musicfs.index.evaluate import Matches, compile_query
@@ -76,12 +76,21 @@ class CatalogTrack:
         """See Document."""
         return [os.fsdecode(path) for _, path, _ in self._located]
 
+    @property
+    def custom_names(self) -> Collection[str]:
+        """See Document."""
+        return [name for name in self._facts.tags if isinstance(name, str)]
+
     def values(self, field: str) -> Sequence[str]:
         """See Document."""
         found = self._facts.tags.get(FIELDS.get(field, field))
         if found is None:
             return ()
         return (found,) if isinstance(found, str) else found
+
+    def look_up(self) -> None:
+        """Read what else would be read when it is asked for."""
+        _ = self._located
 
     @cached_property
     def _located(self) -> Sequence[tuple[int, bytes, ObjectRecord]]:
@@ -92,8 +101,9 @@ class CatalogTrack:
 class Selection:
     """What a query selects, with ages counted from one moment. Safe from any thread."""
 
-    def __init__(self, query: Query, now_ns: int) -> None:
+    def __init__(self, query: Query, now_ns: int, plays_of: PlaysOf = never_played) -> None:
         self._matches: Matches = compile_query(query, now_ns)
+        self._plays_of = plays_of
 
     def selects(
         self, catalog: Catalog, ids: Mapping[int, str], object_id: int, sources: Callable[[], Sequence[int]]
@@ -104,4 +114,4 @@ class Selection:
         """
         record = catalog.served(object_id)
         facts = unpack_stored(record.facts) if record is not None else None
-        return facts is not None and self._matches(CatalogTrack(catalog, ids, facts, sources))
+        return facts is not None and self._matches(CatalogTrack(catalog, ids, facts, sources, self._plays_of))
