@@ -18,23 +18,26 @@ from musicfs.content.readers import Reader
 from musicfs.errors import MusicFSError
 from musicfs.store.environment import is_damage
 from musicfs.store.records import Node, NodeKind
+from musicfs.vfs.entries import Listing
 from musicfs.vfs.former import is_lasting
-from musicfs.vfs.mirror import is_mirrored
-from musicfs.vfs.nodes import Listing, Nodes
+from musicfs.vfs.inodes import FIRST_MADE_UP
+from musicfs.vfs.listening import Hearing, Listening
+from musicfs.vfs.nodes import Nodes
 
 log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# The kernel is told about every change, so what it knows holds; only absence is asked again soon.
+# The kernel is told about every change of the tree, so what it knows holds. What is absent, leads to another place, or no
+# catalog holds, is asked for again soon.
 _KNOWN_S = 86400.0
-_ABSENT_S = 1.0
+_SOON_S = 1.0
 _COMPLAINT_EVERY_S = 30.0
 _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_TRUNC | os.O_CREAT | os.O_APPEND
 _BLOCK_BYTES = 4096
 _NEVER = 1 << 62
-_FOLDER, _FILE = stat.S_IFDIR, stat.S_IFREG
+_FOLDER, _FILE, _LINK = stat.S_IFDIR, stat.S_IFREG, stat.S_IFLNK
 
 
 class Presentation(msgspec.Struct, frozen=True):
@@ -56,6 +59,7 @@ class OpenFile(msgspec.Struct, gc=False):
     node: Node
     reader: Reader
     unread_bytes: int
+    hearing: Hearing | None = None  # None: to play it is of no interest
 
 
 def guarded(handler: Callable[P, R]) -> Callable[P, R]:
@@ -91,13 +95,16 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
         on_ready: Callable[[], None],
         on_damage: Callable[[Exception], None],
         on_following: Callable[[Node], object] = lambda _: None,
+        listening: Listening | None = None,
     ) -> None:
         """``on_ready`` is called once the kernel has said hello; ``on_damage`` whenever the catalog cannot be understood;
         ``on_following`` with the track that is fetched because it follows the one that plays, and must not block.
+        ``listening`` is told how tracks are read.
         """
         super().__init__()
         self._on_damage = on_damage
         self._on_following = on_following
+        self._listening = listening
         self._nodes = nodes
         self._on_ready = on_ready
         self._uid = presentation.uid
@@ -140,10 +147,14 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
         entry.st_ino = node.inode
         entry.st_uid = self._uid
         entry.st_gid = self._gid
-        entry.entry_timeout = entry.attr_timeout = _ABSENT_S if is_mirrored(node.inode) else _KNOWN_S
+        is_lasting = node.inode < FIRST_MADE_UP and node.kind != NodeKind.LINK
+        entry.entry_timeout = entry.attr_timeout = _KNOWN_S if is_lasting else _SOON_S
         entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = node.mtime_ns
         if node.kind == NodeKind.FOLDER:
             entry.st_mode = self._folder_mode
+        elif node.kind == NodeKind.LINK:
+            entry.st_mode = _LINK | 0o777  # symlink(7): what a link leads to says what is allowed
+            entry.st_size = node.size
         else:
             entry.st_mode = self._file_mode
             entry.st_size = node.size
@@ -153,17 +164,15 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
     @guarded
     def lookup(self, parent_inode: int, name: bytes, ctx: object) -> llfuse.EntryAttributes:
         self._served += 1
-        node = self._nodes.get(parent_inode, name) if len(name) <= 255 else None
+        node = self._nodes.get(parent_inode, name)
         if node is None:
-            if len(name) > 255:
-                raise llfuse.FUSEError(errno.ENAMETOOLONG)
             absent = llfuse.EntryAttributes()
             absent.st_ino = 0
-            absent.entry_timeout = _ABSENT_S
+            absent.entry_timeout = _SOON_S
             return absent
         entry = self._attributes(node)
         if not is_lasting(node, parent_inode, name):
-            entry.entry_timeout = entry.attr_timeout = _ABSENT_S
+            entry.entry_timeout = entry.attr_timeout = _SOON_S
         return entry
 
     @guarded
@@ -195,11 +204,11 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
         return self._entries(self._listings[handle], offset)
 
     def _entries(self, listing: Listing, offset: int) -> Iterator[tuple[bytes, llfuse.EntryAttributes, int]]:
-        folder, file = llfuse.EntryAttributes(), llfuse.EntryAttributes()
-        folder.st_mode, file.st_mode = _FOLDER, _FILE
+        folder, file, link = (llfuse.EntryAttributes() for _ in range(3))
+        folder.st_mode, file.st_mode, link.st_mode = _FOLDER, _FILE, _LINK
         for position in range(offset, len(listing)):
             name, inode, kind = listing[position]
-            entry = folder if kind == NodeKind.FOLDER else file
+            entry = folder if kind == NodeKind.FOLDER else link if kind == NodeKind.LINK else file
             entry.st_ino = inode
             yield name, entry, position + 1
 
@@ -208,7 +217,7 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
         self._listings.pop(handle, None)
 
     @guarded
-    def open(self, inode: int, flags: int, ctx: object) -> int:
+    def open(self, inode: int, flags: int, ctx: llfuse.RequestContext) -> int:
         self._served += 1
         if flags & _WRITE_FLAGS:
             raise llfuse.FUSEError(errno.EROFS)
@@ -216,8 +225,12 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
         reader = self._nodes.open(node)
         handle = self._next_handle
         self._next_handle = handle + 1
-        plays = self._next_track_at > 0 and node.kind == NodeKind.OBJECT and not is_mirrored(inode)
-        self._files[handle] = OpenFile(node, reader, int(node.size * self._next_track_at) if plays else _NEVER)
+        may_play = node.kind == NodeKind.OBJECT and inode < FIRST_MADE_UP
+        follows = may_play and self._next_track_at > 0
+        hearing = self._listening.begin(node, ctx.pid) if may_play and self._listening is not None else None
+        self._files[handle] = OpenFile(
+            node, reader, int(node.size * self._next_track_at) if follows else _NEVER, hearing
+        )
         return handle
 
     @guarded
@@ -236,13 +249,21 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
             following = self._nodes.prefetch_after(file.node)
             if following is not None:
                 self._on_following(following)
-        return reader.read(offset, stop)
+        hearing = file.hearing
+        if hearing is None:
+            return reader.read(offset, stop)
+        asked_at = time.monotonic()
+        data = reader.read(offset, stop)
+        hearing.note(offset, stop, time.monotonic() - asked_at)
+        return data
 
     @guarded
     def release(self, handle: int) -> None:
         file = self._files.pop(handle, None)
         if file is not None:
             file.reader.close()
+            if file.hearing is not None and self._listening is not None:
+                self._listening.end(file.hearing)
 
     def flush(self, handle: int) -> None:
         pass
@@ -282,8 +303,10 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
             raise llfuse.FUSEError(errno.ENOSYS)
         return tuple(self._nodes.attributes(self._nodes.lookup(inode)))
 
-    def readlink(self, inode: int, ctx: object) -> NoReturn:
-        raise llfuse.FUSEError(errno.EINVAL)  # there are no links
+    @guarded
+    def readlink(self, inode: int, ctx: object) -> bytes:
+        self._served += 1
+        return self._nodes.target(inode)
 
     def _refuse(self, *_args: Any) -> NoReturn:
         raise llfuse.FUSEError(errno.EROFS)

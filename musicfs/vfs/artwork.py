@@ -14,7 +14,16 @@ import xxhash
 
 from musicfs.model import FIELDS, Picture
 from musicfs.store.corrections import GIVEN_CODING
-from musicfs.store.records import Node, NodeKind, ObjectKind, ObjectRecord, StoredFacts, tag, unpack_stored
+from musicfs.store.records import (
+    COLLECTIONS_VIEW,
+    Node,
+    NodeKind,
+    ObjectKind,
+    ObjectRecord,
+    StoredFacts,
+    tag,
+    unpack_stored,
+)
 from musicfs.store.transaction import WriteTransaction
 from musicfs.vfs.directories import Directories
 from musicfs.vfs.names import fit
@@ -87,7 +96,9 @@ class Artwork:
         if entry is None or entry[1] == NodeKind.FOLDER:
             return None
         node = self._tx.node(entry[0])
-        if node is None or (node.kind == NodeKind.OBJECT and self._tx.place(node.ref, self._view) == node.inode):
+        if node is None or node.view == COLLECTIONS_VIEW:
+            return None
+        if node.kind == NodeKind.OBJECT and self._tx.place(node.ref, self._view) == node.inode:
             return None
         return node
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from musicfs.store.records import Node, NodeKind
+from musicfs.store.records import COLLECTIONS_VIEW, Node, NodeKind
 from musicfs.store.schema import ROOT_INODE, ChangeOp
 from musicfs.store.transaction import WriteTransaction
+from musicfs.vfs.collection_names import names, standing
 from musicfs.vfs.inodes import entry_inode, folder_key
 from musicfs.vfs.names import fit, fold, numbered, numbered_prefix, variant_number
 
@@ -36,6 +37,7 @@ class Directories:
         self._new: set[int] = set()
         self._newest: dict[int, int] = {}  # touched folder -> newest time of what was put there
         self._shrunk: set[int] = set()
+        self._shelves = self._find_shelves() if view != COLLECTIONS_VIEW else frozenset()
         if tx.node(ROOT_INODE) is None:
             tx.put_node(Node(ROOT_INODE, NodeKind.FOLDER, 0, 0, 0, 0, 0, 0, b""))
             self._new.add(ROOT_INODE)
@@ -101,10 +103,15 @@ class Directories:
         return [inode for _, inode in sorted(found)]
 
     def taken(self, directory: int, name: bytes) -> bool:
-        """True if an entry of the folder has this name."""
-        if self._ignore_case:
-            return fold(name) in self._names_of(directory)
-        return self._tx.entry(directory, name) is not None
+        """True if an entry of the folder has this name, and keeps it: collections give way to all that is put there."""
+        holder = self.holder(directory, name)
+        return holder is not None and not (directory in self._shelves and self._is_guest(holder[1]))
+
+    def holder(self, directory: int, name: bytes) -> tuple[bytes, int] | None:
+        """(name, inode) of the folder's entry of this name, which may be spelled otherwise; None if there is none."""
+        name = self._spelling(directory, name)
+        entry = self._tx.entry(directory, name)
+        return None if entry is None else (name, entry[0])
 
     def inode_for(self, directory: int, name: bytes, version: bytes) -> int:
         """The number of an entry: the derived one, or the next salt's while another entry has that."""
@@ -121,6 +128,17 @@ class Directories:
 
     def put(self, node: Node) -> None:
         """Add an entry to its folder."""
+        if node.parent in self._shelves:
+            self._make_room(node.parent, node.name)
+        self._add(node)
+
+    def put_folder(self, node: Node) -> None:
+        """Add a folder that has its number not from its path."""
+        self._add(node)
+        self._new.add(node.inode)
+        self._newest.setdefault(node.inode, 0)
+
+    def _add(self, node: Node) -> None:
         self._tx.put_node(node)
         self._newest[node.parent] = max(self._newest.get(node.parent, 0), node.mtime_ns)
         if self._ignore_case and node.parent in self._folded:
@@ -200,10 +218,43 @@ class Directories:
             entry = self._tx.entry(directory, name)
             if entry is None:
                 return name, 0
+            if directory in self._shelves and self._is_guest(entry[0]):
+                return wanted, 0  # it gives way once something is put there
             if entry[1] == NodeKind.FOLDER:
                 return name, entry[0]
             number += 1
             wanted = numbered(stem.decode("utf-8", "surrogateescape"), "", number)
+
+    def _find_shelves(self) -> frozenset[int]:
+        """The folders that collections are in: there their names are given to whoever else wants them."""
+        found = (standing(self._tx, record)[0] for record in self._tx.collections())
+        return frozenset(node.parent for node in found if node is not None)
+
+    def _is_guest(self, inode: int) -> bool:
+        """Whether this is a collection's folder or playlist."""
+        node = self._tx.node(inode)
+        return node is not None and node.view == COLLECTIONS_VIEW and node.start != 0
+
+    def _make_room(self, directory: int, name: bytes) -> None:
+        """Have the collection that has a name for its folder or playlist take the next number that both can have."""
+        holder = self.holder(directory, name)
+        guest = self._tx.node(holder[1]) if holder is not None and self._is_guest(holder[1]) else None
+        if guest is None:
+            return
+        record = next(record for record in self._tx.collections() if record.id == guest.start)
+        own = standing(self._tx, record)
+        for node in own:
+            if node is not None:
+                self.remove(node)
+        number = 1
+        while any(self._is_same(new, name) or self.holder(directory, new) for new in names(record.name, number)):
+            number += 1
+        for node, new in zip(own, names(record.name, number), strict=True):
+            if node is not None:
+                self._add(msgspec.structs.replace(node, name=new))
+
+    def _is_same(self, name: bytes, other: bytes) -> bool:
+        return name == other or (self._ignore_case and fold(name) == fold(other))
 
     def _spelling(self, directory: int, name: bytes) -> bytes:
         """The name under which a folder already stands, if case does not count."""

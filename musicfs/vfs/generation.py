@@ -42,6 +42,8 @@ def rebuild(
                 _build(catalog, builder, tables, batch, priorities, pictures)
                 batch = []
     _build(catalog, builder, tables, batch, priorities, pictures)
+    with WriteTransaction(catalog, tables) as tx:
+        builder.carry_over(catalog, tx)
     with WriteTransaction(catalog) as tx:
         tx.serve(tables, builder.fingerprint())
     catalog.reopen_tree()

@@ -10,10 +10,36 @@ import msgspec
 
 from musicfs.store.records import Node, NodeKind
 from musicfs.store.schema import ROOT_INODE
+from musicfs.vfs.catalog_tree import CatalogTree
+from musicfs.vfs.entries import Listing
 
 MIRROR_NAME = b".prefetch"
 _MIRROR_BIT = 1 << 63
 MIRROR_ROOT = Node(_MIRROR_BIT | ROOT_INODE, NodeKind.FOLDER, 0, ROOT_INODE, 0, 0, 0, 0, MIRROR_NAME)
+
+
+class Mirror:
+    """The tree below ``/.prefetch``: see :class:`~musicfs.vfs.entries.Entries`."""
+
+    def __init__(self, tree: CatalogTree) -> None:
+        self._tree = tree
+
+    def get(self, parent: int, name: bytes) -> Node | None:
+        """The entry ``name`` of a folder, or None."""
+        node = self._tree.get(original(parent), name)
+        return None if node is None else mirror(node)
+
+    def lookup(self, inode: int) -> Node:
+        """The inode; ChangedError if the tree no longer has it."""
+        return MIRROR_ROOT if inode == MIRROR_ROOT.inode else mirror(self._tree.lookup(original(inode)))
+
+    def listing(self, inode: int) -> Listing:
+        """The folder's entries, names in byte order."""
+        return tuple((name, mirrored(child), kind) for name, child, kind in self._tree.read_listing(original(inode)))
+
+    def target(self, inode: int) -> bytes:
+        """Where a link leads: to another file below ``/.prefetch``."""
+        return self._tree.target(original(inode))
 
 
 def is_mirrored(inode: int) -> bool:

@@ -11,6 +11,7 @@ import re
 import unicodedata
 
 MAX_NAME_BYTES = 255
+COLLECTIONS_NAME = b".collections"  # at the root, where the configuration hides them there
 VERSIONS_NAME = b".versions"  # no file or folder of an origin has this name: those are never hidden
 
 _POSIX_FORBIDDEN = str.maketrans({"/": "_", "\0": "_"})

@@ -1,36 +1,37 @@
-"""The tree's reading side: names to inodes, inodes to attributes, folders to listings, files to open readers.
+"""The mount's reading side: names to inodes, inodes to attributes, folders to listings, files to open readers.
 
-Everything is answered from the catalog, in one or two lookups. Listings are kept in a bounded LRU and dropped when the
-change log says that their folder changed. Called by the mount's handlers, from many threads, one at a time.
+The tree itself comes from the catalog (``catalog_tree``); the hidden folders at its root answer for all below them. Called by
+the mount's handlers, from many threads, one at a time.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from musicfs.content.buffers import Buffers
 from musicfs.content.keys import Source
 from musicfs.content.readers import BlobReader, Reader
 from musicfs.content.sources import Sources
 from musicfs.content.spliced import SplicedReader, spliced
-from musicfs.errors import ChangedError, GoneError, StoreError
+from musicfs.errors import ChangedError, GoneError, NameTooLongError, StoreError
 from musicfs.model import FIELD_NAMES
 from musicfs.store.catalog import Catalog
 from musicfs.store.correction_tables import Serving
 from musicfs.store.corrections import OWN_COVER
 from musicfs.store.records import Node, NodeKind, ObjectKind, ObjectRecord, unpack_stored
 from musicfs.store.schema import ROOT_INODE
-from musicfs.vfs.mirror import MIRROR_NAME, MIRROR_ROOT, is_mirrored, mirror, mirrored, original, unmirrored
-from musicfs.vfs.names import VERSIONS_NAME
+from musicfs.vfs.catalog_tree import CatalogTree
+from musicfs.vfs.entries import SEARCH_ROOT, Entries, Listing
+from musicfs.vfs.inodes import FIRST_MADE_UP, is_search
+from musicfs.vfs.mirror import MIRROR_ROOT, Mirror, is_mirrored, original, unmirrored
+from musicfs.vfs.names import MAX_NAME_BYTES, VERSIONS_NAME
 from musicfs.vfs.successions import Successions
 
-Listing = tuple[tuple[bytes, int, int], ...]  # (name, inode, kind)
-
-_BYTES_PER_ENTRY = 160  # a tuple, a short name and two integers
-_ROOT = Node(ROOT_INODE, NodeKind.FOLDER, 0, 0, 0, 0, 0, 0, b"")
+if TYPE_CHECKING:
+    from musicfs.vfs.searches import Searches
 
 
 class Nodes:
@@ -44,79 +45,76 @@ class Nodes:
         on_stale: Callable[[int], object],
         *,
         show_hidden: bool = False,
+        open_searches: Callable[[], Searches] | None = None,
         successions: Successions | None = None,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """``on_stale`` is told the object whose file was not what the catalog says; it must not block. ``show_hidden`` lists
-        the hidden folders at the root too; ``successions`` learns what is played after what. Old names end by ``now_ns``.
+        the hidden folders at the root too; ``open_searches`` is called when somebody first looks into ``/.search``, which is
+        not there without; ``successions`` learns what is played after what. Old names end by ``now_ns``.
         """
-        self._now_ns = now_ns
         self._show_hidden = show_hidden
         self._successions = successions
         self._on_stale = on_stale
         self._catalog = catalog
         self._sources = sources
-        self._listings: OrderedDict[int, Listing] = OrderedDict()
-        self._listed = 0
-        self._listing_limit = max(listing_cache_bytes // _BYTES_PER_ENTRY, 1)
+        self._tree = CatalogTree(catalog, listing_cache_bytes, now_ns, show_hidden=show_hidden)
+        self._mirror = Mirror(self._tree)
+        self._open_searches = open_searches
+        self._searches: Searches | None = None
+        hidden = (MIRROR_ROOT, SEARCH_ROOT) if open_searches is not None else (MIRROR_ROOT,)
+        self._hidden = {root.name: root for root in hidden}
         self._origin_ids: dict[int, str] = {}
         self._buffers = Buffers()
 
+    def _entries(self, inode: int) -> Entries:
+        """Who knows the inode."""
+        if inode < FIRST_MADE_UP:
+            return self._tree
+        if is_mirrored(inode) or self._open_searches is None:
+            return self._mirror
+        if self._searches is None:
+            self._searches = self._open_searches()
+        return self._searches
+
     def get(self, parent: int, name: bytes) -> Node | None:
-        """The entry ``name`` of a folder, or None."""
-        if is_mirrored(parent):
-            node = self._catalog.lookup(original(parent), name)
-            return None if node is None else mirror(node)
-        if parent == ROOT_INODE and name == MIRROR_NAME:
-            return MIRROR_ROOT
-        return self._catalog.lookup(parent, name) or self._catalog.former(parent, name, self._now_ns())
+        """The entry ``name`` of a folder, or None. NameTooLongError for a name that no entry can have.
+
+        A search folder blocks while it searches; the mount's lock is let go meanwhile.
+        """
+        if parent == ROOT_INODE and name in self._hidden:
+            return self._hidden[name]
+        if len(name) > MAX_NAME_BYTES and not is_search(parent):  # queries are counted in characters
+            raise NameTooLongError(f"a name has {MAX_NAME_BYTES} bytes at most, this one {len(name)}")
+        return self._entries(parent).get(parent, name)
 
     def lookup(self, inode: int) -> Node:
-        """The inode; ChangedError (ESTALE) if the tree no longer has it, upon which the kernel looks the name up again."""
-        if is_mirrored(inode):
-            return MIRROR_ROOT if inode == MIRROR_ROOT.inode else mirror(self.lookup(original(inode)))
-        node = self._catalog.node(inode)
-        if node is None:
-            if inode == ROOT_INODE:
-                return _ROOT
-            folder = self._catalog.former_folder(inode, self._now_ns())
-            if folder is not None:
-                return folder
-            raise ChangedError(f"inode {inode} is outdated")
-        return node
+        """The inode; ChangedError (ESTALE) if it is no longer there, upon which the kernel looks the name up again."""
+        return self._entries(inode).lookup(inode)
 
     def listing(self, inode: int) -> Listing:
         """The folder's entries, names in byte order."""
-        if is_mirrored(inode):
-            return tuple(
-                (name, mirrored(child), kind) for name, child, kind in self._catalog.list_folder(original(inode))
-            )
-        found = self._listings.get(inode)
-        if found is not None:
-            self._listings.move_to_end(inode)
-            return found
-        found = tuple(self._catalog.list_folder(inode))
+        found = self._entries(inode).listing(inode)
         if inode == ROOT_INODE and self._show_hidden:
-            found = (*found, (MIRROR_NAME, MIRROR_ROOT.inode, NodeKind.FOLDER))
-        self._listings[inode] = found
-        self._listed += len(found)
-        while self._listed > self._listing_limit and len(self._listings) > 1:
-            _, dropped = self._listings.popitem(last=False)
-            self._listed -= len(dropped)
+            return (*((root.name, root.inode, root.kind) for root in self._hidden.values()), *found)
         return found
+
+    def target(self, inode: int) -> bytes:
+        """Where a link leads, relative to its folder; ChangedError (ESTALE) if it leads nowhere any more."""
+        return self._entries(inode).target(inode)
 
     def forget_listings(self, inodes: Iterable[int]) -> None:
         """Drop the listings of folders that changed."""
-        for inode in inodes:
-            dropped = self._listings.pop(inode, None)
-            if dropped is not None:
-                self._listed -= len(dropped)
+        self._tree.forget_listings(inodes)
 
     def reopen(self) -> None:
         """Follow a swapped tree."""
-        if self._catalog.reopen_tree():
-            self._listings.clear()
-            self._listed = 0
+        self._tree.reopen()
+
+    def rest(self) -> None:
+        """Give back the memory of what has not been asked for in a while. On any thread."""
+        if self._searches is not None:
+            self._searches.rest()
 
     def open(self, node: Node) -> Reader:
         """A reader bound to the file's present version. May block for opening; raises OriginError or StoreError."""

@@ -15,9 +15,11 @@ import msgspec
 
 from musicfs.clock import Clock
 from musicfs.library.publish import Change
+from musicfs.store.catalog import Catalog
 from musicfs.store.records import Node, ObjectKind, ObjectRecord, StoredFacts, unpack_stored
 from musicfs.store.transaction import WriteTransaction
 from musicfs.vfs.artwork import Artwork, CoverMaker
+from musicfs.vfs.collections import carry_over, drop_links
 from musicfs.vfs.directories import Directories
 from musicfs.vfs.federation import Federation
 from musicfs.vfs.former import FormerNames
@@ -89,6 +91,7 @@ class TreeBuilder:
         order = sorted(affected.values(), key=ranks.naming)
         for view in self.views:
             _ViewBatch(self, tx, view, albums, items, ranks).apply(affected, leaving, order, arrived)
+        drop_links(tx, leaving, self._clock.time_ns())
 
     def correct(
         self, tx: WriteTransaction, changes: Sequence[Change], priorities: Mapping[int, int], until_ns: int
@@ -97,6 +100,10 @@ class TreeBuilder:
         names = FormerNames(tx, [change.object_id for change in changes])
         self.apply(tx, changes, priorities)
         names.keep(until_ns)
+
+    def carry_over(self, catalog: Catalog, tx: WriteTransaction) -> None:
+        """Have the collections of the served tree in the one that ``tx`` writes, whose tracks are all placed."""
+        carry_over(catalog, tx, self._clock.time_ns(), ignore_case=self.options.ignore_case)
 
     def rerank(self, tx: WriteTransaction, priorities: Mapping[int, int], after: int = 0, limit: int = 1000) -> int:
         """Serve tracks with several sources from the best by ``priorities``, which changed; no name changes.
