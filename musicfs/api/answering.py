@@ -1,7 +1,7 @@
 """How calls are answered: errors become statuses, answers have a deadline, streams end with their callers.
 
-The services of ``server`` and ``metadata_server`` are :class:`Answering`: one method per RPC, called like it, which takes the
-request and gRPC's context. What is the same for every call is here.
+The services of the ``server`` modules are made of :class:`Answering` parts: one method per RPC, called like it, which takes
+the request and gRPC's context. What is the same for every call is here.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from musicfs.api.generated import musicfs_pb2 as pb
-from musicfs.api.wire import REMEDY_KEY, wire_text
+from musicfs.api.wire import COLUMN_KEY, REMEDY_KEY, wire_text
 from musicfs.errors import (
     AlreadyRunningError,
     ChangedError,
     ConfigError,
     DeniedError,
     DiskFullError,
+    ExistsError,
     GoneError,
+    IndexNotReadyError,
     MusicFSError,
     NotFoundError,
+    QueryError,
     SchemaError,
     UnreachableError,
 )
@@ -33,8 +36,10 @@ from musicfs.errors import (
 _STATUS_CODES: tuple[tuple[type[MusicFSError], grpc.StatusCode], ...] = (
     (NotFoundError, grpc.StatusCode.NOT_FOUND),
     (GoneError, grpc.StatusCode.NOT_FOUND),
+    (ExistsError, grpc.StatusCode.ALREADY_EXISTS),
     (ConfigError, grpc.StatusCode.INVALID_ARGUMENT),
     (UnreachableError, grpc.StatusCode.UNAVAILABLE),
+    (IndexNotReadyError, grpc.StatusCode.UNAVAILABLE),
     (DeniedError, grpc.StatusCode.PERMISSION_DENIED),
     (ChangedError, grpc.StatusCode.ABORTED),
     (DiskFullError, grpc.StatusCode.RESOURCE_EXHAUSTED),
@@ -117,16 +122,16 @@ class Answering:
                 abort(context, error)
 
 
-def handlers(service: Answering, name: str, max_request_bytes: int) -> grpc.GenericRpcHandler[Any, Any]:
-    """A handler for every method of the contract's service ``name``.
+def handlers(parts: Sequence[Answering], name: str, max_request_bytes: int) -> grpc.GenericRpcHandler[Any, Any]:
+    """A handler for every method of the contract's service ``name``, which is one of one of the ``parts``.
 
-    A method of ``service`` that is missing fails here, not at a call. A larger request than ``max_request_bytes`` is refused.
+    A method that is missing fails here, not at a call. A larger request than ``max_request_bytes`` is refused.
     """
     descriptor = pb.DESCRIPTOR.services_by_name[name]
     found: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
     for method in descriptor.methods:
         request: type[Message] = getattr(pb, method.input_type.name)
-        behaviour = getattr(service, method.name)
+        behaviour = _method(parts, method.name)
         make = grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
         found[method.name] = make(
             _checked(behaviour),
@@ -134,6 +139,14 @@ def handlers(service: Answering, name: str, max_request_bytes: int) -> grpc.Gene
             response_serializer=_serialize,
         )
     return grpc.method_handlers_generic_handler(descriptor.full_name, found)
+
+
+def _method(parts: Sequence[Answering], name: str) -> Callable[[Any, Context], Any]:
+    for part in parts:
+        found: Callable[[Any, Context], Any] | None = getattr(part, name, None)
+        if found is not None:
+            return found
+    raise NotImplementedError(name)
 
 
 def _parser(request: type[Message], max_bytes: int) -> Callable[[bytes], Message | _Refused]:
@@ -184,8 +197,12 @@ def abort(context: Context, error: BaseException) -> NoReturn:
     """End the call with the status of ``error``."""
     if isinstance(error, MusicFSError):
         code = next(code for kind, code in _STATUS_CODES if isinstance(error, kind))
+        trailing: list[tuple[str, str | bytes]] = []
         if error.remedy:
-            context.set_trailing_metadata(((REMEDY_KEY, wire_text(error.remedy).encode()),))
+            trailing.append((REMEDY_KEY, wire_text(error.remedy).encode()))
+        if isinstance(error, QueryError):
+            trailing.append((COLUMN_KEY, str(error.column)))
+        context.set_trailing_metadata(tuple(trailing))
         context.abort(code, wire_text(str(error)))
     # What went wrong inside is for the log: it may name paths or more that a caller need not see.
     _log.error("a control call failed", exc_info=error)

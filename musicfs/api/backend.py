@@ -13,7 +13,9 @@ from typing import Protocol
 
 import msgspec
 
+from musicfs.api.collections import CollectionsBackend
 from musicfs.api.metadata import MetadataBackend
+from musicfs.api.search import SearchBackend
 from musicfs.events import Event
 from musicfs.model import Health
 
@@ -227,9 +229,10 @@ class VerifyProgress(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool = False
 
 
-class Backend(MetadataBackend, Protocol):
-    """A running MusicFS, with what it can do about tags. Called from several threads at once; raises MusicFSError and its
-    children.
+class Backend(MetadataBackend, SearchBackend, CollectionsBackend, Protocol):
+    """A running MusicFS, with what it can do about tags, searches and collections.
+
+    Called from several threads at once; raises MusicFSError and its children.
 
     Every method that does not return an iterator must return within :data:`ANSWER_TIMEOUT_S`: after that the caller is
     told DEADLINE_EXCEEDED, while the call runs on in a daemon thread.

@@ -20,9 +20,11 @@ from musicfs.api.backend import (
     Tier,
     VerifyProgress,
 )
+from musicfs.api.collections_client import CollectionsClient
 from musicfs.api.connection import START_REMEDY
 from musicfs.api.generated import musicfs_pb2 as pb
 from musicfs.api.metadata_client import MetadataClient
+from musicfs.api.search_client import SearchClient
 from musicfs.api.unix_socket import peer_pid
 from musicfs.api.wire import wire_paths, wire_text
 from musicfs.errors import ConfigError, DeniedError, NoDaemonError
@@ -56,12 +58,12 @@ def socket_of(endpoint: str) -> str:
     return os.path.abspath(endpoint)
 
 
-class Client(MetadataClient):
+class Client(MetadataClient, SearchClient, CollectionsClient):
     """A connection to the daemon behind the socket at ``socket_path``; close it, or use it as a context manager.
 
     Every method blocks until the answer is there, ten seconds at most (a stream: as long as it takes), and raises
-    NoDaemonError when the daemon is gone, else the error that the daemon's backend raised. What is about tags is in
-    :class:`~musicfs.api.metadata_client.MetadataClient`.
+    NoDaemonError when the daemon is gone, else the error that the daemon's backend raised. What is about tags,
+    searches and collections is in its bases.
     """
 
     def status(self) -> Status:

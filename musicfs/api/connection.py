@@ -13,15 +13,17 @@ from google.protobuf.message import Message
 from musicfs.api.backend import ANSWER_TIMEOUT_S
 from musicfs.api.generated import musicfs_pb2 as pb
 from musicfs.api.unix_socket import peer_pid, target
-from musicfs.api.wire import MAX_MESSAGE_BYTES, MAX_METADATA_MESSAGE_BYTES, REMEDY_KEY
+from musicfs.api.wire import COLUMN_KEY, MAX_MESSAGE_BYTES, MAX_METADATA_MESSAGE_BYTES, REMEDY_KEY
 from musicfs.errors import (
     ChangedError,
     ConfigError,
     DeniedError,
     DiskFullError,
+    ExistsError,
     MusicFSError,
     NoDaemonError,
     NotFoundError,
+    QueryError,
     UnreachableError,
 )
 
@@ -31,6 +33,7 @@ _TIMEOUT_S = 2 * ANSWER_TIMEOUT_S
 _ERRORS: dict[grpc.StatusCode, type[MusicFSError]] = {
     grpc.StatusCode.NOT_FOUND: NotFoundError,
     grpc.StatusCode.INVALID_ARGUMENT: ConfigError,
+    grpc.StatusCode.ALREADY_EXISTS: ExistsError,
     grpc.StatusCode.UNAVAILABLE: UnreachableError,
     grpc.StatusCode.PERMISSION_DENIED: DeniedError,
     grpc.StatusCode.ABORTED: ChangedError,
@@ -109,6 +112,9 @@ class Connection:
             return NoDaemonError(f"the daemon on {self._path} went away", remedy=START_REMEDY)
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             return MusicFSError(f"the daemon does not answer: {details}", remedy="`musicfs doctor` looks for the cause")
+        column = metadata.get(COLUMN_KEY)
+        if isinstance(column, str) and column.isdecimal():
+            return QueryError(details.removeprefix(f"column {column}: "), column=int(column), remedy=remedy)
         return _ERRORS.get(code, MusicFSError)(details or code.name, remedy=remedy)
 
     def _is_gone(self) -> bool:

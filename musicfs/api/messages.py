@@ -1,4 +1,4 @@
-"""Values of ``backend`` to protobuf messages and back; with ``cache_messages``, nothing else knows both."""
+"""Values of ``backend`` to protobuf messages and back; with the other ``messages`` modules, nothing else knows both."""
 
 from __future__ import annotations
 

@@ -14,8 +14,10 @@ import grpc
 from musicfs.api import cache_messages, messages
 from musicfs.api.answering import Answering, Context, given_paths, handlers, required_paths
 from musicfs.api.backend import ANSWER_TIMEOUT_S, Backend
+from musicfs.api.collections_server import CollectionsCalls
 from musicfs.api.generated import musicfs_pb2 as pb
 from musicfs.api.metadata_server import MetadataService
+from musicfs.api.search_server import SearchCalls
 from musicfs.api.unix_socket import SocketPlace, target
 from musicfs.api.wire import MAX_MESSAGE_BYTES, MAX_METADATA_MESSAGE_BYTES
 
@@ -40,7 +42,11 @@ class ControlServer:
         import_folders: Sequence[str] = (),
     ) -> None:
         self._place = SocketPlace(socket_path)
-        self._service = _Service(backend, answer_timeout_s)
+        self._calls = (
+            _Calls(backend, answer_timeout_s),
+            SearchCalls(backend, answer_timeout_s),
+            CollectionsCalls(backend, answer_timeout_s),
+        )
         self._metadata = MetadataService(backend, answer_timeout_s, import_folders)
         self._server: grpc.Server | None = None
 
@@ -60,8 +66,8 @@ class ControlServer:
             server = grpc.server(
                 ThreadPoolExecutor(_POOL_SIZE, thread_name_prefix="control"),
                 handlers=[
-                    handlers(self._service, "MusicFS", MAX_MESSAGE_BYTES),
-                    handlers(self._metadata, "MetadataService", MAX_METADATA_MESSAGE_BYTES),
+                    handlers(self._calls, "MusicFS", MAX_MESSAGE_BYTES),
+                    handlers((self._metadata,), "MetadataService", MAX_METADATA_MESSAGE_BYTES),
                 ],
                 options=(
                     ("grpc.max_receive_message_length", MAX_METADATA_MESSAGE_BYTES),
@@ -83,13 +89,13 @@ class ControlServer:
         if server is None:
             return
         self._place.remove()
-        self._service.close()
-        self._metadata.close()
+        for part in (*self._calls, self._metadata):
+            part.close()
         server.stop(grace_s).wait(grace_s + 1.0)
 
 
-class _Service(Answering):
-    """The service ``MusicFS``."""
+class _Calls(Answering):
+    """The calls of the service ``MusicFS`` that are about the mount, its origins and its cache."""
 
     def __init__(self, backend: Backend, answer_timeout_s: float) -> None:
         super().__init__(answer_timeout_s)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024  # gRPC's own default for what is received, here for both ways
 MAX_METADATA_MESSAGE_BYTES = 20 * 1024 * 1024  # room for a cover and 4 MiB of words
+COLUMN_KEY = "musicfs-column"  # trailing metadata of an error: the character of a query, from 1, that it is about
 REMEDY_KEY = "musicfs-remedy-bin"  # trailing metadata of an error: what a user can do about it
 
 

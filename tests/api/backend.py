@@ -36,6 +36,7 @@ from musicfs.events import Event, EventType
 from musicfs.index.parser import parse
 from musicfs.model import Health
 from tests.api.metadata_backend import FakeMetadata
+from tests.api.search_backend import FakeSearch
 
 CACHE = CacheStats(
     limit_bytes=10 << 30,
@@ -139,7 +140,7 @@ PROBLEMS = (ProblemFile("nas", "A/broken\udcff.mp3", "no MPEG frame"),)
 
 
 @dataclass
-class FakeBackend(FakeMetadata):
+class FakeBackend(FakeMetadata, FakeSearch):
     """Answers what its attributes say, and raises ``error`` if there is one; ``calls`` notes what was asked."""
 
     state: Status = STATUS
@@ -152,6 +153,7 @@ class FakeBackend(FakeMetadata):
     calls: list[tuple[object, ...]] = field(default_factory=list)
     release: threading.Event = field(default_factory=threading.Event)
     blocks: bool = False
+    blocks_search: bool = False
     on_shutdown: threading.Event = field(default_factory=threading.Event)
 
     def _enter(self, *call: object) -> None:
@@ -160,6 +162,11 @@ class FakeBackend(FakeMetadata):
             assert self.release.wait(30)
         if self.error is not None:
             raise self.error
+
+    def _ask(self, *call: object) -> None:
+        super()._ask(*call)
+        if self.blocks_search:
+            assert self.release.wait(30)
 
     def _known(self, origin_id: str) -> None:
         if origin_id not in {origin.id for origin in ORIGINS}:

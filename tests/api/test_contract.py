@@ -33,6 +33,12 @@ _CONTRACT = {
     ),
     "EventFilter": "event_types 1 string*, origin_id 2 string?",
     "SyncedFile": "path 1 string, file_id 2 int64, virtual_path 3 string",
+    "SearchRequest": "query 1 string, limit 2 uint32?, offset 3 uint32?, origin_id 4 string?",
+    "SearchResponse": "results 1 SearchResult*, total_matches 2 uint64, query_time_ms 3 uint32",
+    "SearchResult": (
+        "file_id 1 int64, virtual_path 2 string, artist 3 string?, album 4 string?, title 5 string?, score 6 float, "
+        "highlights 7 HighlightsEntry*"
+    ),
     "TierStats": "entries 1 uint64, size_bytes 2 uint64, hits 3 uint64, misses 4 uint64",
     "CacheStats": (
         "total_size_bytes 1 uint64, used_size_bytes 2 uint64, size_limit_bytes 3 uint64, chunk_count 4 uint64, "
@@ -80,6 +86,8 @@ _ENUMS = {
 }
 _METHODS = {
     "MusicFS": {
+        "Search": ("SearchRequest", "SearchResponse", False),
+        "SearchStream": ("SearchRequest", "SearchResult", True),
         "GetStatus": ("Empty", "StatusResponse", False),
         "Shutdown": ("ShutdownRequest", "Empty", False),
         "ListOrigins": ("Empty", "OriginsResponse", False),
@@ -99,9 +107,12 @@ _METHODS = {
     },
 }
 _ADDED = {
-    "MusicFS": {"ConfirmOrigin", "ListProblems", "Pin", "Unpin", "ListPins", "VerifyCache"},
+    "MusicFS": {
+        "ConfirmOrigin", "ListProblems", "Pin", "Unpin", "ListPins", "VerifyCache", "ListCollections", "GetCollection",
+        "CreateCollection", "DeleteCollection",
+    },
     "MetadataService": {"ExportMetadata", "UndoMetadata", "MetadataLog", "ListHeldMetadata"},
-}
+}  # fmt: skip
 _FIRST_FREE = {"MetadataResponse": 100, "UpdateMetadataRequest": 100}  # 20 in any other
 REPOSITORY = Path(__file__).parents[2]
 _TYPES = {

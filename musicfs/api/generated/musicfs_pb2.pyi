@@ -21,6 +21,13 @@ class HealthStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     HEALTH_HEALTHY: _ClassVar[HealthStatus]
     HEALTH_DEGRADED: _ClassVar[HealthStatus]
     HEALTH_UNHEALTHY: _ClassVar[HealthStatus]
+
+class CollectionSource(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    COLLECTION_UNKNOWN: _ClassVar[CollectionSource]
+    COLLECTION_BUILT_IN: _ClassVar[CollectionSource]
+    COLLECTION_CONFIG: _ClassVar[CollectionSource]
+    COLLECTION_USER: _ClassVar[CollectionSource]
 MOUNT_UNKNOWN: MountState
 MOUNT_MOUNTING: MountState
 MOUNT_READY: MountState
@@ -31,10 +38,169 @@ HEALTH_UNKNOWN: HealthStatus
 HEALTH_HEALTHY: HealthStatus
 HEALTH_DEGRADED: HealthStatus
 HEALTH_UNHEALTHY: HealthStatus
+COLLECTION_UNKNOWN: CollectionSource
+COLLECTION_BUILT_IN: CollectionSource
+COLLECTION_CONFIG: CollectionSource
+COLLECTION_USER: CollectionSource
 
 class Empty(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class SearchRequest(_message.Message):
+    __slots__ = ("query", "limit", "offset", "origin_id")
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_ID_FIELD_NUMBER: _ClassVar[int]
+    query: str
+    limit: int
+    offset: int
+    origin_id: str
+    def __init__(self, query: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., origin_id: _Optional[str] = ...) -> None: ...
+
+class SearchResponse(_message.Message):
+    __slots__ = ("results", "total_matches", "query_time_ms")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_MATCHES_FIELD_NUMBER: _ClassVar[int]
+    QUERY_TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[SearchResult]
+    total_matches: int
+    query_time_ms: int
+    def __init__(self, results: _Optional[_Iterable[_Union[SearchResult, _Mapping]]] = ..., total_matches: _Optional[int] = ..., query_time_ms: _Optional[int] = ...) -> None: ...
+
+class SearchResult(_message.Message):
+    __slots__ = ("file_id", "virtual_path", "artist", "album", "title", "score", "highlights", "duration_ms", "path_bytes")
+    class HighlightsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    FILE_ID_FIELD_NUMBER: _ClassVar[int]
+    VIRTUAL_PATH_FIELD_NUMBER: _ClassVar[int]
+    ARTIST_FIELD_NUMBER: _ClassVar[int]
+    ALBUM_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    HIGHLIGHTS_FIELD_NUMBER: _ClassVar[int]
+    DURATION_MS_FIELD_NUMBER: _ClassVar[int]
+    PATH_BYTES_FIELD_NUMBER: _ClassVar[int]
+    file_id: int
+    virtual_path: str
+    artist: str
+    album: str
+    title: str
+    score: float
+    highlights: _containers.ScalarMap[str, str]
+    duration_ms: int
+    path_bytes: bytes
+    def __init__(self, file_id: _Optional[int] = ..., virtual_path: _Optional[str] = ..., artist: _Optional[str] = ..., album: _Optional[str] = ..., title: _Optional[str] = ..., score: _Optional[float] = ..., highlights: _Optional[_Mapping[str, str]] = ..., duration_ms: _Optional[int] = ..., path_bytes: _Optional[bytes] = ...) -> None: ...
+
+class Collection(_message.Message):
+    __slots__ = ("name", "query", "rule", "sort", "limit", "source", "count", "path", "changed_ms")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    SORT_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_MS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    query: str
+    rule: CollectionRule
+    sort: str
+    limit: int
+    source: CollectionSource
+    count: int
+    path: str
+    changed_ms: int
+    def __init__(self, name: _Optional[str] = ..., query: _Optional[str] = ..., rule: _Optional[_Union[CollectionRule, _Mapping]] = ..., sort: _Optional[str] = ..., limit: _Optional[int] = ..., source: _Optional[_Union[CollectionSource, str]] = ..., count: _Optional[int] = ..., path: _Optional[str] = ..., changed_ms: _Optional[int] = ...) -> None: ...
+
+class CollectionRule(_message.Message):
+    __slots__ = ("match", "date", "recently_added_days", "recently_played_days", "most_played_limit", "genre", "all_of", "any_of", "not_")
+    MATCH_FIELD_NUMBER: _ClassVar[int]
+    DATE_FIELD_NUMBER: _ClassVar[int]
+    RECENTLY_ADDED_DAYS_FIELD_NUMBER: _ClassVar[int]
+    RECENTLY_PLAYED_DAYS_FIELD_NUMBER: _ClassVar[int]
+    MOST_PLAYED_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    GENRE_FIELD_NUMBER: _ClassVar[int]
+    ALL_OF_FIELD_NUMBER: _ClassVar[int]
+    ANY_OF_FIELD_NUMBER: _ClassVar[int]
+    NOT__FIELD_NUMBER: _ClassVar[int]
+    match: str
+    date: CollectionDates
+    recently_added_days: int
+    recently_played_days: int
+    most_played_limit: int
+    genre: str
+    all_of: CollectionRules
+    any_of: CollectionRules
+    not_: CollectionRule
+    def __init__(self, match: _Optional[str] = ..., date: _Optional[_Union[CollectionDates, _Mapping]] = ..., recently_added_days: _Optional[int] = ..., recently_played_days: _Optional[int] = ..., most_played_limit: _Optional[int] = ..., genre: _Optional[str] = ..., all_of: _Optional[_Union[CollectionRules, _Mapping]] = ..., any_of: _Optional[_Union[CollectionRules, _Mapping]] = ..., not_: _Optional[_Union[CollectionRule, _Mapping]] = ...) -> None: ...
+
+class CollectionDates(_message.Message):
+    __slots__ = ("first", "last")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    first: str
+    last: str
+    def __init__(self, first: _Optional[str] = ..., last: _Optional[str] = ...) -> None: ...
+
+class CollectionRules(_message.Message):
+    __slots__ = ("rules",)
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    rules: _containers.RepeatedCompositeFieldContainer[CollectionRule]
+    def __init__(self, rules: _Optional[_Iterable[_Union[CollectionRule, _Mapping]]] = ...) -> None: ...
+
+class ListCollectionsResponse(_message.Message):
+    __slots__ = ("collections",)
+    COLLECTIONS_FIELD_NUMBER: _ClassVar[int]
+    collections: _containers.RepeatedCompositeFieldContainer[Collection]
+    def __init__(self, collections: _Optional[_Iterable[_Union[Collection, _Mapping]]] = ...) -> None: ...
+
+class GetCollectionRequest(_message.Message):
+    __slots__ = ("name", "limit", "offset")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    limit: int
+    offset: int
+    def __init__(self, name: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
+
+class GetCollectionResponse(_message.Message):
+    __slots__ = ("collection", "entries")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    collection: Collection
+    entries: _containers.RepeatedCompositeFieldContainer[SearchResult]
+    def __init__(self, collection: _Optional[_Union[Collection, _Mapping]] = ..., entries: _Optional[_Iterable[_Union[SearchResult, _Mapping]]] = ...) -> None: ...
+
+class CreateCollectionRequest(_message.Message):
+    __slots__ = ("name", "query", "rule", "sort", "limit", "replace")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    SORT_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    REPLACE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    query: str
+    rule: CollectionRule
+    sort: str
+    limit: int
+    replace: bool
+    def __init__(self, name: _Optional[str] = ..., query: _Optional[str] = ..., rule: _Optional[_Union[CollectionRule, _Mapping]] = ..., sort: _Optional[str] = ..., limit: _Optional[int] = ..., replace: bool = ...) -> None: ...
+
+class DeleteCollectionRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class StatusResponse(_message.Message):
     __slots__ = ("version", "uptime_secs", "mount_point", "state", "open_file_handles", "fuse_ops_total", "files_indexed", "cache_size_bytes", "origins", "work", "pid", "keeper_pid", "keeper_restarts", "problems", "tracks", "instance", "detail", "cache")
