@@ -15,6 +15,7 @@ from musicfs.daemon.delta_verify import DeltaVerification
 from musicfs.daemon.library_files import LibraryFiles
 from musicfs.daemon.opening import access_of, enabled_origins
 from musicfs.daemon.pins import Pins
+from musicfs.daemon.plays import PlayCounts
 from musicfs.daemon.reading import Reading, content_limit_bytes, open_content_store
 from musicfs.daemon.upkeep import Upkeep
 from musicfs.events import EventBus
@@ -37,7 +38,8 @@ class Cache:
         self._access = {one.id: access_of(one) for one in enabled_origins(settings)}
         self.state = open_state(settings.state_dir)
         self._store = open_content_store(settings, prepare=False)
-        self.files = LibraryFiles(catalog, self._access.get)
+        self.plays = PlayCounts(self.state)
+        self.files = LibraryFiles(catalog, self._access.get, self.plays.of)
         self._pins = Pins(self.files, self.state, clock)
         self._upkeep: Upkeep | None = None
         self._scanned: ScannedParts | None = None

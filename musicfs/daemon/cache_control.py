@@ -16,7 +16,6 @@ from musicfs.daemon.reading import Reading
 from musicfs.daemon.upkeep import Upkeep
 from musicfs.errors import UnreachableError
 from musicfs.index.parser import parse
-from musicfs.library.track_query import Selection
 from musicfs.store.chunks import ChunkStore
 from musicfs.store.chunks_schema import Content
 from musicfs.store.chunks_schema import Tier as StoredTier
@@ -131,7 +130,7 @@ class CacheControl:
 
         With a query, the tracks below the paths (none: all) that match it.
         """
-        selection = Selection(parse(query), self._clock.time_ns()) if query else None
+        selection = self._files.selection(parse(query), self._clock.time_ns()) if query else None
         roots = [self._files.resolve(path) for path in paths or ["/"]]
         files = self._files.below(roots, origin_id, selection)
         return self._follow(Prefetch(files, self.reading()))

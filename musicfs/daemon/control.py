@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,17 +29,21 @@ from musicfs.api.backend import (
     VerifyProgress,
     Work,
 )
+from musicfs.api.collections import Collection, CollectionPage, CollectionsBackend, CollectionSettings
 from musicfs.api.metadata import ChangeResult, HistoryItem, MetadataChange, TrackMetadata
+from musicfs.api.search import SearchHit, SearchPage
 from musicfs.clock import Clock
 from musicfs.config.settings import Settings
 from musicfs.daemon.cache_control import CacheControl
 from musicfs.daemon.health import HealthMonitor
 from musicfs.daemon.link import Counters, Start, Stop
 from musicfs.daemon.metadata import MetadataControl
-from musicfs.daemon.reading import content_path
+from musicfs.daemon.reading import content_path, index_path
 from musicfs.daemon.scanning import Job, OriginState, Request, ScanService
+from musicfs.daemon.search_control import SearchControl
 from musicfs.errors import ConfigError, NotFoundError, StoreError
 from musicfs.events import Event, EventBus, EventType, stream
+from musicfs.library.indexing import Indexer
 from musicfs.model import Health
 from musicfs.store.catalog import Catalog
 
@@ -57,10 +62,13 @@ class KeeperBackend:
         monitor: HealthMonitor,
         cache: CacheControl,
         metadata: MetadataControl,
+        search: SearchControl,
+        collections: CollectionsBackend,
         events: EventBus,
         catalog: Catalog,
         clock: Clock,
         ask_to_stop: Callable[[Stop], object],
+        indexer: Indexer,
     ) -> None:
         self._settings: Settings = start.settings
         self._start = start
@@ -69,10 +77,13 @@ class KeeperBackend:
         self._monitor = monitor
         self._cache = cache
         self._metadata = metadata
+        self._search = search
+        self._collections = collections
         self._events = events
         self._catalog = catalog
         self._clock = clock
         self._ask_to_stop = ask_to_stop
+        self._indexer = indexer
         self._stopping = False
         self.counters = Counters(0, 0)
 
@@ -85,6 +96,7 @@ class KeeperBackend:
         detail = "; ".join(
             [f"origin {origin_id} cannot be read" for origin_id in unhealthy]
             + ([f"{held} missing files wait for 'musicfs origin confirm'"] if held else [])
+            + ([f"the search index {trouble}"] if (trouble := self._indexer.trouble) else [])
         )
         return Status(
             version=__version__,
@@ -100,7 +112,7 @@ class KeeperBackend:
             files_indexed=totals.files,
             tracks=totals.tracks,
             problems=self._catalog.count_problems(),
-            cache_size_bytes=sum(map(_size_of, (self._catalog.path, content_path(self._settings)))),
+            cache_size_bytes=sum(map(_size_of, self._caches)),
             cache=self._cache_at_a_glance(),
             detail=detail,
             origins=tuple(
@@ -112,8 +124,12 @@ class KeeperBackend:
                 )
                 for origin_id, state in self._states.items()
             ),
-            work=work,
+            work=work + self._indexing(),
         )
+
+    @property
+    def _caches(self) -> Sequence[str]:
+        return self._catalog.path, content_path(self._settings), index_path(self._settings)
 
     def _cache_at_a_glance(self) -> CacheStats:
         """A content store that cannot be read must not make the status unanswerable; ``cache stats`` says what it is."""
@@ -137,6 +153,11 @@ class KeeperBackend:
         if self._service.waiting or Health.UNKNOWN in self._monitor.health().values():
             return (Work("scan", detail="waiting"),)
         return ()
+
+    def _indexing(self) -> tuple[Work, ...]:
+        """What keeps nobody from using the mount."""
+        progress = self._indexer.progress
+        return () if progress is None else (Work("index", progress.done, progress.total, "tracks"),)
 
     def shutdown(self, *, graceful: bool, timeout_s: float) -> None:
         self._stopping = True
@@ -295,6 +316,26 @@ class KeeperBackend:
     def metadata_log(self, path: str, limit: int) -> tuple[HistoryItem, ...]:
         return self._metadata.metadata_log(path, limit)
 
+    # Searches and collections.
+
+    def search(self, query: str, origin_id: str, limit: int, offset: int) -> SearchPage:
+        return self._search.search(query, origin_id, limit, offset)
+
+    def search_all(self, query: str, origin_id: str, limit: int, offset: int) -> Iterator[SearchHit | None]:
+        return self._search.search_all(query, origin_id, limit, offset)
+
+    def collections(self) -> tuple[Collection, ...]:
+        return self._collections.collections()
+
+    def collection(self, name: str, start: int, stop: int) -> CollectionPage:
+        return self._collections.collection(name, start, stop)
+
+    def create_collection(self, name: str, settings: CollectionSettings, *, replace: bool) -> Collection:
+        return self._collections.create_collection(name, settings, replace=replace)
+
+    def delete_collection(self, name: str) -> None:
+        self._collections.delete_collection(name)
+
     def _lookup(self, origin_id: str) -> OriginState:
         state = self._states.get(origin_id)
         if state is None:
@@ -307,5 +348,9 @@ class KeeperBackend:
 def _size_of(folder: str) -> int:
     if not os.path.isdir(folder):
         return 0
+    size_bytes = 0
     with os.scandir(folder) as entries:
-        return sum(entry.stat().st_blocks * 512 for entry in entries if entry.is_file())
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):  # the index replaces its files
+                size_bytes += entry.stat().st_blocks * 512 if entry.is_file() else 0
+    return size_bytes

@@ -26,12 +26,29 @@ from musicfs.daemon.cache import Cache
 from musicfs.daemon.control import KeeperBackend
 from musicfs.daemon.corrections import Corrections
 from musicfs.daemon.covers import Covers
+from musicfs.daemon.deriving import bring_up_to_date, forget_unconfigured, priorities_of, tree_builder
 from musicfs.daemon.health import HealthMonitor, threshold_of
-from musicfs.daemon.link import Completed, Counters, HealthReport, Link, Look, Replayed, Rescan, Stale, Start, Stop
+from musicfs.daemon.link import (
+    Accessed,
+    Completed,
+    Counters,
+    HealthReport,
+    IndexDamaged,
+    Link,
+    Look,
+    Replayed,
+    Rescan,
+    Stale,
+    Start,
+    Stop,
+)
 from musicfs.daemon.opening import enabled_origins
+from musicfs.daemon.plays import Plays
 from musicfs.daemon.scanning import OriginState, Request, ScanService
+from musicfs.daemon.searching import Searching
 from musicfs.errors import MusicFSError
 from musicfs.events import EventBus, EventType
+from musicfs.library.indexing import Indexer
 from musicfs.library.pool import WorkerPool
 from musicfs.library.publish import Publisher
 from musicfs.library.scan import Scanner
@@ -44,17 +61,13 @@ from musicfs.store.environment import is_damage, note_damage
 from musicfs.store.pages import RESTING_BYTES, trim_pages
 from musicfs.store.records import OriginRecord
 from musicfs.store.transaction import WriteTransaction
-from musicfs.vfs.generation import is_current, rebuild, rerank
-from musicfs.vfs.items import UNHEALTHY_PENALTY
-from musicfs.vfs.tree import TreeBuilder, TreeOptions
-from musicfs.vfs.views import build_views
+from musicfs.vfs.generation import rerank
 
 log = logging.getLogger(__name__)
 
 _END_TIMEOUT_S = 5.0
 _NICE = 5  # the mount process comes first
 _READER_CHECK_S = 10.0
-_REMOVE_FILES = 2000
 _CONNECTIONS = {Health.HEALTHY: EventType.ORIGIN_CONNECTED, Health.UNHEALTHY: EventType.ORIGIN_DISCONNECTED}
 
 
@@ -79,27 +92,45 @@ class Keeper:
             fcntl.flock(lock, fcntl.LOCK_EX)  # the last keeper may still be on its way out
             catalog = Catalog(os.path.join(settings.cache_dir, "catalog"), readonly=False)
             cache = Cache(settings, catalog, self._clock, self._events)
+            searching = Searching(settings, catalog, cache.state, cache.plays.of, self._clock, self._look, self._fail)
+            plays = Plays(catalog, cache.plays, self._events, self._clock, self._fail, searching.indexer.wake)
             pool = WorkerPool(settings.scan.workers or os.cpu_count() or 1, self._clock)
             editing_pool = WorkerPool(1, self._clock)
             try:
-                self._work(catalog, cache, pool, editing_pool)
+                self._work(catalog, cache, plays, searching, pool, editing_pool)
             finally:
                 self._ended.set()
                 pool.close()
                 editing_pool.close()
+                plays.close()
+                has_ended = searching.close()
                 cache.close()
+                if not has_ended:
+                    os._exit(0)  # it is at a large segment, which nobody will miss; the catalog must stay mapped
                 catalog.close()
 
-    def _work(self, catalog: Catalog, cache: Cache, pool: WorkerPool, editing_pool: WorkerPool) -> None:
+    def _work(
+        self,
+        catalog: Catalog,
+        cache: Cache,
+        plays: Plays,
+        searching: Searching,
+        pool: WorkerPool,
+        editing_pool: WorkerPool,
+    ) -> None:
         settings = self._settings
         states = self._open_origins(catalog)
         monitor = self._monitor(states)
         covers = Covers(self._origins, pool, cache.state.image)
-        builder = self._builder(covers, fresh=False)
-        priorities = partial(_priorities, states, monitor)
-        look = partial(self._link.send, Look())
+        builder = tree_builder(settings, covers, self._clock, fresh=False)
+        priorities = partial(priorities_of, states, monitor)
+
+        def look() -> None:
+            self._look()
+            searching.indexer.wake()
+
         corrections = self._corrector(
-            catalog, cache, Covers(self._origins, editing_pool, cache.state.image), priorities
+            catalog, cache, Covers(self._origins, editing_pool, cache.state.image), priorities, look
         )
 
         def committed() -> None:
@@ -107,8 +138,10 @@ class Keeper:
             corrections.wake()
 
         publisher = Publisher(catalog, builder, self._clock, priorities, committed, covers, corrections.attachments)
-        self._forget_unconfigured(catalog, publisher)
-        swapped = self._bring_tree_up_to_date(catalog, builder, covers, priorities())
+        forget_unconfigured(settings, catalog, publisher)
+        swapped = bring_up_to_date(settings, catalog, builder, covers, self._clock, priorities())
+        if swapped:
+            look()
         guard_percent = settings.scan.mass_delete_guard
         scanner = Scanner(publisher, pool, self._clock, guard_percent, cache.keep_scanned, cache.revisions)
         service = ScanService(
@@ -118,8 +151,8 @@ class Keeper:
         if swapped:
             service.drop_old_tree_later()
         backend = KeeperBackend(
-            self._start, states, service, monitor, cache.control, corrections.control, self._events, catalog,
-            self._clock, self._link.send,
+            self._start, states, service, monitor, cache.control, corrections.control, searching.control,
+            searching.collections, self._events, catalog, self._clock, self._link.send, searching.indexer,
         )  # fmt: skip
         scanning = threading.Thread(target=self._scan, args=(service,), name="scan", daemon=True)
         housekeeping = threading.Thread(
@@ -129,8 +162,8 @@ class Keeper:
         health = settings.health
         for state in states:
             monitor.watch_over(state, health.check_interval_secs, health.timeout_ms / 1000)
-        cache.start()
-        corrections.start()
+        for part in (cache, corrections, plays, searching):
+            part.start()
         self._corrections = corrections
         numbers = {state.id: state.number for state in states}
         cache.verify_adopted(
@@ -143,7 +176,7 @@ class Keeper:
         server = self._serve_control(backend)
         look()  # the first word: this keeper has come up
         try:
-            self._listen(service, backend, catalog, cache)
+            self._listen(service, backend, catalog, cache, plays, searching.indexer)
         finally:
             self._ended.set()
             self._events.close()
@@ -152,14 +185,15 @@ class Keeper:
             service.stop()
             if server is not None:
                 server.close(0.2)
-            scanning.join(_END_TIMEOUT_S)
-            housekeeping.join(_END_TIMEOUT_S)
-            if scanning.is_alive():
-                log.warning("the scan did not stop within %.0f s", _END_TIMEOUT_S)
-                os._exit(0)  # a listing hangs in the kernel; what is committed is committed
+            _join(scanning, housekeeping)
 
     def _corrector(
-        self, catalog: Catalog, cache: Cache, covers: Covers, priorities: Callable[[], Mapping[int, int]]
+        self,
+        catalog: Catalog,
+        cache: Cache,
+        covers: Covers,
+        priorities: Callable[[], Mapping[int, int]],
+        on_commit: Callable[[], object],
     ) -> Corrections:
         """What clients change does not wait for a scan: ``covers`` and the builder of the tree are its own."""
         return Corrections(
@@ -167,9 +201,9 @@ class Keeper:
             cache.state,
             cache.files,
             cache.control.reading,
-            self._builder(covers, fresh=False),
+            tree_builder(self._settings, covers, self._clock, fresh=False),
             priorities,
-            partial(self._link.send, Look()),
+            on_commit,
             covers,
             self._events,
             self._clock,
@@ -199,6 +233,10 @@ class Keeper:
             service.request_rerank()
         if service is not None and after is Health.HEALTHY and not service.is_scanning(origin_id):
             service.request(Request(origin_id))
+
+    def _look(self) -> None:
+        """Have the mount look at the change log."""
+        self._link.send(Look())
 
     def _scan(self, service: ScanService) -> None:
         try:
@@ -233,7 +271,15 @@ class Keeper:
             return None
         return server
 
-    def _listen(self, service: ScanService, backend: KeeperBackend, catalog: Catalog, cache: Cache) -> None:
+    def _listen(
+        self,
+        service: ScanService,
+        backend: KeeperBackend,
+        catalog: Catalog,
+        cache: Cache,
+        plays: Plays,
+        indexer: Indexer,
+    ) -> None:
         while (message := self._link.receive()) is not None:
             match message:
                 case Replayed():
@@ -245,6 +291,10 @@ class Keeper:
                         service.request(Request(origin.id))
                 case Completed():
                     cache.note_complete(Content(message.key, message.size))
+                case Accessed():
+                    plays.note(message)
+                case IndexDamaged():
+                    indexer.begin_anew("the mount could not read it")
                 case Stale():
                     self._look_again(service, catalog, message.object_id)
                 case Start() | Look() | HealthReport() | Stop():
@@ -291,55 +341,13 @@ class Keeper:
             states.append(OriginState(settings, self._opener(settings, record.number), record))
         return states
 
-    def _forget_unconfigured(self, catalog: Catalog, publisher: Publisher) -> None:
-        """Take origins out of the tree that the configuration no longer has."""
-        configured = {settings.id for settings in enabled_origins(self._settings)}
-        for origin_id, record in catalog.origins().items():
-            if origin_id in configured:
-                continue
-            log.info("origin %s is no longer configured: its %d files leave the tree", origin_id, record.files)
-            for folder_id, _ in catalog.folders_under(record.number, b""):
-                objects = [object_id for object_id, _ in catalog.files_of(folder_id).values()]
-                for first in range(0, max(len(objects), 1), _REMOVE_FILES):
-                    publisher.remove(objects[first : first + _REMOVE_FILES], (folder_id,))
-            with WriteTransaction(catalog) as tx:
-                tx.remove_origin(origin_id)
 
-    def _builder(self, covers: Covers, *, fresh: bool) -> TreeBuilder:
-        tree = self._settings.tree
-        options = TreeOptions(
-            sidecars=tree.sidecars,
-            covers=tree.covers,
-            playlists=tree.m3u8,
-            ignore_case=tree.names == "windows",
-            versions=tree.versions,
-            prefer_quality=tree.prefer == "quality",
-        )
-        return TreeBuilder(build_views(tree, self._settings.views), options, self._clock, covers.make, fresh=fresh)
-
-    def _bring_tree_up_to_date(
-        self, catalog: Catalog, builder: TreeBuilder, covers: Covers, priorities: Mapping[int, int]
-    ) -> bool:
-        """Derive the tree anew if templates, views or rules changed; True if another one is served since."""
-        if is_current(catalog, builder):
-            return False
-        if catalog.totals().files:
-            log.info("templates or views changed: deriving the tree anew")
-            rebuild(catalog, self._builder(covers, fresh=True), priorities, covers)
-            self._link.send(Look())
-            return True
-        with WriteTransaction(catalog) as tx:
-            tx.set_fingerprint(builder.fingerprint())
-        return False
-
-
-def _priorities(states: Sequence[OriginState], monitor: HealthMonitor) -> dict[int, int]:
-    """The priority of each origin by its number; one that is unhealthy serves only what no other has."""
-    return {
-        state.number: state.settings.priority
-        + (UNHEALTHY_PENALTY if monitor.verdict(state.id).health is Health.UNHEALTHY else 0)
-        for state in states
-    }
+def _join(scanning: threading.Thread, housekeeping: threading.Thread) -> None:
+    scanning.join(_END_TIMEOUT_S)
+    housekeeping.join(_END_TIMEOUT_S)
+    if scanning.is_alive():
+        log.warning("the scan did not stop within %.0f s", _END_TIMEOUT_S)
+        os._exit(0)  # a listing hangs in the kernel; what is committed is committed
 
 
 def main(descriptor: int) -> int:

@@ -12,7 +12,8 @@ import msgspec
 from musicfs.content.keys import Source, content_of
 from musicfs.content.origins import Access
 from musicfs.errors import NotFoundError
-from musicfs.library.track_query import Selection
+from musicfs.index.syntax import Query
+from musicfs.library.track_query import PlaysOf, Selection, never_played
 from musicfs.store.catalog import Catalog
 from musicfs.store.chunks_schema import Content
 from musicfs.store.records import Node
@@ -39,15 +40,22 @@ class LibraryFile(msgspec.Struct, frozen=True):
 class LibraryFiles:
     """Looks files up in the catalog, at the time of asking. Safe from any thread."""
 
-    def __init__(self, catalog: Catalog, access: Callable[[str], Access | None]) -> None:
+    def __init__(
+        self, catalog: Catalog, access: Callable[[str], Access | None], plays_of: PlaysOf = never_played
+    ) -> None:
         """``access`` says how the files of an origin are read; None for an origin that is not in use."""
         self._catalog = catalog
+        self._plays_of = plays_of
         self._access = access
 
     @property
     def sequence(self) -> int:
         """Grows with every change of the tree."""
         return self._catalog.last_change()
+
+    def selection(self, query: Query, now_ns: int) -> Selection:
+        """What a query selects of the library, with ages counted from one moment."""
+        return Selection(query, now_ns, self._plays_of)
 
     def resolve(self, path: str) -> bytes:
         """A virtual path as the tree has it, with one slash before each name. NotFoundError if there is no such thing.

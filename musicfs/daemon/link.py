@@ -58,6 +58,18 @@ class Completed(msgspec.Struct, frozen=True, tag="completed"):
     size: int
 
 
+class Accessed(msgspec.Struct, frozen=True, tag="accessed"):
+    """mount -> keeper: a track was played, from this file of an origin. Times in ns since 1970 UTC."""
+
+    object_id: int
+    opened_ns: int
+    played_ns: int  # when so much of it was heard that it is a play
+
+
+class IndexDamaged(msgspec.Struct, frozen=True, tag="index_damaged"):
+    """mount -> keeper: the search index cannot be read and must be built anew."""
+
+
 class Rescan(msgspec.Struct, frozen=True, tag="rescan"):
     """mount -> keeper: list every origin again."""
 
@@ -79,7 +91,9 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
     timeout_s: float
 
 
-Message = Start | Counters | Replayed | Stale | Completed | Rescan | Look | HealthReport | Stop
+Message = (
+    Start | Counters | Replayed | Stale | Completed | Accessed | IndexDamaged | Rescan | Look | HealthReport | Stop
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Message)

@@ -14,7 +14,6 @@ from musicfs.daemon.library_files import LibraryFile, LibraryFiles, normal
 from musicfs.errors import NotFoundError
 from musicfs.index.parser import parse
 from musicfs.index.syntax import Query, negation
-from musicfs.library.track_query import Selection
 from musicfs.store.chunks_schema import Content
 from musicfs.store.overlays import Pin
 from musicfs.store.state import State
@@ -88,7 +87,7 @@ class Pins:
         resolved = list(dict.fromkeys(map(self._files.resolve, paths)))
         now_ns = self._clock.time_ns()
         if query:
-            selection = Selection(parse(query), now_ns)
+            selection = self._files.selection(parse(query), now_ns)
             files = list(self._files.below(resolved or [b"/"], selection=selection))
             self._state.put_pins(Pin(file.path, now_ns, (_place(file),)) for file in files)
             return _change(iter(files))
@@ -118,7 +117,7 @@ class Pins:
     def _selected(self, pins: Mapping[bytes, Pin], query: Query) -> dict[bytes, Pin]:
         """The pins that have tracks, all of which match."""
         now_ns = self._clock.time_ns()
-        matching, rest = Selection(query, now_ns), Selection(negation(query), now_ns)
+        matching, rest = (self._files.selection(one, now_ns) for one in (query, negation(query)))
         found = {}
         for path, pin in pins.items():
             files = list(self._files_of(pin))

@@ -27,6 +27,11 @@ WORKERS = 16  # enough for what never waits long
 REMOTE_WORKERS = 96  # all but WORKERS of them may wait for origins; of fewer, three in four
 
 
+def index_path(settings: Settings) -> str:
+    """The folder of the search index, which the keeper writes and both processes read."""
+    return os.path.join(settings.cache_dir, "search.idx")
+
+
 def content_path(settings: Settings) -> str:
     """The folder of the content store."""
     return os.path.join(settings.cache_dir, "chunks")

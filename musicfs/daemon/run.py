@@ -15,15 +15,27 @@ import os
 import signal
 import threading
 from collections import deque
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import msgspec
 
 from musicfs.clock import SystemClock
 from musicfs.config.settings import Settings
 from musicfs.daemon import logs
-from musicfs.daemon.link import Completed, Counters, HealthReport, Look, Message, Replayed, Rescan, Stale, Stop
-from musicfs.daemon.reading import Reading, content_path, open_content_store
+from musicfs.daemon.link import (
+    Completed,
+    Counters,
+    HealthReport,
+    IndexDamaged,
+    Look,
+    Message,
+    Replayed,
+    Rescan,
+    Stale,
+    Stop,
+)
+from musicfs.daemon.listeners import Listeners
+from musicfs.daemon.reading import Reading, content_path, index_path, open_content_store
 from musicfs.daemon.supervisor import Supervisor
 from musicfs.errors import AlreadyRunningError, MusicFSError, StoreError
 from musicfs.mount.mountpoint import MountPoint, check_allow_other, unmount
@@ -37,6 +49,9 @@ from musicfs.store.pages import RESTING_BYTES, trim_pages
 from musicfs.store.schema import ROOT_INODE, ChangeOp
 from musicfs.vfs.nodes import Nodes
 from musicfs.vfs.successions import Successions
+
+if TYPE_CHECKING:
+    from musicfs.vfs.searches import Searches
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +135,9 @@ class _MountProcess:
         self._stale: deque[int] = deque(maxlen=_STALE_KEPT)
         self._sequence = 0
         self._damaged = False
+        self._index_damaged = threading.Event()
         self._successions: Successions | None = None
+        self._listeners: Listeners | None = None
         self._last_counters = Counters(0, 0)
         self._idle_s = 0.0
 
@@ -144,19 +161,21 @@ class _MountProcess:
             settings.cache.metadata_cache_mb << 20,
             self._on_stale,
             show_hidden=settings.tree.show_hidden,
+            open_searches=self._open_searches,
             successions=self._successions,
         )
-        uid = settings.mount.uid if settings.mount.uid >= 0 else os.getuid()
-        gid = settings.mount.gid if settings.mount.gid >= 0 else os.getgid()
+        self._supervisor = Supervisor(settings, os.getpid(), self._started_ns, self._clock, self._on_message)
+        if settings.collections.plays:
+            self._listeners = Listeners(self._catalog, self._clock, self._supervisor.send)
         self._pusher = Pusher(self._nodes)
         self._operations = Operations(
             self._nodes,
-            Presentation(uid, gid, settings.mount.umask, settings.mount.xattrs, self._next_track_at()),
+            self._presentation(),
             self._announce,
             self._on_damage,
-            *((self._pusher.push,) if settings.prefetch.push else ()),
+            self._pusher.push if settings.prefetch.push else lambda _: None,
+            self._listeners.listening if self._listeners is not None else None,
         )
-        self._supervisor = Supervisor(settings, os.getpid(), self._started_ns, self._clock, self._on_message)
         # Threads inherit the mask: signals reach the signals thread, and SIGINT the main thread alone. Python's own
         # handler would raise KeyboardInterrupt wherever the end happens to be when one more SIGINT comes.
         signal.signal(signal.SIGINT, lambda *_: None)
@@ -193,9 +212,19 @@ class _MountProcess:
         log.info("unmounted %s", mount_point.path)
         return 0
 
-    def _next_track_at(self) -> float:
-        prefetch = self._settings.prefetch
-        return prefetch.next_track_at if prefetch.next_track else 0.0
+    def _presentation(self) -> Presentation:
+        mount, prefetch = self._settings.mount, self._settings.prefetch
+        uid = mount.uid if mount.uid >= 0 else os.getuid()
+        gid = mount.gid if mount.gid >= 0 else os.getgid()
+        return Presentation(uid, gid, mount.umask, mount.xattrs, prefetch.next_track_at if prefetch.next_track else 0.0)
+
+    def _open_searches(self) -> Searches:
+        """Somebody searches for the first time: what that takes is loaded now, and not when the mount starts."""
+        from musicfs.index.reader import IndexReader
+        from musicfs.vfs.searches import Searches
+
+        finder = IndexReader(index_path(self._settings), self._on_index_damage)
+        return Searches(self._catalog, finder, self._settings.tree.names, released, self._clock)
 
     def _announce(self) -> None:
         """The kernel has said hello: whoever waits may look, and the keeper may start."""
@@ -231,14 +260,25 @@ class _MountProcess:
         self._stale.append(object_id)
         self._grown.set()
 
-    def _report_stale(self) -> None:
+    def _on_index_damage(self, _error: StoreError) -> None:
+        """Called by who searches: the replay thread says it on."""
+        self._index_damaged.set()
+        self._grown.set()
+
+    def _report_found(self) -> None:
+        """Tell the keeper what must be read or built anew."""
+        if self._index_damaged.is_set():
+            self._index_damaged.clear()
+            self._supervisor.send(IndexDamaged())
         for object_id in {self._stale.popleft() for _ in range(len(self._stale))}:
             self._supervisor.send(Stale(object_id))
 
     def _replay(self) -> None:
         """Follow the change log: drop our lists, then what the kernel holds."""
         while not self._ending.is_set():
-            if not self._grown.wait(_COUNTERS_S):
+            has_grown = self._grown.wait(_COUNTERS_S)
+            self._look_at_listeners()
+            if not has_grown:
                 self._rest()
                 continue
             self._grown.clear()
@@ -250,7 +290,17 @@ class _MountProcess:
                 invalidate(entries)
                 self._sequence = sequence
             self._supervisor.send(Replayed(self._sequence))
-            self._report_stale()
+            self._report_found()
+
+    def _look_at_listeners(self) -> None:
+        if self._listeners is None:
+            return
+        try:
+            self._listeners.look()
+        except Exception as error:  # see _changes
+            if not is_damage(error):
+                raise
+            self._on_damage(error)
 
     def _changes(self) -> list[tuple[int, list[tuple[int, int, bytes, int]]]]:
         try:
@@ -279,6 +329,7 @@ class _MountProcess:
             self._last_counters = counters
         if self._successions is not None:
             self._successions.save()
+        self._nodes.rest()
         limit_bytes = self._settings.cache.metadata_cache_mb << 20
         trim_pages(self._catalog.path, limit_bytes if self._idle_s < _AT_REST_S else RESTING_BYTES)
 

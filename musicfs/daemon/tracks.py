@@ -12,7 +12,6 @@ from musicfs.daemon.track_index import Known, TrackIndex
 from musicfs.errors import ConfigError, NotFoundError
 from musicfs.index.parser import parse
 from musicfs.library.overlays import effective_tags
-from musicfs.library.track_query import Selection
 from musicfs.model import Tags, Technical
 from musicfs.store.catalog import Catalog
 from musicfs.store.corrections import NO_COVER, OWN_COVER, Correction, is_spliced
@@ -67,7 +66,7 @@ class Tracks:
         """What says whether a track matches; an empty query is all of them. ConfigError, with the column, for a bad one."""
         if not query:
             return lambda _: True
-        selection = Selection(parse(query), now_ns)
+        selection = self._files.selection(parse(query), now_ns)
         ids = {record.number: origin_id for origin_id, record in self._catalog.origins().items()}
 
         def matches(object_id: int) -> bool:
