@@ -219,7 +219,8 @@ def _toml_text(text: str) -> str:
 def start(roots: Mapping[str, Path | Place], folder: Path, settings: str = "") -> Mounted:
     """Begin to mount ``roots`` (origin id to folder or :class:`Place`) below ``folder``; returns without waiting.
 
-    ``settings`` is TOML that is put before the origins: top-level keys first, then tables. ``folder`` gets
+    ``settings`` is TOML that is put before the origins: top-level keys first, then tables. Without a table of them there
+    are no collections, which would show every track of a small library twice. ``folder`` gets
     ``mount/``, ``cache/``, ``state/``, ``home/``, ``config.toml`` and ``log``.
     """
     point = folder / "mount"
@@ -230,6 +231,7 @@ def start(roots: Mapping[str, Path | Place], folder: Path, settings: str = "") -
         f"cache_dir = {_toml_text(str(folder / 'cache'))}",
         f"state_dir = {_toml_text(str(folder / 'state'))}",
         settings,
+        "" if "[collections]" in settings else "[collections]\nbuiltin = false",
     ]
     places = {
         origin_id: root if isinstance(root, Place) else Place(root, OriginSettings(id=origin_id, path=str(root)))

@@ -55,6 +55,20 @@ def complete_pin(context: click.Context, _parameter: click.Parameter, start: str
     return [CompletionItem(pin.path) for pin in pins if pin.path.startswith(start)]
 
 
+def complete_collection(context: click.Context, _parameter: click.Parameter, start: str) -> list[CompletionItem]:
+    """The names of collections."""
+    from click.shell_completion import CompletionItem
+
+    from musicfs.errors import MusicFSError
+
+    try:
+        with context.ensure_object(Invocation).client() as client:
+            found = client.collections()
+    except MusicFSError:
+        return []
+    return [CompletionItem(one.name, help=one.source.value) for one in found if one.name.startswith(start)]
+
+
 def complete_field(_context: click.Context, _parameter: click.Parameter, start: str) -> list[CompletionItem]:
     """The fields of tracks, and how a tag of one's own begins."""
     from click.shell_completion import CompletionItem

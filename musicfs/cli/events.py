@@ -11,6 +11,7 @@ from musicfs.cli.invocation import Invocation
 
 _TYPES = (
     "origin_connected", "origin_disconnected", "origin_health_changed", "sync_started", "sync_completed", "cache_eviction",
+    "metadata_changed", "file_accessed",
 )  # fmt: skip
 
 
@@ -27,6 +28,7 @@ def events(invocation: Invocation, types: tuple[str, ...], origin_id: str) -> in
     Examples:
       musicfs events
       musicfs --json events --type origin_health_changed
+      musicfs events --type file_accessed
     """
     from musicfs.cli.output import plain
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from musicfs.api.client import Client
     from musicfs.cli.output import Output
     from musicfs.config.load import Loaded
+    from musicfs.config.settings import CustomCollection
     from musicfs.errors import Problem
 
 _RESTART_S = 5.0
@@ -36,6 +37,7 @@ class Invocation:
             environment=self.environment,
             flags={"logging.level": self.level, **(flags or {})},
             check_template=_check_template,
+            check_collection=_check_collection,
         )
 
     def glance(self) -> Loaded:
@@ -97,3 +99,9 @@ def _check_template(text: str) -> Problem | None:
     except TemplateError as error:
         return Problem("", str(error), error.remedy)
     return None
+
+
+def _check_collection(collection: CustomCollection) -> list[tuple[tuple[str | int, ...], Problem]]:
+    from musicfs.library.rules import check
+
+    return check(collection.query, collection.rule, collection.sort, collection.limit)

@@ -24,6 +24,10 @@ STYLES = {
 }  # fmt: skip
 
 
+# A word that is coloured if it names a state, or pieces of text with their styles.
+Cell = str | Sequence[tuple[str, str]]
+
+
 class Output:
     """Standard output of a command."""
 
@@ -64,17 +68,17 @@ class Output:
         line = Text("  ").join(Text(printable(text), style=style) for text, style in cells)
         self._console().print(line, soft_wrap=True, highlight=False)
 
-    def table(self, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    def table(self, headers: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
         """Columns under headers; on a terminal as wide as it, in a pipe as wide as their content."""
-        cells = [[printable(cell) for cell in row] for row in rows]
         if self.is_terminal:
-            self._rich_table(headers, cells)
+            self._rich_table(headers, rows)
             return
+        cells = [[printable("".join(text for text, _ in _pieces(cell))) for cell in row] for row in rows]
         widths = [max(len(row[column]) for row in [list(headers), *cells]) for column in range(len(headers))]
         for row in [[header.upper() for header in headers], *cells]:
             click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
 
-    def _rich_table(self, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    def _rich_table(self, headers: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
         from rich.text import Text
@@ -83,13 +87,19 @@ class Output:
         for header in headers:
             table.add_column(header, overflow="fold")
         for row in rows:
-            table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
+            table.add_row(
+                *(Text.assemble(*((printable(text), style) for text, style in _pieces(cell))) for cell in row)
+            )
         self._console().print(table)
 
     def _console(self) -> Console:
         from rich.console import Console
 
         return Console(file=sys.stdout)
+
+
+def _pieces(cell: Cell) -> Sequence[tuple[str, str]]:
+    return ((cell, STYLES.get(cell, "")),) if isinstance(cell, str) else cell
 
 
 def printable(text: str) -> str:

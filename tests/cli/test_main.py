@@ -79,7 +79,9 @@ def test_usage_errors_end_with_2(run: Run, arguments: tuple[str, ...], said: str
      ("origin", "confirm", "x"), ("cache", "stats"), ("cache", "clear"), ("cache", "prefetch", "/"), ("cache", "pin", "/"),
      ("cache", "unpin", "/"), ("cache", "pins"), ("cache", "verify"), ("metadata", "get", "/"),
      ("metadata", "set", "/", "--genre", "x"), ("metadata", "diff", "/"), ("metadata", "clear", "/"),
-     ("metadata", "undo", "/"), ("metadata", "log"), ("metadata", "export", "--output", "/tmp/never.csv")],
+     ("metadata", "undo", "/"), ("metadata", "log"), ("metadata", "export", "--output", "/tmp/never.csv"),
+     ("search", "x"), ("collection", "list"), ("collection", "show", "x"), ("collection", "delete", "x"),
+     ("collection", "create", "x", "--query", "a")],
     ids=" ".join,
 )  # fmt: skip
 def test_without_a_daemon_it_is_3(run: Run, arguments: tuple[str, ...]) -> None:
@@ -192,6 +194,9 @@ def test_a_configuration_with_problems_still_finds_its_daemon(run: Run, backend:
         (("config", "show"), ("grpc", "google", "rich", "mutagen", "llfuse", "lmdb")),
         (("status",), ("rich", "mutagen", "llfuse", "lmdb")),
         (("cache", "stats"), ("rich", "mutagen", "llfuse", "lmdb")),
+        (("search", "x"), ("rich", "mutagen", "llfuse", "lmdb", "tantivy", "sqlite3")),
+        (("search", "--help"), ("grpc", "google", "rich", "mutagen", "llfuse", "lmdb", "tantivy")),
+        (("collection", "list"), ("rich", "mutagen", "llfuse", "lmdb", "tantivy", "sqlite3")),
         (("metadata", "set", "--help"), ("grpc", "google", "rich", "mutagen", "llfuse", "lmdb", "sqlite3")),
         (("metadata", "get", "/"), ("rich", "mutagen", "llfuse", "lmdb", "sqlite3")),
         (("metadata", "set", "/", "--genre", "x"), ("rich", "mutagen", "llfuse", "lmdb", "sqlite3")),
@@ -252,6 +257,8 @@ def test_completion_completes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     assert complete("musicfs metadata import / --format j", 5) == ["json", "jsonl"]
     assert complete("musicfs cache p", 2) == ["pin", "pins", "prefetch"]
     assert complete("musicfs cache clear --tier ", 4) == ["edges", "main"]
+    assert complete("musicfs collection s", 2) == ["show"]
+    assert complete("musicfs collection show ", 3) == [], "no daemon, nothing to offer"
     assert complete("musicfs cache unpin /", 3) == [], "no daemon, nothing to offer"
     point = tmp_path / "mnt"
     (point / "Artist" / "Album").mkdir(parents=True)

@@ -36,9 +36,11 @@ playlist_plugin {{
 audio_output {{
     type "null"
     name "null"
-    sync "no"
+    sync "{sync}"
 }}
 """
+# As fast as the music goes; a decoder that is not 20 s ahead of it has not read all of a short track at once.
+REAL_TIME = 'audio_buffer_size "128"\n'
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +70,15 @@ class Mpd:
 
 
 @contextlib.contextmanager
-def mpd_on(music: Path) -> Iterator[Mpd]:
-    """An mpd with everything it writes in a folder of its own, and a Unix socket for its only address."""
+def mpd_on(music: Path, *, real_time: bool = False) -> Iterator[Mpd]:
+    """An mpd with everything it writes in a folder of its own, and a Unix socket for its only address.
+
+    It plays as fast as it can, or in real time.
+    """
     folder = Path(tempfile.mkdtemp(prefix="musicfs-mpd-"))  # short: a socket's path holds 107 bytes at most
     (folder / "playlists").mkdir()
-    (folder / "mpd.conf").write_text(CONFIG.format(music=music, folder=folder), encoding="utf-8")
+    config = CONFIG.format(music=music, folder=folder, sync="yes" if real_time else "no")
+    (folder / "mpd.conf").write_text(config + (REAL_TIME if real_time else ""), encoding="utf-8")
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [need("mpd"), "--no-daemon", "--stderr", str(folder / "mpd.conf")],

@@ -65,9 +65,14 @@ def screen(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def test_thunar_lists_an_album(mounted: Mounted, one_of_each: dict[str, ServedFile], tmp_path: Path) -> None:
-    """Thunar opens the folder and asks for every entry of it; watched from outside, for it tells nobody."""
-    album = one_of_each[".flac"].virtual.parent
-    wanted = set(os.listdir(album))
+    """Thunar opens the folder and asks for every entry of it."""
+    show_in_thunar(one_of_each[".flac"].virtual.parent, tmp_path)
+    assert mounted.process.poll() is None
+
+
+def show_in_thunar(folder: Path, tmp_path: Path) -> None:
+    """Open a folder in Thunar until it has asked for every entry; watched from outside, for it tells nobody."""
+    wanted = set(os.listdir(folder))
     trace = tmp_path / "trace"
     runtime = Path(tempfile.mkdtemp(prefix="musicfs-x-"))
     with screen(tmp_path) as display:
@@ -87,7 +92,7 @@ def test_thunar_lists_an_album(mounted: Mounted, one_of_each: dict[str, ServedFi
             thunar = subprocess.Popen(
                 [
                     need("dbus-run-session"), "--", need("strace"), "-f", "-s", "4096", "-xx", "-e", calls, "-o", str(trace),
-                    need("thunar"), str(album),
+                    need("thunar"), str(folder),
                 ],
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -100,14 +105,13 @@ def test_thunar_lists_an_album(mounted: Mounted, one_of_each: dict[str, ServedFi
             seen: set[str] = set()
             while not seen >= wanted and time.monotonic() < deadline:
                 time.sleep(POLL_S)
-                seen = _entries_asked_for(trace, album) if trace.exists() else set()
+                seen = _entries_asked_for(trace, folder) if trace.exists() else set()
             assert seen >= wanted, (
                 f"not asked for: {wanted - seen}\n{(tmp_path / 'thunar.log').read_text(errors='replace')}"
             )
         finally:
             os.killpg(thunar.pid, signal.SIGTERM)  # its own session: the bus, strace and Thunar
             thunar.wait(20)
-    assert mounted.process.poll() is None
 
 
 def _entries_asked_for(trace: Path, folder: Path) -> set[str]:
