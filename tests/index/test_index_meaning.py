@@ -14,9 +14,9 @@ from musicfs.index.documents import TagDocument, number_reader
 from musicfs.index.evaluate import compile_query
 from musicfs.index.finding import Sort
 from musicfs.index.reader import IndexReader
-from musicfs.index.syntax import Query
+from musicfs.index.syntax import Fuzzy, Query, Words
 from musicfs.index.writer import IndexWriter, open_writer
-from tests.index.trees import DOCUMENTS, NOW_NS, TREES
+from tests.index.trees import DOCUMENTS, NOW_NS, TREES, parts_of
 
 SORTABLE = st.sampled_from(["date", "added", "track", "bpm", "plays", "played", "duration", "compilation"])
 
@@ -58,20 +58,35 @@ def expected(query: Query, tracks: dict[int, TagDocument]) -> list[int]:
     return [object_id for object_id, document in tracks.items() if matches(document)]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(DOCUMENTS, min_size=1, max_size=8), st.lists(TREES, min_size=1, max_size=12))
 def test_it_finds_exactly_what_a_query_means(bench: Bench, documents: list[TagDocument], queries: list[Query]) -> None:
     tracks = bench.fill(documents)
     for query in queries:
-        wanted = expected(query, tracks)
-        assert sorted(bench.reader.ids(query, now_ns=NOW_NS)) == wanted, query
-        found = bench.reader.search(query, now_ns=NOW_NS, limit=5, offset=1)
-        assert found.total == len(wanted), query
-        everything = bench.reader.search(query, now_ns=NOW_NS, limit=100)
-        assert sorted(hit.object_id for hit in everything.hits) == wanted, query
-        assert found.hits == everything.hits[1:6], query
-        order = [(-hit.score, hit.object_id) for hit in everything.hits]
-        assert order == sorted(order), query
+        compare(bench, query, tracks)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(DOCUMENTS, min_size=1, max_size=8), st.data())
+def test_it_finds_the_words_of_values_where_they_are_and_nowhere_else(
+    bench: Bench, documents: list[TagDocument], data: st.DataObject
+) -> None:
+    tracks = bench.fill(documents)
+    for query in data.draw(st.lists(parts_of(documents), min_size=5, max_size=15)):
+        compare(bench, query, tracks)
+
+
+def compare(bench: Bench, query: Query, tracks: dict[int, TagDocument]) -> None:
+    """The matches, their number, any part of them, and their order."""
+    wanted = expected(query, tracks)
+    assert sorted(bench.reader.ids(query, now_ns=NOW_NS)) == wanted, query
+    everything = bench.reader.search(query, now_ns=NOW_NS, limit=100)
+    assert sorted(hit.object_id for hit in everything.hits) == wanted, query
+    order = [(-hit.score, hit.object_id) for hit in everything.hits]
+    assert order == sorted(order), query
+    some = bench.reader.search(query, now_ns=NOW_NS, limit=5, offset=1)
+    assert some.total == everything.total == len(wanted), query
+    assert some.hits == everything.hits[1:6], query
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -98,3 +113,29 @@ def _sort_key(sort: Sort, document: TagDocument, object_id: int) -> tuple[bool, 
     numbers = number_reader(sort.field)(document)
     sign = -1 if sort.is_descending else 1
     return not numbers, sign * numbers[0] if numbers else 0, object_id
+
+
+def test_fuzzy_words_meet_neither_marks_nor_other_tags(bench: Bench) -> None:
+    """Beside the words, an index has their beginnings and the names of custom tags: no edit leads from one to another."""
+    documents = [
+        TagDocument(tags={"title": ("jazz",), "moods": ("blue",), "mood": ("red",)}),
+        TagDocument(tags={"title": ("ja",), "moo": ("blue",), "mo": ("odblue",), "moodb": ("lue",)}),
+    ]
+    tracks = bench.fill(documents)
+    for field in ("title", "", "custom:mood", "custom:moods", "custom:moo", "custom:mo", "custom:moodb"):
+        for text in ("aj", "jj", "jab", "ajj", "jaz", "ja", "blue", "bl", "lue", "odblue", "dblue", "r", "re"):
+            for distance in (0, 1, 2):
+                compare(bench, Fuzzy(field, text, distance), tracks)
+
+
+@pytest.mark.parametrize("prefix", ["a", "ab", "abc", "abcd"])
+def test_a_phrase_may_end_in_how_a_word_begins_however_many_there_are(bench: Bench, prefix: str) -> None:
+    letters = "abcdefghijklmnop"
+    ends = [f"abcd{one}{other}" for one in letters for other in letters]
+    documents = [
+        TagDocument(tags={"title": (f"{'one' if at % 3 else 'two'} {end} {end}",)}) for at, end in enumerate(ends)
+    ]
+    tracks = bench.fill(documents)
+    found = bench.reader.ids(Words("", f"one {prefix}", True), now_ns=NOW_NS)
+    assert sorted(found) == expected(Words("", f"one {prefix}", True), tracks)
+    assert len(found) == 170

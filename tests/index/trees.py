@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
@@ -119,6 +120,29 @@ DOCUMENTS: st.SearchStrategy[TagDocument] = st.builds(
     origins=st.lists(KEYWORDS, max_size=2).map(tuple),
     paths=_VALUES,
 )
+
+
+@st.composite
+def parts_of(draw: st.DrawFn, documents: Sequence[TagDocument]) -> Words | Fuzzy:
+    """Words that stand beside each other in some value of the documents, the last one perhaps cut, or with a typo."""
+    found = [(field, value) for document in documents for field in _READ for value in texts(field, document)]
+    field, value = draw(st.sampled_from(found)) if found else ("title", "jazz")
+    split = words(value)
+    start = draw(st.integers(0, len(split) - 1))
+    chosen = list(split[start : draw(st.integers(start + 1, len(split)))])
+    asked = draw(st.sampled_from([field, field, "" if field in DEFAULT_FIELDS else field, "title"]))
+    how = draw(st.sampled_from(["whole", "whole", "cut", "typo"]))
+    last = chosen[-1]
+    if how == "cut":
+        chosen[-1] = last[: draw(st.integers(1, len(last)))]
+    elif how == "typo":
+        at = draw(st.integers(0, len(last)))
+        chosen[-1] = last[:at] + draw(st.sampled_from(["", "z", "a"])) + last[at + draw(st.integers(0, 1)) :] or last
+        return Fuzzy(asked, " ".join(chosen), draw(st.integers(0, 2)))
+    return Words(asked, " ".join(chosen), how == "cut" or draw(st.booleans()))
+
+
+_READ = ("title", "artist", "genre", "lyrics", "composer", "path", "custom:mood", "custom:moods", 'custom:a "b:c')
 
 
 # A second opinion, by other means: text by searching joined words, dates as spans of calendar days.
