@@ -10,7 +10,7 @@ import contextlib
 import fcntl
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import msgspec
@@ -152,7 +152,15 @@ class IndexWriter:
             raise StoreError("it was written by another version")
         if about.identity != self._identity:
             raise StoreError("it is of another catalog")
+        self._drop_leftovers(listing.files)
         return index, about
+
+    def _drop_leftovers(self, known: Collection[str]) -> None:
+        """Remove what a killed writer wrote for a commit that never was: the next one may give its files the same names."""
+        kept = {META, _LOCK, _IN_USE, *known}
+        for entry in list(os.scandir(self._path)):
+            if entry.is_file(follow_symlinks=False) and entry.name not in kept and not entry.name.startswith("."):
+                os.unlink(entry.path)
 
     def _begin(self) -> tuple[tantivy.Index, About]:
         """An empty index; the list of the segments goes first, so that nobody looks for them."""

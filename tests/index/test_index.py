@@ -307,3 +307,28 @@ def test_many_threads_may_ask_while_one_writes(writer: IndexWriter, reader: Inde
 def test_sorting_by_what_has_no_order_is_refused(reader: IndexReader) -> None:
     with pytest.raises(ValueError, match="sorted by title"):
         ids(reader, "x", Sort("title"))
+
+
+def test_what_a_killed_writer_left_of_a_commit_is_in_nobodys_way(folder: str) -> None:
+    """Killed after its files and before the list of them: the next writer's files get the same names."""
+    meta = Path(folder) / "meta.json"
+
+    def replace_one() -> None:
+        writer = open_writer(folder, "a")
+        try:
+            writer.put(2, titled("other"))
+            writer.commit(2)
+        finally:
+            writer.close()
+
+    writer = open_writer(folder, "a")
+    for number in range(1, 5):
+        writer.put(number, titled("song"))
+    writer.commit(1)
+    writer.close()
+    before = meta.read_bytes()
+    replace_one()
+    assert list(Path(folder).glob("*.del"))
+    meta.write_bytes(before)
+    replace_one()
+    assert ids(IndexReader(folder), "song") == [1, 3, 4]
