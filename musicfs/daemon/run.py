@@ -41,7 +41,7 @@ from musicfs.errors import AlreadyRunningError, MusicFSError, StoreError
 from musicfs.mount.mountpoint import MountPoint, check_allow_other, unmount
 from musicfs.mount.operations import Operations, Presentation, released
 from musicfs.mount.pushing import Pusher
-from musicfs.mount.session import Session, handlers_paused, invalidate, invalidate_folders
+from musicfs.mount.session import Session, handlers_paused, interrupt, invalidate, invalidate_folders
 from musicfs.store.catalog import Catalog, prepare
 from musicfs.store.chunks_schema import Content
 from musicfs.store.environment import is_damage, mark_clean, note_damage
@@ -57,7 +57,6 @@ log = logging.getLogger(__name__)
 
 _COUNTERS_S = 1.0
 _STALE_KEPT = 1000
-_INTERRUPT_S = 0.1
 _AT_REST_S = 30.0
 _HANDLED = frozenset((signal.SIGTERM, signal.SIGHUP))
 _ALL = frozenset((signal.SIGINT, *_HANDLED))
@@ -351,18 +350,7 @@ class _MountProcess:
             self._drain_timer = threading.Timer(drain_s + 5.0, self._give_up)
             self._drain_timer.daemon = True
             self._drain_timer.start()
-        threading.Thread(target=self._interrupt, name="interrupt", daemon=True).start()
-
-    def _interrupt(self) -> None:
-        """Interrupt the main thread until it has left llfuse's loop.
-
-        Once is not enough: llfuse looks at its exit flag and then waits on a semaphore, and a signal between the two sets
-        the flag and wakes nobody.
-        """
-        assert self._main.ident is not None
-        while not self._ending.is_set():
-            signal.pthread_kill(self._main.ident, signal.SIGINT)
-            self._ending.wait(_INTERRUPT_S)
+        threading.Thread(target=interrupt, args=(self._main, self._ending), name="interrupt", daemon=True).start()
 
     def _begin_end(self) -> None:
         self._ending.set()

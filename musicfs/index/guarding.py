@@ -24,7 +24,7 @@ def tantivy_errors(what: str) -> Iterator[None]:
         raise
     except (ValueError, OSError) as error:
         if _is_full(error):
-            raise DiskFullError(f"{what}: there is no room for the search index", remedy="free some space") from error
+            raise DiskFullError(f"{what}: the disk is full", remedy="free some space on this disk") from error
         raise StoreError(f"{what}: {error}") from error
     except BaseException as error:  # a panic in Rust is no Exception, and its class cannot be imported
         if type(error).__name__ != "PanicException":

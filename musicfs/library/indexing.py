@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from musicfs.clock import Clock
-from musicfs.errors import DiskFullError
+from musicfs.errors import DiskFullError, MusicFSError
 from musicfs.index.documents import Document
 from musicfs.library.searchable import Searchable, SearchableTracks
 from musicfs.library.track_query import PlaysOf, never_played
@@ -193,7 +193,8 @@ class Indexer:
     def _say(self, what: str, error: Exception) -> None:
         """Once in a row of failures."""
         if not self._trouble:
-            log.warning("the search index %s: %s", what, error)
+            remedy = f"; {error.remedy}" if isinstance(error, MusicFSError) and error.remedy else ""
+            log.warning("the search index %s: %s%s", what, error, remedy)
         log.debug("the search index failed here", exc_info=error)
         self._trouble = f"{what}: {error}"
 

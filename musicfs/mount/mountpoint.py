@@ -12,6 +12,7 @@ import logging
 import os
 import stat
 import subprocess
+import threading
 
 import msgspec
 
@@ -44,6 +45,7 @@ class MountPoint:
         self._restore()
         self._check()
         self._descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._uncovering = threading.Lock()
         self._mode = stat.S_IMODE(os.fstat(self._descriptor).st_mode)
 
     def cover(self) -> None:
@@ -62,14 +64,15 @@ class MountPoint:
             os.unlink(self._note)
 
     def uncover(self) -> None:
-        """Give the folder its mode back; idempotent."""
-        if self._descriptor < 0:
-            return
-        if os.path.exists(self._note):
-            os.fchmod(self._descriptor, self._mode)
-            os.unlink(self._note)
-        os.close(self._descriptor)
-        self._descriptor = -1
+        """Give the folder its mode back; idempotent, and safe from any thread: who gives up may meet who ends."""
+        with self._uncovering:
+            if self._descriptor < 0:
+                return
+            if os.path.exists(self._note):
+                os.fchmod(self._descriptor, self._mode)
+                os.unlink(self._note)
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     def _restore(self) -> None:
         """Undo what a crash left: the noted folder gets its mode back."""

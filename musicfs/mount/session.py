@@ -5,6 +5,9 @@ One session a process: llfuse keeps its own in globals.
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +18,7 @@ from musicfs.mount.operations import Operations
 from musicfs.store.schema import ChangeOp
 
 LogEntry = tuple[int, int, bytes, int]  # (op, parent inode, name, inode)
+_INTERRUPT_S = 0.1
 
 
 class Session:
@@ -45,6 +49,7 @@ class Session:
 
     def serve(self) -> int | None:
         """Answer requests until unmounted (None) or interrupted by a signal (its number). Call on the main thread."""
+        signal.signal(signal.SIGUSR2, lambda *_: None)  # ends a worker's wait, see interrupt()
         result: int | None = llfuse.main(workers=self._workers)
         return result
 
@@ -52,6 +57,27 @@ class Session:
         """Unmount, if that has not happened, and close what is open."""
         llfuse.close(unmount=True)
         self._operations.close_files()
+
+
+def interrupt(main: threading.Thread, ended: threading.Event) -> None:
+    """Make :meth:`Session.serve` on the thread ``main`` return, and go on until ``ended`` is set. Blocks: call on a thread.
+
+    Once is not enough, as llfuse 1.5 can lose either of its signals. It looks at its exit flag and then waits on a
+    semaphore: a signal between the two sets the flag and wakes nobody. And its signal to each worker is to end that one's
+    wait for a request: one that has looked at the flag, and waits only afterwards, waits for ever, and the main thread for
+    it (seen once in 1,200 ends beside a reader). A request of our own would wake it, but could keep the process from
+    dying: the kernel lets nobody out of a request that was begun, not even by SIGKILL.
+    """
+    import ctypes  # late: the mount process starts without it
+
+    assert main.ident is not None
+    tgkill = ctypes.CDLL(None).tgkill  # by the kernel's number, which is only wrong for a worker that is gone (tgkill(2))
+    while not ended.is_set():
+        signal.pthread_kill(main.ident, signal.SIGINT)
+        ended.wait(_INTERRUPT_S)
+        for thread in threading.enumerate():
+            if thread.name.startswith("fuse-worker-") and not ended.is_set():
+                tgkill(os.getpid(), thread.native_id, signal.SIGUSR2)
 
 
 def invalidate(entries: Iterable[LogEntry]) -> None:

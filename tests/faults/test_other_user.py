@@ -57,6 +57,7 @@ class Somebody:
             "XDG_RUNTIME_DIR": str(home / "run"),
             "PYTHONPATH": os.pathsep.join(str(self._lend(path)) for path in [REPOSITORY, *map(Path, packages)]),
             "PYTHONDONTWRITEBYTECODE": "1",
+            "MUSICFS_COLLECTIONS__BUILTIN": "false",  # in a small library they hold each track once more
         }
         self.python = sys.executable
         self.point, self.root = home / "mount", home / "origin"

@@ -146,6 +146,18 @@ def test_the_end_does_not_wait_for_ever(mounted: Mounted, disk: SlowDisk) -> Non
     assert reading.error is not None or reading.data == reading.original[-200_000:-100_000]
 
 
+def test_a_worker_that_missed_its_wake_up_does_not_hold_the_end_up(tmp_path: Path) -> None:
+    track(tmp_path / "origin", "other.flac", title="Other", seconds=1.0, seed=2)
+    # llfuse ends its workers by SIGUSR1, and a worker about to wait for a request misses it. Here all of them do: a
+    # blocked signal stays blocked in children.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    try:
+        mounted = mount({"o": tmp_path / "origin"}, tmp_path / "home")
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
+    mounted.close(10)
+
+
 def test_a_file_left_open_does_not_hold_the_end_up(mounted: Mounted, disk: SlowDisk) -> None:
     descriptor = os.open(virtual_of(mounted, disk.point / "other.flac"), os.O_RDONLY)
     assert os.pread(descriptor, 10, 0)
