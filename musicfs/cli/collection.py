@@ -158,20 +158,23 @@ def create(
 
 @collection.command()
 @_name_argument
+@click.option("--yes", "is_sure", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def delete(invocation: Invocation, name: str) -> int:
+def delete(invocation: Invocation, name: str, is_sure: bool) -> int:
     """Delete a collection of yours; the tracks stay.
 
-    Prints the command that makes it again. With --json, prints the collection as `musicfs --json collection list` has it.
+    Asks first on a terminal. Prints the command that makes it again. With --json, prints the collection as `musicfs --json collection list` has it.
 
     \b
     Example:
       musicfs collection delete "Quiet Jazz"
     """
+    output = invocation.output()
     with invocation.client() as client:
         before = client.collection(name, 0, 0).collection
+        if output.is_terminal and not is_sure and not click.confirm(f"Delete the collection {before.name}?"):
+            return 1
         client.delete_collection(name)
-    output = invocation.output()
     if output.is_json:
         output.json(_document(before))
     else:

@@ -1,8 +1,8 @@
 """Names that programs look up in every folder they come by, whatever it holds: in a search folder these ask for nothing.
 
-Found in the sources and manuals of those that ask: GLib and gvfs (Nautilus, Thunar, Nemo), KIO and Dolphin's version
-control, zsh's vcs_info, git, Windows Explorer and what Samba passes on of it, the macOS Finder, Android's media scanner,
-Plex, Jellyfin, Kodi, Navidrome, mpd.
+Of version control (git, CVS and others, which prompts and file managers look for), Windows and macOS as Samba passes them
+on, media servers and players. That Thunar asks for ``.hidden`` was seen in a trace; the others are the files that these
+programs are known to keep in folders. One that is missing here costs a search that finds nothing.
 """
 
 from __future__ import annotations

@@ -83,9 +83,10 @@ def run_process(*arguments: str, cwd: Path = REPOSITORY) -> Done:
     return Done(done.returncode, done.stdout, done.stderr)
 
 
-def on_terminal(*arguments: str) -> tuple[int, str]:
-    """Run a command whose output is a terminal of 100 columns; its exit code and what it printed."""
+def on_terminal(*arguments: str, typed: str = "") -> tuple[int, str]:
+    """Run a command on a terminal of 100 columns, where ``typed`` waits; its exit code and what there is to see."""
     master, slave = pty.openpty()
+    os.write(master, typed.encode())
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
     environment.pop("NO_COLOR", None)
     process = subprocess.Popen(

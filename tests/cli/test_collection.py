@@ -148,6 +148,15 @@ def test_delete_says_how_to_make_it_again(run: Run, backend: FakeBackend) -> Non
     assert json.loads(run("--json", "collection", "delete", "Mine's").out)["name"] == "Mine's"
 
 
+def test_delete_asks_on_a_terminal(backend: FakeBackend) -> None:
+    code, out = on_terminal("collection", "delete", "Mine's", typed="n\n")
+    assert code == 1 and "Delete the collection Mine's? [y/N]" in out
+    assert any(one.name == "Mine's" for one in backend.kept)
+    assert on_terminal("collection", "delete", "Mine's", typed="y\n")[0] == 0
+    assert not any(one.name == "Mine's" for one in backend.kept)
+    assert on_terminal("collection", "delete", "Mine's", "--yes")[0] == 4
+
+
 def test_what_goes_wrong(run: Run, backend: FakeBackend) -> None:
     assert run("collection", "show", "nowhere").code == 4
     assert run("collection", "delete", "nowhere").code == 4
