@@ -153,7 +153,7 @@ class MusicFS:
     source: Path
     folder: Path
     settings: str = ""  # TOML before the origin's table
-    cache: Path | None = None  # a ready cache directory instead of one of its own
+    cache: Path | None = None  # a ready cache directory instead of one of its own, with the state beside it
     name: str = "musicfs"
     origin: OriginSettings | None = None  # how the source is reached, if not as a folder
     _process: subprocess.Popen[bytes] | None = None
@@ -180,7 +180,7 @@ class MusicFS:
         (self.folder / "config.toml").write_text(
             f"mount_point = {text(str(self.point))}\n"
             f"cache_dir = {text(str(self.cache or self.folder / 'cache'))}\n"
-            f"state_dir = {text(str(self.folder / 'state'))}\n"
+            f"state_dir = {text(str((self.cache.parent if self.cache else self.folder) / 'state'))}\n"
             f"{self.settings}\n" + "\n".join(Place(self.source, origin).table(origin.id)) + "\n",
             encoding="utf-8",
         )
