@@ -163,7 +163,8 @@ def create(
 def delete(invocation: Invocation, name: str, is_sure: bool) -> int:
     """Delete a collection of yours; the tracks stay.
 
-    Asks first on a terminal. Prints the command that makes it again. With --json, prints the collection as `musicfs --json collection list` has it.
+    Asks first on a terminal. Prints the command that makes it again. With --json, prints the collection as
+    `musicfs --json collection list` has it.
 
     \b
     Example:

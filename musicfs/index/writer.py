@@ -98,7 +98,7 @@ class IndexWriter:
         writer, self._writer = self._writer, None
         self._entries = TrackEntries()
         if writer is not None:
-            with tantivy_errors(f"the search index {self._path} cannot be written"):
+            with tantivy_errors(f"the search index {self._path} cannot be written", self._path):
                 writer.wait_merging_threads()
 
     def close(self) -> None:
@@ -119,7 +119,7 @@ class IndexWriter:
         if self._lock_fd < 0:
             raise ValueError("the index writer is closed")
         try:
-            with tantivy_errors(f"the search index {self._path} cannot be written"):
+            with tantivy_errors(f"the search index {self._path} cannot be written", self._path):
                 if self._writer is None:
                     self._writer = self._index.writer(_HEAP_BYTES, 1)
                 yield self._writer
@@ -168,7 +168,7 @@ class IndexWriter:
         for entry in list(os.scandir(self._path)):
             if entry.is_file(follow_symlinks=False) and entry.name not in {_LOCK, _IN_USE}:
                 os.unlink(entry.path)
-        with tantivy_errors(f"the search index {self._path} cannot be written"):
+        with tantivy_errors(f"the search index {self._path} cannot be written", self._path):
             index = tantivy.Index(self._schema, str(self._path))
             register_tokenizers(index)
             layout = read_layout(self._path)

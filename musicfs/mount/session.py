@@ -71,7 +71,8 @@ def interrupt(main: threading.Thread, ended: threading.Event) -> None:
     import ctypes  # late: the mount process starts without it
 
     assert main.ident is not None
-    tgkill = ctypes.CDLL(None).tgkill  # by the kernel's number, which is only wrong for a worker that is gone (tgkill(2))
+    # By the kernel's number, with which a worker that is gone is an error and nothing else (tgkill(2)).
+    tgkill = ctypes.CDLL(None).tgkill
     while not ended.is_set():
         signal.pthread_kill(main.ident, signal.SIGINT)
         ended.wait(_INTERRUPT_S)

@@ -16,6 +16,7 @@ import pytest
 from musicfs.errors import DiskFullError, IndexNotReadyError, StoreError
 from musicfs.index.documents import TagDocument
 from musicfs.index.finding import Finder, Sort
+from musicfs.index.guarding import tantivy_errors
 from musicfs.index.parser import parse
 from musicfs.index.reader import IndexReader
 from musicfs.index.rendering import render
@@ -240,6 +241,15 @@ def test_on_a_full_disk_the_last_commit_stays_and_it_goes_on_when_there_is_room(
     writer = open_writer(folder, "catalog")
     assert writer.sequence == 2
     writer.close()
+
+
+def test_a_writer_that_died_of_a_full_disk_is_told_from_one_that_died(small_disk: Path, tmp_path: Path) -> None:
+    killed = "An error occurred in a thread: 'An index writer was killed.. A worker thread encountered an error'"
+    with pytest.raises(DiskFullError), tantivy_errors("it", small_disk):
+        raise ValueError(killed)
+    with pytest.raises(StoreError) as raised, tantivy_errors("it", tmp_path):
+        raise ValueError(killed)
+    assert not isinstance(raised.value, DiskFullError)
 
 
 def test_better_matches_come_first(writer: IndexWriter, reader: IndexReader) -> None:

@@ -35,6 +35,8 @@ TITLES = (
     ("Long", "ü" * 150),
 )
 
+TRACKS = len(TITLES) + 8
+
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -102,7 +104,7 @@ def check(mounted: Mounted, folder: Path) -> list[str]:
 
 def test_a_search_lists_links_that_lead_to_tracks(mounted: Mounted, search: Path) -> None:
     tracks = tracks_of(mounted)
-    assert len(tracks) == 14
+    assert len(tracks) == TRACKS
     assert set(check(mounted, search / "*")) == tracks
     assert len(check(mounted, search / "miles davis")) == 8
     assert len(check(mounted, search / "genre:jazz" / "year:[1964 TO 1966]")) == 3
@@ -342,7 +344,7 @@ def test_a_damaged_index_fails_and_nothing_else_does(mount_library: MountLibrary
     with pytest.raises(OSError) as error:
         os.listdir(mounted.point / ".search/miles")
     assert error.value.errno == errno.EIO
-    assert len(tracks_of(mounted)) == 14
+    assert len(tracks_of(mounted)) == TRACKS
     about.write_bytes(sound)
     assert count_found(mounted, "miles") == 8
 
