@@ -58,7 +58,7 @@ from musicfs.origins.registry import open_origin
 from musicfs.store.catalog import Catalog
 from musicfs.store.chunks_schema import Content
 from musicfs.store.environment import is_damage, note_damage
-from musicfs.store.pages import RESTING_BYTES, trim_pages
+from musicfs.store.pages import RESTING_BYTES, trim_heap, trim_pages
 from musicfs.store.records import OriginRecord
 from musicfs.store.transaction import WriteTransaction
 from musicfs.vfs.generation import rerank
@@ -251,11 +251,12 @@ class Keeper:
         os._exit(1)
 
     def _keep_house(self, catalog: Catalog, service: ScanService) -> None:
-        """Free the slots of readers that died, and give mapped pages back: at rest nearly all of them."""
+        """Free the slots of readers that died, and give memory back, at rest nearly all mapped pages."""
         limit_bytes = self._settings.cache.metadata_cache_mb << 20
         while not self._clock.wait(self._ended, _READER_CHECK_S):
             catalog.env.reader_check()
             trim_pages(catalog.path, limit_bytes if service.busy else RESTING_BYTES)
+            trim_heap()
 
     def _serve_control(self, backend: KeeperBackend) -> ControlServer | None:
         path = socket_path(self._settings.instance, self._settings.state_dir, os.environ)

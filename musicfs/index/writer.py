@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 _LOCK = "keeper.lock"
 _IN_USE = "in-use"  # is there while a writer is open: found at the start, the last one did not end as it should
-_HEAP_BYTES = 50_000_000  # what is added is kept in memory up to this size; tantivy's least is 15 MB a thread
+_HEAP_BYTES = 30_000_000  # what is added is kept in memory up to this size; tantivy's least is 15 MB a thread
 _CHECKED_BYTES = 256 << 20  # checksums of more than this are looked at only after an unclean end
 
 
@@ -65,14 +65,23 @@ class IndexWriter:
         """Whether all of the catalog has been in it once."""
         return self._about.is_complete
 
+    def add(self, object_id: int, document: Document) -> None:
+        """Add a track that is not in the index. StoreError, DiskFullError."""
+        entry = self._entry(object_id, document)
+        with self._writing() as writer:
+            writer.add_document(entry)
+
     def put(self, object_id: int, document: Document) -> None:
-        """Add a track, or replace it. StoreError, DiskFullError."""
-        if object_id == ABOUT_ID:
-            raise ValueError("no track has the id 0")
-        entry = self._entries.entry(object_id, document)
+        """Add a track, or replace it. Takes 1 KB of memory until the next commit. StoreError, DiskFullError."""
+        entry = self._entry(object_id, document)
         with self._writing() as writer:
             writer.delete_documents_by_term("id", object_id)
             writer.add_document(entry)
+
+    def _entry(self, object_id: int, document: Document) -> tantivy.Document:
+        if object_id == ABOUT_ID:
+            raise ValueError("no track has the id 0")
+        return self._entries.entry(object_id, document)
 
     def remove(self, object_id: int) -> None:
         """Remove a track, if it is there. StoreError, DiskFullError."""

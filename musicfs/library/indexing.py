@@ -55,6 +55,10 @@ class Writer(Protocol):
         """Whether it was once filled to the end."""
         ...
 
+    def add(self, object_id: int, document: Document) -> None:
+        """Add a track that is not there."""
+        ...
+
     def put(self, object_id: int, document: Document) -> None:
         """Add a track, or replace it."""
         ...
@@ -292,21 +296,29 @@ class Indexer:
     def _write(self, writer: Writer, found: Iterable[Searchable], *, is_new: bool = False) -> Collection[int] | None:
         """Write tracks; returns the ids whose documents may be others now, None if it was interrupted.
 
-        Of a new index nothing has to be removed, and nobody asks what has changed in it.
+        Of a new index nothing has to be removed, and nobody asks what has changed in it. In another one what is replaced
+        takes memory until the next commit, and there is nothing wrong with one that is too early.
         """
         changed: list[int] = []
+        written = 0
         found = iter(found)
+        put = writer.add if is_new else writer.put
         while batch := list(islice(found, _BATCH)):
             with _blaming_index():
                 for one in batch:
                     if one.document is not None:
-                        writer.put(one.object_id, one.document)
+                        put(one.object_id, one.document)
                     elif not is_new:
                         writer.remove(one.object_id)
-            if not is_new:
-                changed += (one.object_id for one in batch)
             if self._stopping:
                 return None
+            if not is_new:
+                changed += (one.object_id for one in batch)
+                written += len(batch)
+                if written >= _COMMIT_TRACKS:
+                    written = 0
+                    with _blaming_index():
+                        writer.commit(writer.sequence)
         return changed
 
     def _counted(self, found: Iterable[Searchable], total: int) -> Iterator[Searchable]:

@@ -78,6 +78,10 @@ class FakeWriter:
     def is_complete(self) -> bool:
         return self._stored.is_complete
 
+    def add(self, object_id: int, document: Document) -> None:
+        assert object_id not in self._titles, "it is there already"
+        self.put(object_id, document)
+
     def put(self, object_id: int, document: Document) -> None:
         self._stored.note("put")
         self._titles[object_id] = tuple(document.values("title"))

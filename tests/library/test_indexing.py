@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
@@ -9,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import lmdb
+import msgspec
 import pytest
 
 from musicfs.clock import Clock, SystemClock
@@ -17,6 +19,7 @@ from musicfs.index.parser import parse
 from musicfs.index.reader import IndexReader
 from musicfs.index.writer import open_writer
 from musicfs.library.indexing import Indexer
+from musicfs.library.searchable import Searchable, SearchableTracks
 from musicfs.store.transaction import WriteTransaction
 from musicfs.vfs.tree import TreeOptions
 from tests.faults.living import wait_for
@@ -270,18 +273,16 @@ def test_everything_is_looked_at_after_a_swap(world: World, stored: StoredIndex)
 
 
 def test_the_end_does_not_wait_for_a_build(world: World, stored: StoredIndex, monkeypatch: pytest.MonkeyPatch) -> None:
-    endless = iter(lambda: None, 1)
-    found = list(_searchable(world))
-    monkeypatch.setattr("musicfs.library.searchable.SearchableTracks.all", lambda _: (found[0] for _ in endless))
+    found = next(_searchable(world))
+    endless = (msgspec.structs.replace(found, object_id=number) for number in itertools.count(1))
+    monkeypatch.setattr("musicfs.library.searchable.SearchableTracks.all", lambda _: endless)
     with indexing(world, stored) as indexer:
         wait_for("it is at work", lambda: stored.calls["put"] > 1000)
         assert indexer.progress is not None
     assert stored.sequence == -1
 
 
-def _searchable(world: World) -> Iterator[object]:
-    from musicfs.library.searchable import SearchableTracks
-
+def _searchable(world: World) -> Iterator[Searchable]:
     yield from SearchableTracks(world.catalog).all()
 
 
