@@ -7,7 +7,7 @@ in a value is mistaken for one, and who shows it chooses how. Values keep their 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from musicfs.index.documents import Document, text_reader
@@ -70,58 +70,55 @@ def _together(parts: Sequence[_Spans | None]) -> _Spans:
 
 
 def _text_marks(query: Words | Fuzzy, document: Document) -> _Spans | None:
-    find = _fuzzy_spans if isinstance(query, Fuzzy) else _word_spans
+    find = _fuzzy_runs if isinstance(query, Fuzzy) else _word_runs
     found: dict[tuple[str, int], list[tuple[int, int]]] = {}
     for field in (query.field,) if query.field != ANY else DEFAULT_FIELDS:
-        split = _keyword if kind_of(field) is Kind.KEYWORD else _placed
-        values = [split(value) for value in text_reader(field)(document)]
-        for index, spans in enumerate(find(query, _texts(split, query.text), values)):
-            if spans:
-                found[field, index] = spans
+        is_keyword = kind_of(field) is Kind.KEYWORD
+        split = _keyword if is_keyword else words
+        values = text_reader(field)(document)
+        for index, runs in enumerate(find(query, split(query.text), [split(value) for value in values])):
+            if runs:  # where words are written is looked up for these values only: it takes ten times as long
+                value = values[index]
+                placed = [_Word("", 0, len(value))] if is_keyword else _placed(value)
+                found[field, index] = [(placed[first].start, placed[last].stop) for first, last in runs]
     return found or None
 
 
-def _texts(split: Callable[[str], list[_Word]], text: str) -> list[str]:
-    return [word.text for word in split(text)]
-
-
-def _word_spans(
-    query: Words | Fuzzy, wanted: Sequence[str], values: Sequence[list[_Word]]
+def _word_runs(
+    query: Words | Fuzzy, wanted: Sequence[str], values: Sequence[Sequence[str]]
 ) -> list[list[tuple[int, int]]]:
-    """Of each value, where the words stand one after the other."""
+    """Of each value, where the words stand one after the other: the first and the last of each such run."""
     is_prefix = isinstance(query, Words) and query.is_prefix
     *before, last = wanted
 
-    def spans(value: list[_Word]) -> Iterator[tuple[int, int]]:
-        found = [word.text for word in value]
-        for start in range(len(found) - len(before)):
-            stop = start + len(before)
-            ends = found[stop].startswith(last) if is_prefix else found[stop] == last
-            if ends and found[start:stop] == before:
-                yield value[start].start, value[stop].stop
+    def runs(value: Sequence[str]) -> Iterator[tuple[int, int]]:
+        for stop in range(len(before), len(value)):
+            ends = value[stop].startswith(last) if is_prefix else value[stop] == last
+            if ends and list(value[stop - len(before) : stop]) == before:
+                yield stop - len(before), stop
 
-    return [list(spans(value)) for value in values]
+    return [list(runs(value)) for value in values]
 
 
-def _fuzzy_spans(
-    query: Words | Fuzzy, wanted: Sequence[str], values: Sequence[list[_Word]]
+def _fuzzy_runs(
+    query: Words | Fuzzy, wanted: Sequence[str], values: Sequence[Sequence[str]]
 ) -> list[list[tuple[int, int]]]:
     """Of each value, the words that are nearly the wanted ones, if all of these are in the values together."""
     distance = query.distance if isinstance(query, Fuzzy) else 0
     missing = set(wanted)
-    spans: list[list[tuple[int, int]]] = []
+    runs: list[list[tuple[int, int]]] = []
     for value in values:
-        spans.append([])
-        for word in value:
-            near = {one for one in wanted if is_within(one, word.text, allowed_edits(one, distance))}
+        runs.append([])
+        for index, word in enumerate(value):
+            near = {one for one in wanted if is_within(one, word, allowed_edits(one, distance))}
             missing -= near
             if near:
-                spans[-1].append((word.start, word.stop))
-    return [] if missing else spans
+                runs[-1].append((index, index))
+    return [] if missing else runs
 
 
-def _keyword(value: str) -> list[_Word]:
-    return [_Word(" ".join(fold(value).split()), 0, len(value))]
+def _keyword(value: str) -> list[str]:
+    return [" ".join(fold(value).split())]
 
 
 def _placed(value: str) -> list[_Word]:
@@ -137,6 +134,8 @@ def _placed(value: str) -> list[_Word]:
 
 def _folded(value: str) -> tuple[str, list[tuple[int, int]]]:
     """The folded text, made piece by piece, and of each of its characters where in ``value`` it is from."""
+    if value.isascii() and len(plain := fold(value)) == len(value):
+        return plain, [(at, at + 1) for at in range(len(value))]
     folded: list[str] = []
     places: list[tuple[int, int]] = []
     start = 0
