@@ -6,8 +6,9 @@ in a value is mistaken for one, and who shows it chooses how. Values keep their 
 
 from __future__ import annotations
 
+import functools
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from musicfs.index.documents import Document, text_reader
@@ -25,6 +26,7 @@ _BEFORE = 60  # of these, before the first mark
 _DROPPED = frozenset("'.,")  # signs that may be inside what becomes a word
 _READ_AS = {"$": "s", "!": "i"}
 
+_Split = Callable[[str], Sequence[str]]
 _Spans = Mapping[tuple[str, int], list[tuple[int, int]]]  # field and number of the value -> what is marked in it
 
 
@@ -41,23 +43,23 @@ def highlight(query: Query, document: Document) -> dict[str, str]:
 
     Words that must not be there mark nothing, nor do ranges. Empty if nothing is left to mark.
     """
-    found = _marks(query, document)
+    found = _marks(query, document, functools.cache(words))
     shown: dict[str, list[str]] = {}
     for (field, index), spans in sorted((found or {}).items()):
         shown.setdefault(field, []).append(_marked(text_reader(field)(document)[index], spans))
     return {field: SEPARATOR.join(values) for field, values in shown.items()}
 
 
-def _marks(query: Query, document: Document) -> _Spans | None:
-    """What a query marks; None if its words do not match."""
+def _marks(query: Query, document: Document, split: _Split) -> _Spans | None:
+    """What a query marks; None if its words do not match. ``split`` remembers: parts of a query ask the same values."""
     if isinstance(query, And):
-        parts = [_marks(child, document) for child in query.children]
+        parts = [_marks(child, document, split) for child in query.children]
         return None if None in parts else _together(parts)
     if isinstance(query, Or):
-        parts = [_marks(child, document) for child in query.children]
+        parts = [_marks(child, document, split) for child in query.children]
         return _together(parts) if parts.count(None) < len(parts) else None
     if isinstance(query, Words | Fuzzy):
-        return _text_marks(query, document)
+        return _text_marks(query, document, split)
     return {}  # a Not, a range, or a field that is there
 
 
@@ -69,14 +71,14 @@ def _together(parts: Sequence[_Spans | None]) -> _Spans:
     return found
 
 
-def _text_marks(query: Words | Fuzzy, document: Document) -> _Spans | None:
+def _text_marks(query: Words | Fuzzy, document: Document, split: _Split) -> _Spans | None:
     find = _fuzzy_runs if isinstance(query, Fuzzy) else _word_runs
     found: dict[tuple[str, int], list[tuple[int, int]]] = {}
     for field in (query.field,) if query.field != ANY else DEFAULT_FIELDS:
         is_keyword = kind_of(field) is Kind.KEYWORD
-        split = _keyword if is_keyword else words
+        cut = _keyword if is_keyword else split
         values = text_reader(field)(document)
-        for index, runs in enumerate(find(query, split(query.text), [split(value) for value in values])):
+        for index, runs in enumerate(find(query, cut(query.text), [cut(value) for value in values])):
             if runs:  # where words are written is looked up for these values only: it takes ten times as long
                 value = values[index]
                 placed = [_Word("", 0, len(value))] if is_keyword else _placed(value)
@@ -97,7 +99,7 @@ def _word_runs(
             if ends and list(value[stop - len(before) : stop]) == before:
                 yield stop - len(before), stop
 
-    return [list(runs(value)) for value in values]
+    return [list(runs(value)) if is_prefix or last in value else [] for value in values]
 
 
 def _fuzzy_runs(
