@@ -111,7 +111,7 @@ class IndexWriter:
                 writer.wait_merging_threads()
 
     def close(self) -> None:
-        """End. What is not committed is lost."""
+        """End. What is not committed is lost. A thread of tantivy may delete files it needs no more for a moment yet."""
         if self._lock_fd < 0:
             return
         try:

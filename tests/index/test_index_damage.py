@@ -77,11 +77,10 @@ def test_whatever_is_damaged_is_noticed_and_built_anew(whole: Path, tmp_path: Pa
     noticed = 0
     for name in sorted(path.name for path in whole.iterdir()):
         for number, damage in enumerate(damages(whole / name)):
-            folder = tmp_path / "search.idx"
+            folder = tmp_path / f"{name}-{number}"  # each its own: tantivy still tidies up in it after the end
             shutil.copytree(whole, folder)
             damage(folder / name)
             noticed += examine(folder, expected, f"{name}, damage {number}")
-            shutil.rmtree(folder)
     assert noticed > 100
 
 
