@@ -146,7 +146,7 @@ def _method(parts: Sequence[Answering], name: str) -> Callable[[Any, Context], A
         found: Callable[[Any, Context], Any] | None = getattr(part, name, None)
         if found is not None:
             return found
-    raise NotImplementedError(name)
+    raise LookupError(f"nothing answers the call {name}")
 
 
 def _parser(request: type[Message], max_bytes: int) -> Callable[[bytes], Message | _Refused]:

@@ -172,7 +172,7 @@ class IndexReader:
 
 
 def _total(found: tantivy.SearchResult) -> int:
-    return int(found.count)  # type: ignore[attr-defined]  # tantivy's stub leaves it out
+    return int(found.count)  # type: ignore[attr-defined]  # tantivy's type hints leave it out
 
 
 def _ids_of(searcher: tantivy.Searcher, addresses: list[tantivy.DocAddress]) -> list[int]:
