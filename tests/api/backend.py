@@ -8,6 +8,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import grpc
 
 from musicfs.api.backend import (
     CacheStats,
@@ -31,6 +34,7 @@ from musicfs.api.backend import (
 )
 from musicfs.api.client import Client
 from musicfs.api.server import ControlServer
+from musicfs.api.unix_socket import target
 from musicfs.errors import NotFoundError
 from musicfs.events import Event, EventType
 from musicfs.index.parser import parse
@@ -282,3 +286,13 @@ def serving(
     finally:
         backend.release.set()
         server.close(0.0)
+
+
+def call(path: Path, method: str, request: Any, answer: Any) -> Any:
+    """A unary call of the service ``MusicFS`` past the client, as another program would make it, with gRPC's usual limits."""
+    with grpc.insecure_channel(target(str(path))) as channel:
+        return channel.unary_unary(
+            f"/musicfs.v1.MusicFS/{method}",
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=answer.FromString,
+        )(request, timeout=10)

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import grpc
 import msgspec
@@ -15,9 +14,8 @@ import pytest
 from musicfs.api.backend import CacheStats, PinnedPath, PrefetchProgress, Tier, VerifyProgress
 from musicfs.api.client import Client
 from musicfs.api.generated import musicfs_pb2 as pb
-from musicfs.api.unix_socket import target
 from musicfs.errors import ConfigError, DiskFullError, MusicFSError, NoDaemonError, NotFoundError, UnreachableError
-from tests.api.backend import CACHE, PINS, PREFETCH, STATUS, VERIFICATION, FakeBackend, serving
+from tests.api.backend import CACHE, PINS, PREFETCH, STATUS, VERIFICATION, FakeBackend, call, serving
 
 Call = Callable[[Client, list[str]], object]
 WITH_PATHS: list[Call] = [
@@ -34,27 +32,6 @@ WITHOUT: list[Callable[[Client], object]] = [
     lambda client: client.pin(["/a"]),
     lambda client: client.unpin(["/a"]),
 ]
-
-
-@pytest.fixture
-def backend() -> FakeBackend:
-    return FakeBackend()
-
-
-@pytest.fixture
-def client(backend: FakeBackend, tmp_path: Path) -> Iterator[Client]:
-    with serving(backend, tmp_path / "test.sock") as client:
-        yield client
-
-
-def call(path: Path, method: str, request: Any, answer: Any) -> Any:
-    """A unary call past the client, as another program would make it."""
-    with grpc.insecure_channel(target(str(path))) as channel:
-        return channel.unary_unary(
-            f"/musicfs.v1.MusicFS/{method}",
-            request_serializer=type(request).SerializeToString,
-            response_deserializer=answer.FromString,
-        )(request, timeout=10)
 
 
 def test_values_arrive_as_they_were_sent(client: Client, backend: FakeBackend) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import grpc
 import msgspec
@@ -17,10 +15,9 @@ from musicfs.api.client import Client
 from musicfs.api.collections import Collection, CollectionSettings, CollectionSource
 from musicfs.api.collections_messages import rule_message, rule_value
 from musicfs.api.generated import musicfs_pb2 as pb
-from musicfs.api.unix_socket import target
 from musicfs.errors import ConfigError, ExistsError, NotFoundError, QueryError
 from musicfs.model import Rule
-from tests.api.backend import FakeBackend, serving
+from tests.api.backend import FakeBackend, call
 from tests.api.search_backend import COLLECTIONS, HITS, RULE, many
 
 TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
@@ -38,33 +35,6 @@ RULES = st.recursive(
     ),
     max_leaves=12,
 )
-
-
-@pytest.fixture
-def backend() -> FakeBackend:
-    return FakeBackend()
-
-
-@pytest.fixture
-def socket(backend: FakeBackend, tmp_path: Path) -> Iterator[Path]:
-    with serving(backend, tmp_path / "test.sock"):
-        yield tmp_path / "test.sock"
-
-
-@pytest.fixture
-def client(socket: Path) -> Iterator[Client]:
-    with Client(os.fspath(socket)) as client:
-        yield client
-
-
-def call(path: Path, method: str, request: Any, answer: Any) -> Any:
-    """A call past the client, as another program would make it."""
-    with grpc.insecure_channel(target(str(path))) as channel:
-        return channel.unary_unary(
-            f"/musicfs.v1.MusicFS/{method}",
-            request_serializer=type(request).SerializeToString,
-            response_deserializer=answer.FromString,
-        )(request, timeout=10)
 
 
 def test_values_arrive_as_they_were_sent(client: Client, backend: FakeBackend) -> None:

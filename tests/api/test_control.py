@@ -31,17 +31,6 @@ from musicfs.errors import (
 from tests.api.backend import ORIGINS, SCAN, STATUS, FakeBackend, serving
 
 
-@pytest.fixture
-def backend() -> FakeBackend:
-    return FakeBackend()
-
-
-@pytest.fixture
-def client(backend: FakeBackend, tmp_path: Path) -> Iterator[Client]:
-    with serving(backend, tmp_path / "test.sock") as client:
-        yield client
-
-
 def call(path: Path, method: str, request: bytes, answer: type) -> object:
     """A call past the client, as another program would make it."""
     with grpc.insecure_channel(target(str(path))) as channel:

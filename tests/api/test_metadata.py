@@ -33,17 +33,6 @@ ANSWERS = {method.name: method for method in pb.DESCRIPTOR.services_by_name["Met
 
 
 @pytest.fixture
-def backend() -> FakeBackend:
-    return FakeBackend()
-
-
-@pytest.fixture
-def client(backend: FakeBackend, tmp_path: Path) -> Iterator[Client]:
-    with serving(backend, tmp_path / "test.sock") as client:
-        yield client
-
-
-@pytest.fixture
 def call(client: Client, tmp_path: Path) -> Iterator[Callable[[str, Any], Any]]:
     """A call past the client, as another program would make it; the answers of a stream as a list."""
     assert client is not None

@@ -36,11 +36,6 @@ class Small(FakeBackend):
 
 
 @pytest.fixture
-def backend() -> FakeBackend:
-    return FakeBackend()
-
-
-@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The one folder from which is imported."""
     place = tmp_path / "in"

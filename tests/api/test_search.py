@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import grpc
@@ -18,37 +18,14 @@ from musicfs.api.search_messages import hit_message, hit_value
 from musicfs.api.unix_socket import target
 from musicfs.api.wire import MAX_MESSAGE_BYTES
 from musicfs.errors import IndexNotReadyError, NotFoundError, QueryError, UnreachableError
-from tests.api.backend import FakeBackend, serving
+from tests.api.backend import FakeBackend, call, serving
 from tests.api.search_backend import HITS, many
 
 
-@pytest.fixture
-def backend() -> FakeBackend:
-    return FakeBackend()
-
-
-@pytest.fixture
-def socket(backend: FakeBackend, tmp_path: Path) -> Iterator[Path]:
-    with serving(backend, tmp_path / "test.sock"):
-        yield tmp_path / "test.sock"
-
-
-@pytest.fixture
-def client(socket: Path) -> Iterator[Client]:
-    with Client(os.fspath(socket)) as client:
-        yield client
-
-
 def ask(path: Path, request: pb.SearchRequest) -> pb.SearchResponse:
-    """A search past the client, as another program would make it, with gRPC's usual limits."""
-    with grpc.insecure_channel(target(str(path))) as channel:
-        method = channel.unary_unary(
-            "/musicfs.v1.MusicFS/Search",
-            request_serializer=pb.SearchRequest.SerializeToString,
-            response_deserializer=pb.SearchResponse.FromString,
-        )
-        answer: pb.SearchResponse = method(request, timeout=10)
-        return answer
+    """A search past the client."""
+    answer: pb.SearchResponse = call(path, "Search", request, pb.SearchResponse)
+    return answer
 
 
 def stream(path: Path, request: pb.SearchRequest) -> list[pb.SearchResult]:
@@ -169,7 +146,8 @@ def test_a_stream_ends_with_its_caller(client: Client, backend: FakeBackend) -> 
     backend.found = many(200_000)
     hits = client.search_all("a")
     assert [hit.file_id for hit in itertools.islice(hits, 3)] == [1, 2, 3]
-    hits.close()  # type: ignore[attr-defined]  # it is a generator
+    assert isinstance(hits, Generator)
+    hits.close()
     assert client.search("a").total == 200_000, "the server goes on"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from musicfs.cli.main import main
 from tests.api.backend import FakeBackend, serving
+from tests.faults.living import wait_for
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -104,3 +106,24 @@ def on_terminal(*arguments: str, typed: str = "") -> tuple[int, str]:
         data += piece
     os.close(master)
     return process.wait(30), data.decode()
+
+
+def wait_until_scanned() -> dict[str, object]:
+    """The status once the first scan is over."""
+
+    def look() -> dict[str, object]:
+        status: dict[str, object] = json.loads(run_process("--json", "status").out)
+        return status if status["state"] == "ready" and status["files_indexed"] else {}
+
+    return wait_for("the first scan ends", look, 60)
+
+
+@pytest.fixture
+def sample_mount(tmp_path: Path, sample_library: Path) -> Iterator[Path]:
+    """Where a daemon in the background has mounted the sample library, which it has scanned."""
+    folder = tmp_path / "mnt"
+    folder.mkdir()
+    assert run_process("mount", str(folder), "--origin", str(sample_library)).code == 0
+    wait_until_scanned()
+    yield folder
+    run_process("shutdown", "--graceful", "false")

@@ -4,24 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.cli.conftest import run_process
-from tests.cli.test_real_mount import wait_until_scanned
-
-
-@pytest.fixture
-def mount_point(tmp_path: Path, sample_library: Path) -> Iterator[Path]:
-    folder = tmp_path / "mnt"
-    folder.mkdir()
-    assert run_process("mount", str(folder), "--origin", str(sample_library)).code == 0
-    wait_until_scanned()
-    yield folder
-    run_process("shutdown", "--graceful", "false")
 
 
 def lines(*arguments: str) -> list[dict[str, Any]]:
@@ -30,7 +16,7 @@ def lines(*arguments: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.out.splitlines()]
 
 
-def test_from_the_command_to_the_mount_and_back(mount_point: Path, sample_library: Path, tmp_path: Path) -> None:
+def test_from_the_command_to_the_mount_and_back(sample_mount: Path, sample_library: Path, tmp_path: Path) -> None:
     tracks = lines("get", "/")
     assert len(tracks) > 3
     track = next(one for one in tracks if one["own"].get("title") and one["format"] == "flac")
@@ -39,8 +25,8 @@ def test_from_the_command_to_the_mount_and_back(mount_point: Path, sample_librar
 
     (done,) = lines("set", track["path"], "--title", "Corrected", "--custom", "mood=calm", "--custom", "mood=odd")
     assert done["error"] == "" and done["new_path"] != track["path"]
-    assert (mount_point / done["new_path"].lstrip("/")).is_file(), "the tree follows at once"
-    (after,) = lines("get", str(mount_point / done["new_path"].lstrip("/")))
+    assert (sample_mount / done["new_path"].lstrip("/")).is_file(), "the tree follows at once"
+    (after,) = lines("get", str(sample_mount / done["new_path"].lstrip("/")))
     assert after["effective"]["title"] == ["Corrected"] and after["own"] == track["own"]
     assert after["overlay"] == {"title": ["Corrected"], "mood": ["calm", "odd"]}
     assert "Corrected" in run_process("metadata", "diff", "/").out
@@ -64,8 +50,8 @@ def test_from_the_command_to_the_mount_and_back(mount_point: Path, sample_librar
     assert [item["action"] for item in log[:2]] == ["import", "clear"]
 
 
-def test_a_library_of_beets(mount_point: Path, sample_library: Path, tmp_path: Path) -> None:
-    assert mount_point
+def test_a_library_of_beets(sample_mount: Path, sample_library: Path, tmp_path: Path) -> None:
+    assert sample_mount
     first, second, third, *_ = (one for one in lines("get", "/") if one["own"].get("title"))
     assert run_process("metadata", "set", third["path"], "--mb-recording-id", "rec").code == 0
     items = [

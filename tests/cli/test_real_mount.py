@@ -6,13 +6,12 @@ import json
 import os
 import signal
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Done, run_process
+from tests.cli.conftest import Done, run_process, wait_until_scanned
 
 
 @pytest.fixture
@@ -21,17 +20,6 @@ def mount_point(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     yield folder
     run_process("shutdown", "--graceful", "false")
-
-
-def wait_until_scanned() -> dict[str, object]:
-    """The status once the first scan is over."""
-    stop = time.monotonic() + 60
-    while time.monotonic() < stop:
-        status: dict[str, object] = json.loads(run_process("--json", "status").out)
-        if status["state"] == "ready" and status["files_indexed"]:
-            return status
-        time.sleep(0.1)
-    raise AssertionError("the first scan does not end")
 
 
 def test_from_mount_to_shutdown(mount_point: Path, sample_library: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 from musicfs.errors import IndexNotReadyError
 from musicfs.index.finding import Found, Hit, Sort
@@ -42,7 +43,9 @@ class CatalogFinder:
         hits = []
         for object_id, _ in self._catalog.objects_from(0, 1_000_000):
             track = self._catalog.track_of(object_id)
-            if track[0] == object_id and selection.selects(self._catalog, ids, object_id, lambda t=track: t):  # type: ignore[misc] # mypy cannot infer lambdas with defaults
+            if track[0] == object_id and selection.selects(
+                self._catalog, ids, object_id, partial(self._catalog.track_of, object_id)
+            ):
                 hits.append(Hit(object_id))
         hits.sort(key=lambda hit: hit.object_id, reverse=self.is_reversed)
         return Found(tuple(hits[offset : offset + limit]), len(hits))
