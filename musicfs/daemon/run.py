@@ -219,8 +219,9 @@ class _MountProcess:
 
     def _open_searches(self) -> Searches:
         """Somebody searches for the first time: what that takes is loaded now, and not when the mount starts."""
-        from musicfs.index.reader import IndexReader
-        from musicfs.vfs.searches import Searches
+        with released():  # some 50 ms, in which others are answered
+            from musicfs.index.reader import IndexReader
+            from musicfs.vfs.searches import Searches
 
         finder = IndexReader(index_path(self._settings), self._on_index_damage)
         return Searches(self._catalog, finder, self._settings.tree.names, released, self._clock)

@@ -74,7 +74,8 @@ class Nodes:
         if is_mirrored(inode) or self._open_searches is None:
             return self._mirror
         if self._searches is None:
-            self._searches = self._open_searches()
+            made = self._open_searches()  # lets others in meanwhile, who may have made it, too
+            self._searches = self._searches or made
         return self._searches
 
     def get(self, parent: int, name: bytes) -> Node | None:
