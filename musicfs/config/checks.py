@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 
+from musicfs.config.addresses import Address, parse_address
 from musicfs.config.layers import Layers
 from musicfs.config.origin_keys import KEYS_OF_TYPES, keys_of
 from musicfs.config.reach import Reach
@@ -120,6 +121,30 @@ class Checks:
                 self._problem(
                     (*table, *below), f'collection "{collection.name}": {where}{problem.message}', problem.suggestion
                 )
+
+    def listeners(self) -> None:
+        """Every address is one, and only once; what other machines can reach has TLS."""
+        grpc = self._settings.grpc
+        has_tls = bool(grpc.tls_cert and grpc.tls_key)
+        if not has_tls and (grpc.tls_cert or grpc.tls_key):
+            given, missing = ("tls_cert", "tls_key") if grpc.tls_cert else ("tls_key", "tls_cert")
+            self._problem(
+                ("grpc", given), f"grpc.{given} is of no use without grpc.{missing}", "set both, to PEM files"
+            )
+        seen: set[Address] = set()
+        for index, text in enumerate(grpc.addresses):
+            key: KeyPath = ("grpc", "addresses", index)
+            try:
+                address = parse_address(text)
+            except ValueError as error:
+                self._problem(key, f'grpc.addresses: "{text}" {error}', 'such as "127.0.0.1:50052" or "[::1]:50052"')
+                continue
+            if address in seen:
+                self._problem(key, f'grpc.addresses: "{text}" is there twice', "once is enough")
+            elif not (has_tls or address.is_loopback):
+                message = f'grpc.addresses: other machines can reach "{text}", which takes TLS'
+                self._problem(key, message, "set grpc.tls_cert and grpc.tls_key, or listen on 127.0.0.1 only")
+            seen.add(address)
 
     def places(self, reach: Reach) -> None:
         """The mount point, our own folders and the origins do not lie in each other."""

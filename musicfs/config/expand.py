@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from musicfs.config.places import KeyPath
 
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+_GRPC_FILES = ("token_file", "tls_cert", "tls_key")
 
 
 class Expander:
@@ -49,6 +50,7 @@ class Expander:
         )
         grpc = msgspec.structs.replace(
             settings.grpc,
+            **{name: self._path(getattr(settings.grpc, name), ("grpc", name)) for name in _GRPC_FILES},
             import_folders=tuple(
                 self._path(folder, ("grpc", "import_folders", index))
                 for index, folder in enumerate(settings.grpc.import_folders)

@@ -4,7 +4,7 @@ Keys are paths from the root, ``("tree", "names")``. A list given by a higher la
 
 Environment: ``MUSICFS_<KEY>`` for a top-level key, ``MUSICFS_<TABLE>__<KEY>`` for a key of a table
 (``MUSICFS_CACHE_DIR``, ``MUSICFS_TREE__TEMPLATE``). ``MUSICFS_ORIGINS`` is either folders separated by ``:`` or a TOML array
-of inline tables; ``MUSICFS_VIEWS`` is such an array. An empty variable counts as unset.
+of inline tables; ``MUSICFS_VIEWS`` is such an array; addresses stand between commas. An empty variable counts as unset.
 
 Flags come as ``{"cache_dir": "/x", "mount.allow_other": True, "origins": ("/a", "/b")}``; a value of None was not given.
 """
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 ENVIRONMENT_PREFIX = "MUSICFS_"
 # Variables of the command line itself; they are not settings.
-_NOT_SETTINGS = frozenset({"MUSICFS_CONFIG", "MUSICFS_ENDPOINT", "MUSICFS_TRACEBACK"})
+_NOT_SETTINGS = frozenset(
+    {"MUSICFS_CONFIG", "MUSICFS_ENDPOINT", "MUSICFS_TOKEN_FILE", "MUSICFS_CA_FILE", "MUSICFS_TRACEBACK"}
+)
 _FLAG_NAMES = {"mount_point": "MOUNTPOINT", "origins": "--origin", "logging.level": "--level"}
 _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 _ID_LENGTH = 64

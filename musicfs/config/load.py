@@ -198,6 +198,7 @@ def _check(
     if check_template is not None:
         checks.templates(check_template)
     checks.collections(check_collection)
+    checks.listeners()
     if on_disk:
         own = (settings.mount_point, settings.cache_dir, settings.state_dir)
         reach = Reach((*own, *(origin.folder for origin in settings.origins if origin.enabled)))

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 DEFAULT_TEMPLATE = "$albumartist/$album< ($year)> [$format_upper]/<$disc->$track - $title.$format"
+# Of these two one that is in use, or that the machine does not have, is left out with a warning.
+DEFAULT_GRPC_ADDRESSES = ("127.0.0.1:50052", "[::1]:50052")
 
 Percent = Annotated[int, msgspec.Meta(ge=1, le=100)]
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
@@ -228,8 +230,12 @@ class PrefetchSettings(_Section, frozen=True, kw_only=True):
 
 
 class GrpcSettings(_Section, frozen=True, kw_only=True):
-    """``[grpc]``: what clients of the control socket may have done."""
+    """``[grpc]``: where clients reach the daemon beside its socket, and what they may have done."""
 
+    addresses: tuple[NonEmpty, ...] = DEFAULT_GRPC_ADDRESSES  # HOST:PORT each; beyond loopback only with TLS
+    token_file: str = ""  # empty: state_dir/token, which is made
+    tls_cert: str = ""  # PEM files, both or none
+    tls_key: str = ""
     import_folders: tuple[NonEmpty, ...] = ()  # files with changes of tags are imported from these only
 
 

@@ -41,8 +41,8 @@ class Variables:
             )
         if leaf.field.element is not None:
             return self._tables(name, text, leaf)
-        is_list = get_origin(leaf.field.type) is tuple  # of folders: as in PATH
-        value = [part for part in text.split(":") if part] if is_list else text
+        is_list = get_origin(leaf.field.type) is tuple
+        value = _parts(leaf, text) if is_list else text
         try:
             return leaf.path, msgspec.convert(value, leaf.field.type, strict=False)
         except msgspec.ValidationError:
@@ -55,3 +55,10 @@ class Variables:
             return leaf.path, tomllib.loads(f"value = {text}")["value"]
         except (ValueError, RecursionError) as error:
             return Problem(name, f"not a TOML array: {error}", f'write {name}=[{{ key = "value" }}]')
+
+
+def _parts(leaf: Leaf, text: str) -> list[str]:
+    """Folders are separated as in PATH. Addresses hold colons: commas or spaces stand between them; a comma alone is none."""
+    if leaf.path[-1] == "addresses":
+        return text.replace(",", " ").split()
+    return [part for part in text.split(":") if part]
