@@ -1,4 +1,4 @@
-"""The control interface: gRPC on a Unix socket, its server and its client.
+"""The control interface: gRPC on a Unix socket and on ports, its server and its client.
 
 ``backend`` and its parts ``metadata``, ``search`` and ``collections`` say what a daemon must be able to do, in plain values;
 ``server`` and the ``_server`` module of each part translate calls into it, ``client`` and the ``_client`` modules translate
@@ -7,5 +7,10 @@ of the server share, ``connection`` what all of a client do. ``generated`` is ma
 ``python -m musicfs.api.regenerate``. ``backend``, its parts and ``paths`` are light; the servers, the clients and what makes
 messages import grpc and protobuf, and nothing else in the house does.
 
-The server's threads: gRPC's own, a pool of a few that handle calls, and one short-lived daemon thread for each call.
+``listening`` makes a server for each kind of listener, with ``access`` (who may make which call: a table of all) and
+``limits`` before it, ``introspection`` beside our services, and ``certificates`` where there is TLS. ``tokens``,
+``endpoint``, ``tcp`` and ``unix_socket`` are light too, and used by both sides.
+
+The server's threads: gRPC's own, for each listener a pool of 32 that grows as calls come, one short-lived daemon thread for
+each unary call, and on a network another for each call while its request is awaited.
 """

@@ -97,29 +97,49 @@ class Answering:
             finally:
                 done.set()
 
-        threading.Thread(target=run, name="control-call", daemon=True).start()
-        if not done.wait(self._answer_timeout_s):
+        def leave() -> None:
             late.set()
-            context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, f"no answer within {self._answer_timeout_s:g} s")
+            done.set()
+
+        if not context.add_callback(leave):
+            context.abort(grpc.StatusCode.CANCELLED, "the caller has left")
+        timeout_s = min(self._answer_timeout_s, context.time_remaining())
+        threading.Thread(target=run, name="control-call", daemon=True).start()
+        done.wait(timeout_s)
+        if results:
+            return results[0]
         if errors:
             abort(context, errors[0])
-        return results[0]
+        if late.is_set():
+            context.abort(grpc.StatusCode.CANCELLED, "the caller has left")
+        late.set()
+        context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, f"no answer within {timeout_s:.3g} s")
+        raise AssertionError("abort raises")
 
     def stream(self, context: Context, call: Callable[[], Iterator[T]]) -> Iterator[T]:
-        """What ``call`` yields, until the caller leaves or the daemon ends."""
+        """What ``call`` yields, until the caller leaves or its deadline passes, or the daemon ends."""
         try:
             items = iter(call())
-            item: T | _End = next(items, _END)
         except Exception as error:  # the boundary to gRPC: everything becomes a status
             abort(context, error)
-        while not isinstance(item, _End) and context.is_active():
-            if self._closing.is_set():
-                context.abort(grpc.StatusCode.UNAVAILABLE, "the daemon is shutting down")
-            yield item
-            try:
-                item = next(items, _END)
-            except Exception as error:  # as above
-                abort(context, error)
+        try:
+            while (item := _next(context, items)) is not _END and context.is_active():
+                if self._closing.is_set():
+                    context.abort(grpc.StatusCode.UNAVAILABLE, "the daemon is shutting down")
+                assert not isinstance(item, _End)
+                yield item
+        finally:
+            # What the backend does for somebody who has left ends now, not when its iterator happens to be collected.
+            close = getattr(items, "close", None)
+            if close is not None:
+                close()
+
+
+def _next(context: Context, items: Iterator[T]) -> T | _End:
+    try:
+        return next(items, _END)
+    except Exception as error:  # as above
+        abort(context, error)
 
 
 def handlers(parts: Sequence[Answering], name: str, max_request_bytes: int) -> grpc.GenericRpcHandler[Any, Any]:

@@ -1,4 +1,4 @@
-"""The control client: the methods of a :class:`~musicfs.api.backend.Backend` over a socket, and its errors back again."""
+"""The control client: the methods of a :class:`~musicfs.api.backend.Backend` over a socket or a port, and its errors back."""
 
 from __future__ import annotations
 
@@ -25,20 +25,26 @@ from musicfs.api.connection import START_REMEDY
 from musicfs.api.generated import musicfs_pb2 as pb
 from musicfs.api.metadata_client import MetadataClient
 from musicfs.api.search_client import SearchClient
-from musicfs.api.unix_socket import peer_pid
+from musicfs.api.unix_socket import peer
 from musicfs.api.wire import wire_paths, wire_text
-from musicfs.errors import ConfigError, DeniedError, NoDaemonError
+from musicfs.errors import DeniedError, NoDaemonError
 from musicfs.events import Event
 
 
 def find_socket(candidates: Iterable[str]) -> str:
-    """The first of ``candidates`` on which somebody listens; raises NoDaemonError, or DeniedError for another user's."""
+    """The first of ``candidates`` on which we or root listen, or anybody if we are root.
+
+    Raises NoDaemonError, or DeniedError for another user's.
+    """
     paths = tuple(candidates)
     denied = ""
     for path in paths:
         try:
-            if peer_pid(path) is not None:
-                return path
+            found = peer(path)
+            if found is not None:
+                if os.geteuid() in {0, found.uid} or not found.uid:
+                    return path
+                denied = path
         except PermissionError:
             denied = path
     if denied:
@@ -46,20 +52,8 @@ def find_socket(candidates: Iterable[str]) -> str:
     raise NoDaemonError(f"no MusicFS is running (nothing listens on {paths[0]})", remedy=START_REMEDY)
 
 
-def socket_of(endpoint: str) -> str:
-    """The path in an endpoint: ``unix:///run/x.sock``, ``unix:x.sock`` or just a path. Raises ConfigError for another."""
-    scheme, separator, rest = endpoint.partition(":")
-    if separator and scheme == "unix":
-        return os.path.abspath(rest.removeprefix("//") if rest.startswith("///") else rest)
-    if "://" in endpoint or not endpoint:
-        raise ConfigError(
-            f'endpoint "{endpoint}" is not supported', remedy="give a Unix socket: unix:///run/musicfs/musicfs.sock"
-        )
-    return os.path.abspath(endpoint)
-
-
 class Client(MetadataClient, SearchClient, CollectionsClient):
-    """A connection to the daemon behind the socket at ``socket_path``; close it, or use it as a context manager.
+    """A connection to a daemon, as its base :class:`~musicfs.api.connection.Connection` says.
 
     Every method blocks until the answer is there, ten seconds at most (a stream: as long as it takes), and raises
     NoDaemonError when the daemon is gone, else the error that the daemon's backend raised. What is about tags,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Self, TypeVar
@@ -11,7 +12,10 @@ import grpc
 from google.protobuf.message import Message
 
 from musicfs.api.backend import ANSWER_TIMEOUT_S
+from musicfs.api.endpoint import Endpoint, parse_endpoint
 from musicfs.api.generated import musicfs_pb2 as pb
+from musicfs.api.tcp import answers
+from musicfs.api.tokens import credentials
 from musicfs.api.unix_socket import peer_pid, target
 from musicfs.api.wire import COLUMN_KEY, MAX_MESSAGE_BYTES, MAX_METADATA_MESSAGE_BYTES, REMEDY_KEY
 from musicfs.errors import (
@@ -36,29 +40,33 @@ _ERRORS: dict[grpc.StatusCode, type[MusicFSError]] = {
     grpc.StatusCode.ALREADY_EXISTS: ExistsError,
     grpc.StatusCode.UNAVAILABLE: UnreachableError,
     grpc.StatusCode.PERMISSION_DENIED: DeniedError,
+    grpc.StatusCode.UNAUTHENTICATED: DeniedError,
     grpc.StatusCode.ABORTED: ChangedError,
     grpc.StatusCode.RESOURCE_EXHAUSTED: DiskFullError,
 }
 _LIMITS_BYTES = {"MusicFS": MAX_MESSAGE_BYTES, "MetadataService": MAX_METADATA_MESSAGE_BYTES}
+# gRPC has no status for it, only words.
+_TLS_FAILURE = re.compile(r"handshak|certificate|SSL|TSI_|peer name", re.IGNORECASE)
 R = TypeVar("R")
 
 
 class Connection:
-    """A connection to the daemon behind the socket at ``socket_path``; close it, or use it as a context manager."""
+    """A connection to the daemon at ``endpoint``; close it, or use it as a context manager.
 
-    def __init__(self, socket_path: str, *, timeout_s: float = _TIMEOUT_S) -> None:
-        self._path = socket_path
+    ``endpoint`` is what :func:`~musicfs.api.endpoint.parse_endpoint` reads, or what it gives. ``token`` goes with every call
+    over a network. ``ca_file`` has, in PEM, who may have signed the certificate of an https endpoint, or that certificate
+    itself; empty: who gRPC trusts. Nothing is connected to before the first call.
+    """
+
+    def __init__(
+        self, endpoint: str | Endpoint, *, token: str = "", ca_file: str = "", timeout_s: float = _TIMEOUT_S
+    ) -> None:
+        self._endpoint = parse_endpoint(endpoint) if isinstance(endpoint, str) else endpoint
         self._timeout_s = timeout_s
+        self._metadata = () if self._endpoint.socket_path else credentials(token)
         # gRPC's own messages on standard error are not for users of a command.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-        self._channel = grpc.insecure_channel(
-            target(socket_path),
-            options=(
-                ("grpc.enable_retries", 0),
-                ("grpc.max_receive_message_length", MAX_METADATA_MESSAGE_BYTES),
-                ("grpc.max_send_message_length", MAX_METADATA_MESSAGE_BYTES),
-            ),
-        )
+        self._channel = _channel(self._endpoint, ca_file)
 
     def __enter__(self) -> Self:
         return self
@@ -80,7 +88,7 @@ class Connection:
             response_deserializer=item.FromString,  # type: ignore[attr-defined]  # messages only
         )
         _check_size(service, request)
-        stream = method(request)
+        stream = method(request, metadata=self._metadata)
         try:
             yield from stream
         except grpc.RpcError as error:
@@ -96,7 +104,7 @@ class Connection:
         )
         _check_size(service, request)
         try:
-            result: R = method(request, timeout=self._timeout_s)
+            result: R = method(request, timeout=self._timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             raise self._error(error) from None
         return result
@@ -108,8 +116,10 @@ class Connection:
         metadata = dict(error.trailing_metadata() or ())
         found = metadata.get(REMEDY_KEY, b"")
         remedy = found.decode("utf-8", "replace") if isinstance(found, bytes) else found
-        if code is grpc.StatusCode.UNAVAILABLE and self._is_gone():
-            return NoDaemonError(f"the daemon on {self._path} went away", remedy=START_REMEDY)
+        if code is grpc.StatusCode.UNAVAILABLE and not remedy:
+            lost = self._lost(details)
+            if lost is not None:
+                return lost
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             return MusicFSError(f"the daemon does not answer: {details}", remedy="`musicfs doctor` looks for the cause")
         column = metadata.get(COLUMN_KEY)
@@ -117,11 +127,51 @@ class Connection:
             return QueryError(details.removeprefix(f"column {column}: "), column=int(column), remedy=remedy)
         return _ERRORS.get(code, MusicFSError)(details or code.name, remedy=remedy)
 
+    def _lost(self, details: str) -> MusicFSError | None:
+        """Why there is no connection; None if there is one, and it was the daemon that answered."""
+        place = self._endpoint
+        if place.has_tls and _TLS_FAILURE.search(details):
+            return DeniedError(
+                f"{place} has not shown that it is the daemon: {_reason(details)}",
+                remedy="name the file with its certificate, or that of who signed it, with --ca-file",
+            )
+        if self._is_gone():
+            return NoDaemonError(f"the daemon on {place} went away", remedy=START_REMEDY)
+        return None
+
     def _is_gone(self) -> bool:
+        if not self._endpoint.socket_path:
+            return not answers(self._endpoint.address)
         try:
-            return peer_pid(self._path) is None
+            return peer_pid(self._endpoint.socket_path) is None
         except PermissionError:
             return True
+
+
+def _channel(endpoint: Endpoint, ca_file: str) -> grpc.Channel:
+    options = (
+        ("grpc.enable_retries", 0),
+        ("grpc.max_receive_message_length", MAX_METADATA_MESSAGE_BYTES),
+        ("grpc.max_send_message_length", MAX_METADATA_MESSAGE_BYTES),
+    )
+    if endpoint.socket_path:
+        return grpc.insecure_channel(target(endpoint.socket_path), options)
+    if not endpoint.has_tls:
+        # Not through a proxy: it would be another machine.
+        return grpc.insecure_channel(str(endpoint.address), (*options, ("grpc.enable_http_proxy", 0)))
+    trusted = None
+    if ca_file:
+        try:
+            with open(ca_file, "rb") as file:
+                trusted = file.read()
+        except OSError as error:
+            raise ConfigError(f"{ca_file} cannot be read: {error.strerror}", remedy="check --ca-file") from error
+    return grpc.secure_channel(str(endpoint.address), grpc.ssl_channel_credentials(trusted), options)
+
+
+def _reason(details: str) -> str:
+    """The end of gRPC's chain of causes."""
+    return details.rpartition("; ")[2].strip() or details
 
 
 def _check_size(service: str, request: Message) -> None:

@@ -1,4 +1,4 @@
-"""The control server: gRPC on a Unix socket that only its user can reach.
+"""The control server: gRPC on a Unix socket that only its user can reach, and on ports as far as the configuration goes.
 
 Each call is answered by one call of the :class:`~musicfs.api.backend.Backend`; a unary call runs in a daemon thread of its
 own, so that a backend that hangs costs its caller a deadline and the process nothing when it ends.
@@ -6,29 +6,33 @@ own, so that a backend that hangs costs its caller a deadline and the process no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 
 import grpc
 
 from musicfs.api import cache_messages, messages
+from musicfs.api.access import TokenCheck, refuse
 from musicfs.api.answering import Answering, Context, given_paths, handlers, required_paths
 from musicfs.api.backend import ANSWER_TIMEOUT_S, Backend
 from musicfs.api.collections_server import CollectionsCalls
 from musicfs.api.generated import musicfs_pb2 as pb
+from musicfs.api.introspection import Introspection
+from musicfs.api.listening import Network, NetworkListener, listen_on_socket
 from musicfs.api.metadata_server import MetadataService
 from musicfs.api.search_server import SearchCalls
-from musicfs.api.unix_socket import SocketPlace, target
+from musicfs.api.tcp import Trouble
+from musicfs.api.unix_socket import SocketPlace
 from musicfs.api.wire import MAX_MESSAGE_BYTES, MAX_METADATA_MESSAGE_BYTES
+from musicfs.config.addresses import Address
+from musicfs.events import EventType
 
-_POOL_SIZE = 8
 _DEFAULT_PROBLEMS = 1000
 _MAX_PROBLEMS = 10_000
 _MAX_TIMEOUT_S = 86_400.0
 
 
 class ControlServer:
-    """Serves ``backend`` on the socket at ``socket_path`` from :meth:`start` to :meth:`close`.
+    """Serves ``backend`` on the socket at ``socket_path``, and on ``network``, from :meth:`start` to :meth:`close`.
 
     ``import_folders`` are absolute: only files in them are imported.
     """
@@ -38,17 +42,23 @@ class ControlServer:
         backend: Backend,
         socket_path: str,
         *,
+        network: Network | None = None,
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
         import_folders: Sequence[str] = (),
     ) -> None:
         self._place = SocketPlace(socket_path)
+        self._network = network or Network()
+        self._check = TokenCheck(self._network.token)
+        self._introspection = Introspection()
         self._calls = (
-            _Calls(backend, answer_timeout_s),
+            _Calls(backend, answer_timeout_s, self._check.is_stranger, self.note_shutdown),
             SearchCalls(backend, answer_timeout_s),
             CollectionsCalls(backend, answer_timeout_s),
         )
         self._metadata = MetadataService(backend, answer_timeout_s, import_folders)
-        self._server: grpc.Server | None = None
+        self._servers: list[grpc.Server] = []
+        self.addresses: tuple[Address, ...] = ()
+        self.troubles: tuple[Trouble, ...] = ()
 
     @property
     def socket_path(self) -> str:
@@ -59,47 +69,50 @@ class ControlServer:
         """Begin to answer; the socket exists when this returns.
 
         Raises MountError when the path is too long or its folder cannot be used, AlreadyRunningError when a live daemon
-        listens there; the socket of a dead one is replaced.
+        listens there; the socket of a dead one is replaced. Then ``addresses`` are those of the network that are listened
+        on, and ``troubles`` says of the others why they are not.
         """
-        temporary = self._place.prepare()
-        try:
-            server = grpc.server(
-                ThreadPoolExecutor(_POOL_SIZE, thread_name_prefix="control"),
-                handlers=[
-                    handlers(self._calls, "MusicFS", MAX_MESSAGE_BYTES),
-                    handlers((self._metadata,), "MetadataService", MAX_METADATA_MESSAGE_BYTES),
-                ],
-                options=(
-                    ("grpc.max_receive_message_length", MAX_METADATA_MESSAGE_BYTES),
-                    ("grpc.max_send_message_length", MAX_METADATA_MESSAGE_BYTES),
-                ),
-                maximum_concurrent_rpcs=4 * _POOL_SIZE,
-            )
-            server.add_insecure_port(target(temporary))
-            self._place.publish()
-        except BaseException:
-            self._place.discard()
-            raise
-        server.start()
-        self._server = server
+        served = [
+            handlers(self._calls, "MusicFS", MAX_MESSAGE_BYTES),
+            handlers((self._metadata,), "MetadataService", MAX_METADATA_MESSAGE_BYTES),
+            *self._introspection.handlers(),
+        ]
+        self._servers.append(listen_on_socket(self._place, served))
+        listener = NetworkListener(self._network, self._check, served)
+        self._servers += listener.start()
+        self.addresses, self.troubles = tuple(listener.addresses), tuple(listener.troubles)
+
+    def note_shutdown(self) -> None:
+        """The mount has begun to end: the health service says so, while calls are answered to the last. Idempotent."""
+        self._introspection.note_shutdown()
 
     def close(self, grace_s: float = 1.0) -> None:
         """Stop answering and remove the socket; calls in progress get ``grace_s`` to end. Idempotent."""
-        server, self._server = self._server, None
-        if server is None:
+        servers, self._servers = self._servers, []
+        if not servers:
             return
         self._place.remove()
+        self.note_shutdown()
         for part in (*self._calls, self._metadata):
             part.close()
-        server.stop(grace_s).wait(grace_s + 1.0)
+        for stopped in [server.stop(grace_s) for server in servers]:
+            stopped.wait(grace_s + 1.0)
 
 
 class _Calls(Answering):
     """The calls of the service ``MusicFS`` that are about the mount, its origins and its cache."""
 
-    def __init__(self, backend: Backend, answer_timeout_s: float) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        answer_timeout_s: float,
+        is_stranger: Callable[[Context], bool],
+        on_shutdown: Callable[[], object],
+    ) -> None:
         super().__init__(answer_timeout_s)
         self._backend = backend
+        self._is_stranger = is_stranger
+        self._on_shutdown = on_shutdown
 
     def GetStatus(self, _request: pb.Empty, context: Context) -> pb.StatusResponse:
         return messages.status_message(self.answer(context, self._backend.status))
@@ -107,6 +120,7 @@ class _Calls(Answering):
     def Shutdown(self, request: pb.ShutdownRequest, context: Context) -> pb.Empty:
         timeout_s = min(float(request.timeout_secs), _MAX_TIMEOUT_S)
         self.answer(context, lambda: self._backend.shutdown(graceful=request.graceful, timeout_s=timeout_s))
+        self._on_shutdown()
         return pb.Empty()
 
     def ListOrigins(self, _request: pb.Empty, context: Context) -> pb.OriginsResponse:
@@ -134,10 +148,18 @@ class _Calls(Answering):
         return messages.problems_message(page)
 
     def SubscribeEvents(self, request: pb.EventFilter, context: Context) -> Iterator[pb.Event]:
-        types = list(request.event_types)
+        types = self._audible(context, request.event_types)
         for event in self.stream(context, lambda: self._backend.events(types, request.origin_id)):
             if event is not None:
                 yield messages.event_message(event)
+
+    def _audible(self, context: Context, types: Sequence[str]) -> list[str]:
+        """The types of events that a caller gets: what is played, and thereby what somebody hears, is not for strangers."""
+        if self._is_stranger(context):
+            if EventType.FILE_ACCESSED in types:
+                refuse(context, f"events of the type {EventType.FILE_ACCESSED} take the token of the daemon")
+            return list(types) or [one for one in EventType if one is not EventType.FILE_ACCESSED]
+        return list(types)
 
     def GetCacheStats(self, _request: pb.Empty, context: Context) -> pb.CacheStats:
         return cache_messages.stats_message(self.answer(context, self._backend.cache_stats))

@@ -15,6 +15,7 @@ import struct
 import tempfile
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 from urllib.parse import quote
 
 from musicfs.errors import AlreadyRunningError, MountError
@@ -106,8 +107,21 @@ def wait_for_listener(paths: Sequence[str], timeout_s: float) -> bool:
     return False
 
 
+class Peer(NamedTuple):
+    """Who listens on a socket, as the kernel says (SO_PEERCRED of unix(7)): process, 0 if it cannot be told, and user."""
+
+    pid: int
+    uid: int
+
+
 def peer_pid(path: str) -> int | None:
-    """The process that listens on the socket at ``path`` (0 if it cannot be told); None when nobody does.
+    """The process of :func:`peer`."""
+    found = peer(path)
+    return None if found is None else found.pid
+
+
+def peer(path: str) -> Peer | None:
+    """Who listens on the socket at ``path``; None when nobody does.
 
     Blocks for a second at most. Raises PermissionError when the socket may not be used by this user.
     """
@@ -118,11 +132,11 @@ def peer_pid(path: str) -> int | None:
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
             return None
         except TimeoutError:
-            return 0  # it listens, but is too busy to accept
+            return Peer(0, os.stat(path).st_uid)  # it listens, but is too busy to accept
         except PermissionError:
             raise
         except OSError:
             return None  # not a socket, or a path that cannot be one
-        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        pid: int = struct.unpack("3i", credentials)[0]
-        return pid
+        data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        pid, uid, _gid = struct.unpack("3i", data)
+        return Peer(pid, uid)
