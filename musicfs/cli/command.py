@@ -15,7 +15,7 @@ LEVELS = ("trace", "debug", "info", "warning", "error")
 
 
 def shared_options(*, hidden: bool) -> list[click.Option]:
-    """``--level``, ``--config``, ``--endpoint`` and ``--json``; each sets its field of the :class:`Invocation`."""
+    """What every command takes; each option sets its field of the :class:`Invocation`."""
 
     def store(context: click.Context, parameter: click.Parameter, value: object) -> None:
         if value is not None:
@@ -24,7 +24,8 @@ def shared_options(*, hidden: bool) -> list[click.Option]:
     def option(*names: str, **attributes: Any) -> click.Option:
         return click.Option(names, callback=store, expose_value=False, hidden=hidden, default=None, **attributes)
 
-    envvars = {} if hidden else {"config_file": "MUSICFS_CONFIG", "endpoint": "MUSICFS_ENDPOINT"}
+    names = {"config_file": "CONFIG", "endpoint": "ENDPOINT", "token_file": "TOKEN_FILE", "ca_file": "CA_FILE"}
+    envvars = {} if hidden else {name: f"MUSICFS_{variable}" for name, variable in names.items()}
     return [
         option(
             "-l",
@@ -45,7 +46,21 @@ def shared_options(*, hidden: bool) -> list[click.Option]:
             "endpoint",
             metavar="URL",
             envvar=envvars.get("endpoint"),
-            help="Socket of the daemon, for example unix:///run/musicfs/musicfs.sock.",
+            help="Where the daemon answers: unix:///run/musicfs/musicfs.sock, 127.0.0.1:50052 or https://HOST:PORT.",
+        ),
+        option(
+            "--token-file",
+            "token_file",
+            type=click.Path(dir_okay=False),
+            envvar=envvars.get("token_file"),
+            help="File with the token of a daemon that is reached over a network [default: state_dir/token].",
+        ),
+        option(
+            "--ca-file",
+            "ca_file",
+            type=click.Path(dir_okay=False),
+            envvar=envvars.get("ca_file"),
+            help="Certificate, or that of who signed it, of a daemon at https://.",
         ),
         option("--json", "json", is_flag=True, flag_value=True, help="Print JSON."),
     ]

@@ -41,6 +41,8 @@ def check(invocation: Invocation) -> int:
       musicfs --config new.toml config check
     """
     loaded = invocation.read()
+    if not loaded.problems:
+        loaded.warnings += _unusable_ports(invocation, loaded)
     if loaded.problems and not invocation.json:
         _print_warnings(invocation.output(), loaded)
         raise loaded.error()
@@ -72,6 +74,16 @@ def show_(invocation: Invocation) -> int:
 
         click.echo(show(loaded), nl=False)
     return 0
+
+
+def _unusable_ports(invocation: Invocation, loaded: Loaded) -> tuple[Problem, ...]:
+    """What keeps a daemon from answering where the configuration says, besides the configuration."""
+    from musicfs.cli.doctor import network
+    from musicfs.cli.doctor.finding import Examination, Level
+    from musicfs.errors import Problem
+
+    findings = network.ports(Examination(loaded.settings, invocation.client, invocation.environment))
+    return tuple(Problem("grpc", one.message, one.remedy) for one in findings if one.level is not Level.OK)
 
 
 def _report(invocation: Invocation, loaded: Loaded) -> None:

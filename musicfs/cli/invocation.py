@@ -25,6 +25,8 @@ class Invocation:
     level: str | None = None
     config_file: str | None = None
     endpoint: str | None = None
+    token_file: str | None = None
+    ca_file: str | None = None
     json: bool = False
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
@@ -47,27 +49,30 @@ class Invocation:
         return read(self.config_file, environment=self.environment, flags={"logging.level": self.level}, on_disk=False)
 
     def client(self) -> Client:
-        """A connection to the running daemon. Raises NoDaemonError, or ConfigError if that may be the reason."""
-        from musicfs.api.client import Client, find_socket, socket_of
+        """A connection to the running daemon: to --endpoint, else to its socket, else to its port.
+
+        Raises NoDaemonError, or ConfigError if that may be the reason.
+        """
         from musicfs.api.paths import socket_candidates
         from musicfs.api.unix_socket import wait_for_listener
+        from musicfs.cli.endpoints import find_daemon, open_endpoint
         from musicfs.errors import NoDaemonError
 
         if self.endpoint:
-            return Client(find_socket((socket_of(self.endpoint),)))
+            return open_endpoint(self)
         loaded = self.glance()
         settings = loaded.settings
-        paths = socket_candidates(settings.instance, settings.state_dir, self.environment)
         try:
-            return Client(find_socket(paths))
+            return find_daemon(self, settings)
         except NoDaemonError:
             if loaded.problems:
                 raise loaded.error() from None
-            if not _is_alive(settings.cache_dir):
+            if not is_alive(settings.cache_dir):
                 raise
         # It is mounted: the process that answers is just being started, or started again.
+        paths = socket_candidates(settings.instance, settings.state_dir, self.environment)
         wait_for_listener(paths, _RESTART_S)
-        return Client(find_socket(paths))
+        return find_daemon(self, settings)
 
     def output(self) -> Output:
         """Where results go."""
@@ -76,7 +81,7 @@ class Invocation:
         return Output(json=self.json)
 
 
-def _is_alive(cache_dir: str) -> bool:
+def is_alive(cache_dir: str) -> bool:
     """Whether the process that last mounted with this cache lives, as far as its pid tells."""
     try:
         with open(os.path.join(cache_dir, "musicfs.pid"), encoding="ascii") as stream:

@@ -85,6 +85,7 @@ class KeeperBackend:
         self._ask_to_stop = ask_to_stop
         self._indexer = indexer
         self._stopping = False
+        self._troubles: tuple[str, ...] = ()
         self.counters = Counters(0, 0)
 
     def status(self) -> Status:
@@ -97,6 +98,7 @@ class KeeperBackend:
             [f"origin {origin_id} cannot be read" for origin_id in unhealthy]
             + ([f"{held} missing files wait for 'musicfs origin confirm'"] if held else [])
             + ([f"the search index {trouble}"] if (trouble := self._indexer.trouble) else [])
+            + list(self._troubles)
         )
         return Status(
             version=__version__,
@@ -126,6 +128,10 @@ class KeeperBackend:
             ),
             work=work + self._indexing(),
         )
+
+    def note_troubles(self, troubles: Sequence[str]) -> None:
+        """What the status says from now on of where clients cannot reach us."""
+        self._troubles = tuple(troubles)
 
     @property
     def _caches(self) -> Sequence[str]:

@@ -17,8 +17,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from musicfs.api.paths import socket_path
-from musicfs.api.server import ControlServer
 from musicfs.clock import Clock, SystemClock
 from musicfs.config.settings import OriginSettings, Settings
 from musicfs.daemon import logs
@@ -46,6 +44,7 @@ from musicfs.daemon.opening import enabled_origins
 from musicfs.daemon.plays import Plays
 from musicfs.daemon.scanning import OriginState, Request, ScanService
 from musicfs.daemon.searching import Searching
+from musicfs.daemon.serving import serve_control
 from musicfs.errors import MusicFSError
 from musicfs.events import EventBus, EventType
 from musicfs.library.indexing import Indexer
@@ -173,7 +172,7 @@ class Keeper:
         )
         for thread in (scanning, housekeeping):
             thread.start()
-        server = self._serve_control(backend)
+        server = serve_control(self._settings, backend, backend.note_troubles)
         look()  # the first word: this keeper has come up
         try:
             self._listen(service, backend, catalog, cache, plays, searching.indexer)
@@ -257,20 +256,6 @@ class Keeper:
             catalog.env.reader_check()
             trim_pages(catalog.path, limit_bytes if service.busy else RESTING_BYTES)
             trim_heap()
-
-    def _serve_control(self, backend: KeeperBackend) -> ControlServer | None:
-        path = socket_path(self._settings.instance, self._settings.state_dir, os.environ)
-        server = ControlServer(
-            backend,
-            path,
-            import_folders=self._settings.grpc.import_folders,
-        )
-        try:
-            server.start()
-        except MusicFSError as error:
-            log.error("no control socket: %s; %s", error, error.remedy)
-            return None
-        return server
 
     def _listen(
         self,
