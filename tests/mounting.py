@@ -220,8 +220,8 @@ def start(roots: Mapping[str, Path | Place], folder: Path, settings: str = "") -
     """Begin to mount ``roots`` (origin id to folder or :class:`Place`) below ``folder``; returns without waiting.
 
     ``settings`` is TOML that is put before the origins: top-level keys first, then tables. Without a table of them there
-    are no collections, which would show every track of a small library twice. ``folder`` gets
-    ``mount/``, ``cache/``, ``state/``, ``home/``, ``config.toml`` and ``log``.
+    are no collections, which would show every track of a small library twice. Nor are there ports without one.
+    ``folder`` gets ``mount/``, ``cache/``, ``state/``, ``home/``, ``config.toml`` and ``log``.
     """
     point = folder / "mount"
     for path in (point, folder / "cache", folder / "state", folder / "home"):
@@ -232,6 +232,8 @@ def start(roots: Mapping[str, Path | Place], folder: Path, settings: str = "") -
         f"state_dir = {_toml_text(str(folder / 'state'))}",
         settings,
         "" if "[collections]" in settings else "[collections]\nbuiltin = false",
+        # Nobody's default ports: many mounts live beside each other here.
+        "" if "[grpc]" in settings else "[grpc]\naddresses = []",
     ]
     places = {
         origin_id: root if isinstance(root, Place) else Place(root, OriginSettings(id=origin_id, path=str(root)))

@@ -52,6 +52,8 @@ FENCES: dict[str, frozenset[str]] = {
     "mutagen": frozenset({"formats"}),
     "PIL": frozenset({"formats", "library"}),  # a PNG cover becomes a JPEG in the scan worker
     "grpc": frozenset({"api"}),
+    "grpc_health": frozenset({"api"}),
+    "grpc_reflection": frozenset({"api"}),
     "google": frozenset({"api"}),  # google.protobuf
     "click": frozenset({"cli"}),
     "rich": frozenset({"cli"}),

@@ -275,7 +275,10 @@ def _given(query: str) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def serving(
-    backend: FakeBackend, path: Path, answer_timeout_s: float = 5.0, import_folders: Sequence[str] = ()
+    backend: FakeBackend,
+    path: Path,
+    answer_timeout_s: float = 5.0,
+    import_folders: Sequence[str] = (),
 ) -> Iterator[Client]:
     """A client of a server in front of ``backend``, on the socket at ``path``."""
     server = ControlServer(backend, os.fspath(path), answer_timeout_s=answer_timeout_s, import_folders=import_folders)

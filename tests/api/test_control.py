@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from musicfs.api.backend import Phase, SyncProgress
-from musicfs.api.client import Client, find_socket, socket_of
+from musicfs.api.client import Client, find_socket
 from musicfs.api.generated import musicfs_pb2 as pb
 from musicfs.api.unix_socket import target
 from musicfs.api.wire import wire_text
@@ -232,26 +232,6 @@ def test_the_socket_is_found_among_candidates(client: Client, tmp_path: Path) ->
     assert find_socket(paths) == paths[1]
     with pytest.raises(NoDaemonError, match=re.escape(paths[0])):
         find_socket(paths[:1])
-
-
-@pytest.mark.parametrize(
-    ("endpoint", "path"),
-    [
-        ("unix:///run/x.sock", "/run/x.sock"),
-        ("unix:/run/x.sock", "/run/x.sock"),
-        ("/run/x.sock", "/run/x.sock"),
-        ("unix:x.sock", str(Path.cwd() / "x.sock")),
-        ("x.sock", str(Path.cwd() / "x.sock")),
-    ],
-)
-def test_endpoints(endpoint: str, path: str) -> None:
-    assert socket_of(endpoint) == path
-
-
-@pytest.mark.parametrize("endpoint", ["", "http://localhost", "tcp://127.0.0.1:1"])
-def test_endpoints_that_are_none(endpoint: str) -> None:
-    with pytest.raises(ConfigError, match="not supported"):
-        socket_of(endpoint)
 
 
 def test_another_daemon_on_the_socket_is_refused_with_its_pid(client: Client, tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ class Somebody:
             "PYTHONPATH": os.pathsep.join(str(self._lend(path)) for path in [REPOSITORY, *map(Path, packages)]),
             "PYTHONDONTWRITEBYTECODE": "1",
             "MUSICFS_COLLECTIONS__BUILTIN": "false",  # in a small library they hold each track once more
+            "MUSICFS_GRPC__ADDRESSES": ",",  # the default ports may be somebody's
         }
         self.python = sys.executable
         self.point, self.root = home / "mount", home / "origin"
