@@ -280,6 +280,10 @@ class Backend(MetadataBackend, SearchBackend, CollectionsBackend, Protocol):
         """
         ...
 
+    def metrics(self) -> str:
+        """All metrics, in the text format of Prometheus (version 0.0.4). Raises StoreError."""
+        ...
+
     def cache_stats(self) -> CacheStats:
         """What the content store holds now."""
         ...

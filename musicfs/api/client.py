@@ -103,6 +103,10 @@ class Client(MetadataClient, SearchClient, CollectionsClient):
             if event is not None:
                 yield event
 
+    def metrics(self) -> str:
+        """See ``Backend.metrics``."""
+        return self._call("MusicFS", "GetMetrics", pb.Empty(), pb.MetricsResponse).text
+
     def cache_stats(self) -> CacheStats:
         """See ``Backend.cache_stats``."""
         return cache_messages.stats_value(self._call("MusicFS", "GetCacheStats", pb.Empty(), pb.CacheStats))

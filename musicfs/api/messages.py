@@ -223,6 +223,7 @@ def event_message(event: Event) -> pb.Event:
         timestamp_ms=event.time_ms,
         origin_id=wire_text(event.origin_id) or None,
         path=wire_text(event.path) or None,
+        file_id=event.file_id or None,
         metadata={wire_text(name): wire_text(value) for name, value in event.details.items()},
     )
 
@@ -237,6 +238,7 @@ def event_value(message: pb.Event) -> Event | None:
         time_ms=message.timestamp_ms,
         origin_id=message.origin_id,
         path=message.path,
+        file_id=message.file_id,
         details=dict(message.metadata),
     )
 

@@ -22,7 +22,7 @@ from musicfs.api.metadata_server import MetadataService
 from musicfs.api.search_server import SearchCalls
 from musicfs.api.tcp import Trouble
 from musicfs.api.unix_socket import SocketPlace
-from musicfs.api.wire import MAX_MESSAGE_BYTES, MAX_METADATA_MESSAGE_BYTES
+from musicfs.api.wire import MAX_MESSAGE_BYTES, MAX_METADATA_MESSAGE_BYTES, wire_text
 from musicfs.config.addresses import Address
 from musicfs.events import EventType
 
@@ -160,6 +160,9 @@ class _Calls(Answering):
                 refuse(context, f"events of the type {EventType.FILE_ACCESSED} take the token of the daemon")
             return list(types) or [one for one in EventType if one is not EventType.FILE_ACCESSED]
         return list(types)
+
+    def GetMetrics(self, _request: pb.Empty, context: Context) -> pb.MetricsResponse:
+        return pb.MetricsResponse(text=wire_text(self.answer(context, self._backend.metrics)))
 
     def GetCacheStats(self, _request: pb.Empty, context: Context) -> pb.CacheStats:
         return cache_messages.stats_message(self.answer(context, self._backend.cache_stats))

@@ -10,8 +10,8 @@ from musicfs.cli.command import Command
 from musicfs.cli.invocation import Invocation
 
 _TYPES = (
-    "origin_connected", "origin_disconnected", "origin_health_changed", "sync_started", "sync_completed", "cache_eviction",
-    "metadata_changed", "file_accessed",
+    "file_added", "file_removed", "file_modified", "file_accessed", "metadata_changed", "origin_connected",
+    "origin_disconnected", "origin_health_changed", "sync_started", "sync_completed", "cache_eviction",
 )  # fmt: skip
 
 
@@ -22,13 +22,15 @@ _TYPES = (
 def events(invocation: Invocation, types: tuple[str, ...], origin_id: str) -> int:
     """Show what happens, as it happens, until interrupted.
 
-    With --json, prints one object a line: {type, time_ms, origin_id, path, details}.
+    Who does not keep up, as when the output goes to a pager, is told by an event "gap" how many were lost.
+
+    With --json, prints one object a line: {type, time_ms, origin_id, path, file_id, details}.
 
     \b
     Examples:
       musicfs events
       musicfs --json events --type origin_health_changed
-      musicfs events --type file_accessed
+      musicfs events --type file_added --type file_removed --origin nas
     """
     from musicfs.cli.output import plain
 

@@ -9,6 +9,7 @@ import msgspec
 
 from musicfs.clock import Clock
 from musicfs.library.classify import is_audio_name
+from musicfs.library.news import FileEvents
 from musicfs.library.plan import fingerprint
 from musicfs.library.protocol import ReadResult
 from musicfs.model import Entry
@@ -151,8 +152,10 @@ class Publisher:
         on_commit: Callable[[], object],
         pictures: Pictures | None = None,
         overlays: Overlays | None = None,
+        news: FileEvents | None = None,
     ) -> None:
         self.catalog = catalog
+        self._news = news
         self._overlays = overlays
         self._tree = tree
         self._clock = clock
@@ -163,9 +166,9 @@ class Publisher:
     def publish(self, origin: int, folders: Sequence[FinishedFolder]) -> Counts:
         """Write the folders' files and their places in the tree. Blocks for the commit."""
 
-        def write(tx: WriteTransaction) -> Counts:
+        def write(tx: WriteTransaction) -> tuple[Counts, list[Change]]:
             counts = Counts()
-            changes = []
+            changes: list[Change] = []
             overlays = self._overlays if self._overlays is not None and self._overlays.any else None
             for folder in folders:
                 folder_id = tx.folder_id(origin, folder.path)
@@ -175,10 +178,12 @@ class Publisher:
                 tx.set_digest(folder_id, tx.folder(folder_id), folder.digest)
             self._tree.apply(tx, changes, self._priorities())
             tx.count_files(origin, counts.files, counts.size_bytes)
-            return counts
+            return counts, changes
 
-        counts = write_batch(self.catalog, self._pictures, write)
+        counts, changes = write_batch(self.catalog, self._pictures, write)
         self._on_commit()
+        if self._news is not None:
+            self._news.written(origin, [(one.object_id, one.old, one.new) for one in changes])
         return counts
 
     def _write(
@@ -222,17 +227,22 @@ class Publisher:
     def remove(self, objects: Sequence[int], folders: Sequence[int]) -> Counts:
         """Take objects out of the tree and forget them, then folders that hold nothing any more."""
 
-        def write(tx: WriteTransaction) -> Counts:
+        news = self._news.leaving(objects) if self._news is not None else {}
+
+        def write(tx: WriteTransaction) -> tuple[Counts, dict[int, list[int]]]:
             counts = Counts()
             changes = []
             sizes: dict[int, list[int]] = {}  # origin number -> sizes of the files that leave it
+            leaving: dict[int, list[int]] = {}  # origin number -> their ids
             for object_id in objects:
                 old = tx.object(object_id)
                 if old is not None:
                     changes.append(Change(object_id, tx.as_served(object_id, old), None))
                     counts.files -= 1
                     counts.size_bytes -= old.size
-                    sizes.setdefault(tx.folder(old.folder).origin, []).append(old.size)
+                    origin = tx.folder(old.folder).origin
+                    sizes.setdefault(origin, []).append(old.size)
+                    leaving.setdefault(origin, []).append(object_id)
             for origin, gone in sizes.items():
                 tx.count_files(origin, -len(gone), -sum(gone))
             self._tree.apply(tx, changes, self._priorities())
@@ -243,8 +253,10 @@ class Publisher:
             for folder_id in folders:
                 if not tx.files_of(folder_id):
                     tx.remove_folder(folder_id)
-            return counts
+            return counts, leaving
 
-        counts = write_batch(self.catalog, self._pictures, write)
+        counts, removed = write_batch(self.catalog, self._pictures, write)
         self._on_commit()
+        if self._news is not None:
+            self._news.removed(removed, news)
         return counts

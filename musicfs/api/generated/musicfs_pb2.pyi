@@ -583,6 +583,12 @@ class Event(_message.Message):
     metadata: _containers.ScalarMap[str, str]
     def __init__(self, event_type: _Optional[str] = ..., timestamp_ms: _Optional[int] = ..., origin_id: _Optional[str] = ..., path: _Optional[str] = ..., file_id: _Optional[int] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
+class MetricsResponse(_message.Message):
+    __slots__ = ("text",)
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    def __init__(self, text: _Optional[str] = ...) -> None: ...
+
 class FieldValues(_message.Message):
     __slots__ = ("name", "values")
     NAME_FIELD_NUMBER: _ClassVar[int]
