@@ -9,13 +9,14 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar, cast
 
 import llfuse
 import msgspec
 
 from musicfs.content.readers import Reader
 from musicfs.errors import MusicFSError
+from musicfs.mount.counting import FIRST_BOUND_BITS, FUSE_OPERATIONS, UNCOUNTED, FuseCounts
 from musicfs.store.environment import is_damage
 from musicfs.store.records import Node, NodeKind
 from musicfs.vfs.entries import Listing
@@ -38,6 +39,7 @@ _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_TRUNC | os.O_CREAT | os.O_APPEND
 _BLOCK_BYTES = 4096
 _NEVER = 1 << 62
 _FOLDER, _FILE, _LINK = stat.S_IFDIR, stat.S_IFREG, stat.S_IFLNK
+_READDIR = FUSE_OPERATIONS.index("readdir")
 
 
 class Presentation(msgspec.Struct, frozen=True):
@@ -63,26 +65,40 @@ class OpenFile(msgspec.Struct, gc=False):
 
 
 def guarded(handler: Callable[P, R]) -> Callable[P, R]:
-    """The one boundary: our errors become their errno, anything else a log line and EIO; llfuse's loop goes on."""
+    """The one boundary: our errors become their errno, anything else a log line and EIO; llfuse's loop goes on.
+
+    Here requests are counted too, but listings: those go on when their handler has returned.
+    """
+    name = handler.__name__
+    number = UNCOUNTED if name == "readdir" else FUSE_OPERATIONS.index(name)
+    clock_ns = time.perf_counter_ns
 
     @functools.wraps(handler)
-    def guard(*args: P.args, **kwargs: P.kwargs) -> R:
+    def guard(self: Operations, *args: Any) -> R:
+        begun_ns = clock_ns()
+        counts = self.counts
         try:
-            return handler(*args, **kwargs)
+            return handler(self, *args)  # type: ignore[call-arg] # P is what came in: llfuse names no arguments
         except llfuse.FUSEError:
             raise
         except MusicFSError as error:
             if error.errno == errno.EIO:
-                args[0]._complain(handler.__name__, error)  # type: ignore[attr-defined] # the Operations itself
+                counts.errors[number] += 1
+                self._complain(name, error)
             raise llfuse.FUSEError(error.errno) from error
         except Exception as error:  # an escaped exception would end the mount
+            counts.errors[number] += 1
             if is_damage(error):
-                args[0]._on_damage(error)  # type: ignore[attr-defined] # the Operations whose handler this is
+                self._on_damage(error)
             else:
-                log.exception("%s failed", handler.__name__)
+                log.exception("%s failed", name)
             raise llfuse.FUSEError(errno.EIO) from error
+        finally:
+            took_ns = clock_ns() - begun_ns
+            counts.slots[number][(took_ns >> FIRST_BOUND_BITS).bit_length()] += 1
+            counts.total_ns[number] += took_ns
 
-    return guard
+    return cast("Callable[P, R]", guard)
 
 
 class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
@@ -116,7 +132,7 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
         self._files: dict[int, OpenFile] = {}
         self._listings: dict[int, Listing] = {}
         self._next_handle = 1
-        self._served = 0
+        self.counts = FuseCounts()
         self._quiet_until = 0.0
         self._unsaid = 0
 
@@ -124,11 +140,6 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
     def open_files(self) -> int:
         """Open handles."""
         return len(self._files)
-
-    @property
-    def served(self) -> int:
-        """Requests answered since the start."""
-        return self._served
 
     def _complain(self, request: str, error: MusicFSError) -> None:
         """Log one failure a while: a media server asks for all files of an origin that is away."""
@@ -163,7 +174,6 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
 
     @guarded
     def lookup(self, parent_inode: int, name: bytes, ctx: object) -> llfuse.EntryAttributes:
-        self._served += 1
         node = self._nodes.get(parent_inode, name)
         if node is None:
             absent = llfuse.EntryAttributes()
@@ -177,7 +187,6 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
 
     @guarded
     def getattr(self, inode: int, ctx: object) -> llfuse.EntryAttributes:
-        self._served += 1
         try:
             node = self._nodes.lookup(inode)
         except MusicFSError:
@@ -192,7 +201,6 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
 
     @guarded
     def opendir(self, inode: int, ctx: object) -> int:
-        self._served += 1
         handle = self._next_handle
         self._next_handle = handle + 1
         self._listings[handle] = self._nodes.listing(inode)
@@ -200,17 +208,20 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
 
     @guarded
     def readdir(self, handle: int, offset: int) -> Iterator[tuple[bytes, llfuse.EntryAttributes, int]]:
-        self._served += 1
         return self._entries(self._listings[handle], offset)
 
     def _entries(self, listing: Listing, offset: int) -> Iterator[tuple[bytes, llfuse.EntryAttributes, int]]:
+        begun_ns = time.perf_counter_ns()
         folder, file, link = (llfuse.EntryAttributes() for _ in range(3))
         folder.st_mode, file.st_mode, link.st_mode = _FOLDER, _FILE, _LINK
-        for position in range(offset, len(listing)):
-            name, inode, kind = listing[position]
-            entry = folder if kind == NodeKind.FOLDER else link if kind == NodeKind.LINK else file
-            entry.st_ino = inode
-            yield name, entry, position + 1
+        try:
+            for position in range(offset, len(listing)):
+                name, inode, kind = listing[position]
+                entry = folder if kind == NodeKind.FOLDER else link if kind == NodeKind.LINK else file
+                entry.st_ino = inode
+                yield name, entry, position + 1
+        finally:  # llfuse lets go of it when its reply is full
+            self.counts.note(_READDIR, time.perf_counter_ns() - begun_ns)
 
     @guarded
     def releasedir(self, handle: int) -> None:
@@ -218,7 +229,6 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
 
     @guarded
     def open(self, inode: int, flags: int, ctx: llfuse.RequestContext) -> int:
-        self._served += 1
         if flags & _WRITE_FLAGS:
             raise llfuse.FUSEError(errno.EROFS)
         node = self._nodes.lookup(inode)
@@ -235,7 +245,6 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
 
     @guarded
     def read(self, handle: int, offset: int, size: int) -> bytes | memoryview:
-        self._served += 1
         file = self._files[handle]
         reader = file.reader
         stop = offset + size
@@ -243,6 +252,7 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
             stop = reader.size
             if offset >= stop:
                 return b""
+        self.counts.read_bytes += stop - offset
         file.unread_bytes -= stop - offset
         if file.unread_bytes < 0:
             file.unread_bytes = _NEVER
@@ -305,7 +315,6 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
 
     @guarded
     def readlink(self, inode: int, ctx: object) -> bytes:
-        self._served += 1
         return self._nodes.target(inode)
 
     def _refuse(self, *_args: Any) -> NoReturn:

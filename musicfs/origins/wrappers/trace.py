@@ -31,32 +31,50 @@ class OperationCount(msgspec.Struct, frozen=True):
     latencies: tuple[int, ...] = (0,) * (len(LATENCY_BOUNDS_S) + 1)
 
 
+class _Row:
+    """What :class:`OperationCount` is made from."""
+
+    __slots__ = ("calls", "errors", "latencies", "max_s", "size_bytes", "total_s")
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.size_bytes = 0
+        self.total_s = 0.0
+        self.max_s = 0.0
+        self.errors: dict[str, int] = {}
+        self.latencies = [0] * (len(LATENCY_BOUNDS_S) + 1)
+
+
 class Tally:
-    """Where traced origins leave their counts; belongs to whoever wants to read them."""
+    """Where traced origins leave their counts; belongs to whoever wants to read them. Safe from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counts: dict[Operation, OperationCount] = {}
+        self._rows: dict[Operation, _Row] = {}
 
     def snapshot(self) -> Mapping[Operation, OperationCount]:
         """The counts as they are now."""
         with self._lock:
-            return dict(self._counts)
+            return {
+                operation: OperationCount(
+                    row.calls, row.size_bytes, row.total_s, row.max_s, dict(row.errors), tuple(row.latencies)
+                )
+                for operation, row in self._rows.items()
+            }
 
     def note(self, operation: Operation, took_s: float, *, size_bytes: int = 0, error: str = "") -> None:
         """Add one call; ``error`` is the class name of what it raised."""
         with self._lock:
-            seen = self._counts.get(operation, OperationCount())
-            latencies = list(seen.latencies)
-            latencies[bisect_left(LATENCY_BOUNDS_S, took_s)] += 1
-            self._counts[operation] = OperationCount(
-                seen.calls + 1,
-                seen.size_bytes + size_bytes,
-                seen.total_s + took_s,
-                max(seen.max_s, took_s),
-                {**seen.errors, error: seen.errors.get(error, 0) + 1} if error else seen.errors,
-                tuple(latencies),
-            )
+            row = self._rows.get(operation)
+            if row is None:
+                row = self._rows[operation] = _Row()
+            row.calls += 1
+            row.size_bytes += size_bytes
+            row.total_s += took_s
+            row.max_s = max(row.max_s, took_s)
+            row.latencies[bisect_left(LATENCY_BOUNDS_S, took_s)] += 1
+            if error:
+                row.errors[error] = row.errors.get(error, 0) + 1
 
 
 class Trace(Wrapper):
