@@ -7,7 +7,7 @@ is something that works, but hardly as intended.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import combinations
 
 from musicfs.config.addresses import Address, parse_address
@@ -78,6 +78,37 @@ class Checks:
                         f'origin "{origin.id}": {name} means nothing for {keys.kind}',
                         f"allowed: {', '.join(sorted(keys.allowed))}",
                     )
+
+    def reporting(self) -> None:
+        """Metrics have an address that only this machine can reach, unless more is meant; webhooks have one as well."""
+        metrics = self._settings.metrics
+        if metrics.address:
+            self._metrics_address(metrics.address, allow_remote=metrics.allow_remote)
+        known = {origin.id for origin in self._settings.origins}
+        for index, webhook in enumerate(self._settings.webhooks):
+            if webhook.url.startswith(("http://", "https://")):
+                wrong = _wrong_url(webhook.url)
+                if wrong:  # not shown: it may hold a token
+                    self._problem(
+                        ("webhooks", index, "url"),
+                        f"the url of webhook {index + 1} {wrong}",
+                        "such as https://host/path",
+                    )
+            for origin_id in webhook.origins:
+                if origin_id not in known:
+                    key: KeyPath = ("webhooks", index, "origins")
+                    self._problem(key, f'webhook {index + 1}: there is no origin "{origin_id}"', _listed(known))
+
+    def _metrics_address(self, text: str, *, allow_remote: bool) -> None:
+        key: KeyPath = ("metrics", "address")
+        try:
+            address = parse_address(text)
+        except ValueError as error:
+            self._problem(key, f'metrics.address: "{text}" {error}', 'such as "127.0.0.1:50053"; "" for no metrics')
+            return
+        if not (allow_remote or address.is_loopback):
+            message = f'metrics.address: other machines can reach "{text}", and there is no password'
+            self._problem(key, message, "listen on 127.0.0.1, or set metrics.allow_remote = true")
 
     def templates(self, check: TemplateCheck) -> None:
         """Every template that will be used parses."""
@@ -225,6 +256,23 @@ def _own_folders(settings: Settings) -> Iterator[tuple[str, str]]:
         path = getattr(settings, key)
         if path:
             yield key, path
+
+
+def _wrong_url(url: str) -> str:
+    from urllib.parse import urlsplit  # late: few configurations have one
+
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "has no valid host or port"
+    if not parts.hostname or port == 0:
+        return "has no valid host or port"
+    return "names a user: requests are signed instead" if parts.username is not None else ""
+
+
+def _listed(ids: Collection[str]) -> str:
+    return f"the origins are: {', '.join(sorted(ids))}" if ids else "there are no origins"
 
 
 def _wrong_name(name: str) -> str:

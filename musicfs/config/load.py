@@ -195,6 +195,7 @@ def _check(
     checks = Checks(layers, settings)
     checks.names()
     checks.origin_keys(written.origins)
+    checks.reporting()
     if check_template is not None:
         checks.templates(check_template)
     checks.collections(check_collection)

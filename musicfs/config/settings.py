@@ -13,6 +13,8 @@ import msgspec
 DEFAULT_TEMPLATE = "$albumartist/$album< ($year)> [$format_upper]/<$disc->$track - $title.$format"
 # Of these two one that is in use, or that the machine does not have, is left out with a warning.
 DEFAULT_GRPC_ADDRESSES = ("127.0.0.1:50052", "[::1]:50052")
+# If it is in use, a warning says so; if another one is, an error.
+DEFAULT_METRICS_ADDRESS = "127.0.0.1:50053"
 
 Percent = Annotated[int, msgspec.Meta(ge=1, le=100)]
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
@@ -33,6 +35,20 @@ SecretReference = Annotated[
         description="env:NAME, file:PATH or keyring:SERVICE/USER",
     ),
 ]
+
+# An address with a token in it is a secret itself.
+WebhookUrl = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(https?://[^\s/?#]+\S*|env:[A-Za-z_][A-Za-z0-9_]*|file:.+|keyring:[^/]+/.+)\Z",
+        description="http://..., https://..., or where that is kept: env:NAME, file:PATH or keyring:SERVICE/USER",
+    ),
+]
+# The types of events, by the names of musicfs.events.EventType.
+EventName = Literal[
+    "file_added", "file_removed", "file_modified", "file_accessed", "metadata_changed", "origin_connected",
+    "origin_disconnected", "origin_health_changed", "sync_started", "sync_completed", "cache_eviction",
+]  # fmt: skip
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -220,6 +236,23 @@ class HealthSettings(_Section, frozen=True, kw_only=True):
     per_origin_thresholds: HealthThresholds = msgspec.field(default_factory=HealthThresholds)
 
 
+class MetricsSettings(_Section, frozen=True, kw_only=True):
+    """``[metrics]``: where Prometheus finds them."""
+
+    address: str = DEFAULT_METRICS_ADDRESS  # HOST:PORT; empty: nowhere
+    allow_remote: bool = False  # let other machines reach it; there is no password
+
+
+class WebhookSettings(_Section, frozen=True, kw_only=True):
+    """One ``[[webhooks]]`` table: who is told what happens."""
+
+    url: WebhookUrl
+    secret: SecretReference = ""  # signs what is sent; empty: it is not signed
+    events: tuple[EventName, ...] = ()  # empty: all
+    origins: tuple[NonEmpty, ...] = ()  # ids; empty: events of all, and those of none
+    timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=60)] = 10.0  # for one delivery
+
+
 class PrefetchSettings(_Section, frozen=True, kw_only=True):
     """``[prefetch]``: what is fetched before it is asked for."""
 
@@ -267,6 +300,8 @@ class Settings(_Section, frozen=True, kw_only=True):
     scan: ScanSettings = msgspec.field(default_factory=ScanSettings)
     cache: CacheSettings = msgspec.field(default_factory=CacheSettings)
     health: HealthSettings = msgspec.field(default_factory=HealthSettings)
+    metrics: MetricsSettings = msgspec.field(default_factory=MetricsSettings)
+    webhooks: tuple[WebhookSettings, ...] = ()
     prefetch: PrefetchSettings = msgspec.field(default_factory=PrefetchSettings)
     grpc: GrpcSettings = msgspec.field(default_factory=GrpcSettings)
     logging: LoggingSettings = msgspec.field(default_factory=LoggingSettings)

@@ -13,7 +13,7 @@ from musicfs.daemon.cache_control import CacheControl
 from musicfs.daemon.delta import DeltaSync
 from musicfs.daemon.delta_verify import DeltaVerification
 from musicfs.daemon.library_files import LibraryFiles
-from musicfs.daemon.opening import access_of, enabled_origins
+from musicfs.daemon.opening import Tallies, access_of, enabled_origins
 from musicfs.daemon.pins import Pins
 from musicfs.daemon.plays import PlayCounts
 from musicfs.daemon.reading import Reading, content_limit_bytes, open_content_store
@@ -30,11 +30,14 @@ from musicfs.store.state import open_state
 class Cache:
     """Built once a keeper; without a content store most of it does nothing."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, clock: Clock, events: EventBus) -> None:
+    def __init__(
+        self, settings: Settings, catalog: Catalog, clock: Clock, events: EventBus, tallies: Tallies | None = None
+    ) -> None:
         """Opens the user's state and the content store, which the mount process has prepared. Raises StoreError."""
         self._settings = settings
         self._catalog = catalog
         self._clock = clock
+        self._tallies = tallies
         self._access = {one.id: access_of(one) for one in enabled_origins(settings)}
         self.state = open_state(settings.state_dir)
         self._store = open_content_store(settings, prepare=False)
@@ -98,7 +101,13 @@ class Cache:
 
     def _open_reading(self) -> Reading:
         return Reading(
-            self._settings, self._catalog, self._store, contextlib.nullcontext, self._clock, self.note_complete
+            self._settings,
+            self._catalog,
+            self._store,
+            contextlib.nullcontext,
+            self._clock,
+            self.note_complete,
+            self._tallies,
         )
 
     def close(self) -> None:

@@ -38,11 +38,12 @@ from musicfs.daemon.cache_control import CacheControl
 from musicfs.daemon.health import HealthMonitor
 from musicfs.daemon.link import Counters, Start, Stop
 from musicfs.daemon.metadata import MetadataControl
+from musicfs.daemon.metrics.service import Metrics
 from musicfs.daemon.reading import content_path, index_path
 from musicfs.daemon.scanning import Job, OriginState, Request, ScanService
 from musicfs.daemon.search_control import SearchControl
-from musicfs.errors import ConfigError, NotFoundError, StoreError
-from musicfs.events import Event, EventBus, EventType, stream
+from musicfs.errors import ConfigError, NotFoundError, StoreError, UnreachableError
+from musicfs.events import EVENT_TYPES, Event, EventBus, EventType, stream
 from musicfs.library.indexing import Indexer
 from musicfs.model import Health
 from musicfs.store.catalog import Catalog
@@ -87,6 +88,7 @@ class KeeperBackend:
         self._stopping = False
         self._troubles: tuple[str, ...] = ()
         self.counters = Counters(0, 0)
+        self.metrics_source: Metrics | None = None
 
     def status(self) -> Status:
         totals = self._catalog.totals()
@@ -256,16 +258,18 @@ class KeeperBackend:
         return ProblemPage(tuple(found[start:stop]), len(found))
 
     def events(self, types: Sequence[str], origin_id: str) -> Iterator[Event | None]:
-        unknown = [name for name in types if name not in set(EventType)]
+        unknown = [name for name in types if name not in EVENT_TYPES]
         if unknown:
-            raise ConfigError(f"there are no events {unknown[0]!r}", remedy=f"the types are: {', '.join(EventType)}")
+            raise ConfigError(f"there are no events {unknown[0]!r}", remedy=f"the types are: {', '.join(EVENT_TYPES)}")
         if origin_id:
             self._lookup(origin_id)
-        wanted = frozenset(types or EventType)
-        return stream(
-            self._events.subscribe(lambda event: event.type in wanted and origin_id in ("", event.origin_id)),
-            _PROGRESS_S,
-        )
+        origins = (origin_id,) if origin_id else ()
+        return stream(self._events.subscribe(tuple(map(EventType, types)), origins), _PROGRESS_S)
+
+    def metrics(self) -> str:
+        if self.metrics_source is None:
+            raise UnreachableError("the daemon is starting")
+        return self.metrics_source.text()[0].decode()
 
     # The content cache.
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from musicfs.clock import Clock, SystemClock
-from musicfs.config.settings import OriginSettings, Settings
+from musicfs.config.settings import Settings
 from musicfs.daemon import logs
 from musicfs.daemon.cache import Cache
 from musicfs.daemon.control import KeeperBackend
@@ -40,25 +40,26 @@ from musicfs.daemon.link import (
     Start,
     Stop,
 )
-from musicfs.daemon.opening import enabled_origins
+from musicfs.daemon.opening import Tallies, enabled_origins
+from musicfs.daemon.origin_states import open_states
 from musicfs.daemon.plays import Plays
+from musicfs.daemon.reporting import Reporting
 from musicfs.daemon.scanning import OriginState, Request, ScanService
 from musicfs.daemon.searching import Searching
 from musicfs.daemon.serving import serve_control
 from musicfs.errors import MusicFSError
 from musicfs.events import EventBus, EventType
 from musicfs.library.indexing import Indexer
+from musicfs.library.news import FileEvents
 from musicfs.library.pool import WorkerPool
 from musicfs.library.publish import Publisher
 from musicfs.library.scan import Scanner
 from musicfs.model import Health
 from musicfs.origins.contract import Origin
-from musicfs.origins.registry import open_origin
 from musicfs.store.catalog import Catalog
 from musicfs.store.chunks_schema import Content
 from musicfs.store.environment import is_damage, note_damage
 from musicfs.store.pages import RESTING_BYTES, trim_heap, trim_pages
-from musicfs.store.records import OriginRecord
 from musicfs.store.transaction import WriteTransaction
 from musicfs.vfs.generation import rerank
 
@@ -83,6 +84,7 @@ class Keeper:
         self._service: ScanService | None = None
         self._corrections: Corrections | None = None
         self._events = EventBus(clock.time_ns)
+        self._tallies = Tallies()
 
     def run(self) -> None:
         """Work until the mount process closes the link."""
@@ -90,7 +92,7 @@ class Keeper:
         with open(os.path.join(settings.cache_dir, "keeper.lock"), "wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # the last keeper may still be on its way out
             catalog = Catalog(os.path.join(settings.cache_dir, "catalog"), readonly=False)
-            cache = Cache(settings, catalog, self._clock, self._events)
+            cache = Cache(settings, catalog, self._clock, self._events, self._tallies)
             searching = Searching(settings, catalog, cache.state, cache.plays.of, self._clock, self._look, self._fail)
             plays = Plays(catalog, cache.plays, self._events, self._clock, self._fail, searching.indexer.wake)
             pool = WorkerPool(settings.scan.workers or os.cpu_count() or 1, self._clock)
@@ -118,7 +120,7 @@ class Keeper:
         editing_pool: WorkerPool,
     ) -> None:
         settings = self._settings
-        states = self._open_origins(catalog)
+        states = open_states(settings, catalog, self._origins, self._tallies)
         monitor = self._monitor(states)
         covers = Covers(self._origins, pool, cache.state.image)
         builder = tree_builder(settings, covers, self._clock, fresh=False)
@@ -136,7 +138,10 @@ class Keeper:
             look()
             corrections.wake()
 
-        publisher = Publisher(catalog, builder, self._clock, priorities, committed, covers, corrections.attachments)
+        publisher = Publisher(
+            catalog, builder, self._clock, priorities, committed, covers, corrections.attachments,
+            FileEvents(catalog, self._events),
+        )  # fmt: skip
         forget_unconfigured(settings, catalog, publisher)
         swapped = bring_up_to_date(settings, catalog, builder, covers, self._clock, priorities())
         if swapped:
@@ -153,15 +158,18 @@ class Keeper:
             self._start, states, service, monitor, cache.control, corrections.control, searching.control,
             searching.collections, self._events, catalog, self._clock, self._link.send, searching.indexer,
         )  # fmt: skip
+        reporting = Reporting(
+            self._start, backend, service.counts, searching.indexer, self._tallies, self._events, self._clock
+        )
+        backend.metrics_source = reporting.metrics
         scanning = threading.Thread(target=self._scan, args=(service,), name="scan", daemon=True)
         housekeeping = threading.Thread(
             target=self._keep_house, args=(catalog, service), name="housekeeping", daemon=True
         )
         self._service = service
-        health = settings.health
         for state in states:
-            monitor.watch_over(state, health.check_interval_secs, health.timeout_ms / 1000)
-        for part in (cache, corrections, plays, searching):
+            monitor.watch_over(state, settings.health.check_interval_secs, settings.health.timeout_ms / 1000)
+        for part in (cache, corrections, plays, searching, reporting):
             part.start()
         self._corrections = corrections
         numbers = {state.id: state.number for state in states}
@@ -178,6 +186,7 @@ class Keeper:
             self._listen(service, backend, catalog, cache, plays, searching.indexer)
         finally:
             self._ended.set()
+            reporting.close()
             self._events.close()
             monitor.close()
             corrections.close()
@@ -300,32 +309,6 @@ class Keeper:
         for origin_id, record in catalog.origins().items():
             if record.number == number:
                 service.request(Request(origin_id, os.fsdecode(path.rpartition(b"/")[0]), recursive=False))
-
-    # Beginning.
-
-    def _opener(self, settings: OriginSettings, number: int) -> Callable[[bytes], Origin]:
-        def opener(anchor: bytes) -> Origin:
-            origin = open_origin(settings, anchor=anchor, debounce_s=self._settings.scan.debounce_s)
-            self._origins[number] = origin
-            return origin
-
-        return opener
-
-    def _open_origins(self, catalog: Catalog) -> list[OriginState]:
-        """Open every enabled origin, best priority first, and give new ones their number."""
-        states = []
-        for settings in enabled_origins(self._settings):
-            with WriteTransaction(catalog) as tx:
-                record = tx.origin(settings.id)
-                if record is None:
-                    record = OriginRecord(tx.new_origin_number(), settings.origin_type, settings.address)
-                elif record.root != settings.address:
-                    record = OriginRecord(
-                        record.number, settings.origin_type, settings.address, b"", record.files, record.size_bytes
-                    )
-                tx.put_origin(settings.id, record)
-            states.append(OriginState(settings, self._opener(settings, record.number), record))
-        return states
 
 
 def _join(scanning: threading.Thread, housekeeping: threading.Thread) -> None:

@@ -14,6 +14,9 @@ import msgspec
 
 from musicfs.config.settings import Settings
 from musicfs.model import Health
+from musicfs.mount.counting import FuseOperation
+from musicfs.origins.wrappers.trace import OperationCount
+from musicfs.origins.wrappers.wrapper import Operation
 
 _LENGTH = struct.Struct("<I")
 _MAX_FRAME_BYTES = 4 << 20
@@ -37,6 +40,10 @@ class Counters(msgspec.Struct, frozen=True, tag="counters"):
     hits: int = 0  # reads of content that needed no origin
     misses: int = 0
     fetched_bytes: int = 0
+    read_bytes: int = 0  # by whoever uses the mount
+    dropped_bytes: int = 0  # fetched, and not kept for want of time or room
+    fuse: tuple[FuseOperation, ...] = ()  # one for each of FUSE_OPERATIONS
+    origins: dict[str, dict[Operation, OperationCount]] = {}  # what they were asked by the mount, by id
 
 
 class Replayed(msgspec.Struct, frozen=True, tag="replayed"):

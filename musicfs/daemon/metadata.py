@@ -230,8 +230,14 @@ class MetadataControl:
 
     def _publish(self, result: ChangeResult) -> None:
         fields = [change.field for change in result.changes] + (["cover"] if result.cover_changed else [])
+        anchor = self._corrector.files.anchor(result.file_id)
         self._events.publish(
-            EventType.METADATA_CHANGED, path=result.new_path, fields=",".join(fields), track_id=result.file_id
+            EventType.METADATA_CHANGED,
+            origin_id=anchor[0] if anchor is not None else "",
+            path=result.new_path,
+            file_id=result.file_id,
+            fields=",".join(fields),
+            track_id=result.file_id,
         )
 
     # Looking back.

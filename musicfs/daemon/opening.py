@@ -12,6 +12,8 @@ from musicfs.config.settings import OriginSettings, Settings
 from musicfs.content.origins import Access
 from musicfs.origins.contract import LocalPaths, Origin
 from musicfs.origins.registry import KINDS, kind_of, open_origin
+from musicfs.origins.wrappers.trace import OperationCount, Tally
+from musicfs.origins.wrappers.wrapper import Operation
 from musicfs.store.catalog import Catalog
 
 
@@ -40,6 +42,21 @@ def access_of(settings: OriginSettings) -> Access:
     return Access(direct=is_local and not keep, keep=keep, stable_version=KINDS[kind].stable_version)
 
 
+class Tallies:
+    """What this process has asked of every origin, however often it was opened. Safe from any thread."""
+
+    def __init__(self) -> None:
+        self._tallies: dict[str, Tally] = {}
+
+    def of(self, origin_id: str) -> Tally:
+        """Where an origin leaves its counts."""
+        return self._tallies.setdefault(origin_id, Tally())
+
+    def snapshot(self) -> dict[str, dict[Operation, OperationCount]]:
+        """The counts as they are now, by the ids of the origins that were opened."""
+        return {origin_id: dict(tally.snapshot()) for origin_id, tally in tuple(self._tallies.items())}
+
+
 class CatalogedOrigins:
     """Origins for reading, opened when first asked for, each anchored to what its last complete listing stood on.
 
@@ -47,10 +64,11 @@ class CatalogedOrigins:
     no I/O. Without that a disk that came later, and went, would be absence and not an outage. Safe from many threads.
     """
 
-    def __init__(self, settings: Settings, catalog: Catalog) -> None:
+    def __init__(self, settings: Settings, catalog: Catalog, tallies: Tallies) -> None:
         self._settings = {one.id: one for one in enabled_origins(settings)}
         self._access = {one.id: access_of(one) for one in self._settings.values()}
         self._catalog = catalog
+        self._tallies = tallies
         self._lock = threading.Lock()
         self._open: dict[str, tuple[bytes, Origin]] = {}
 
@@ -77,7 +95,7 @@ class CatalogedOrigins:
             found = self._open.get(origin_id)
             if found is not None and found[0] == anchor:
                 return found[1]
-            opened = open_origin(settings, anchor=anchor)
+            opened = open_origin(settings, anchor=anchor, tally=self._tallies.of(origin_id))
             self._open[origin_id] = (anchor, opened)
         if found is not None:
             found[1].close()

@@ -188,6 +188,7 @@ class Plays:
             EventType.FILE_ACCESSED,
             origin_id=origin_id,
             path=located.path,
+            file_id=located.object_id,
             origin_path=os.fsdecode(path),
             track_id=located.object_id,
             opened_ms=located.opened_ns // 1_000_000,

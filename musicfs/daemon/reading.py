@@ -14,7 +14,7 @@ from musicfs.content.keeping import Keeping
 from musicfs.content.ranking import Ranking
 from musicfs.content.readers import Waiting
 from musicfs.content.sources import Manners, Sources
-from musicfs.daemon.opening import CatalogedOrigins, access_of, enabled_origins
+from musicfs.daemon.opening import CatalogedOrigins, Tallies, access_of, enabled_origins
 from musicfs.errors import OriginError
 from musicfs.model import Health
 from musicfs.store.catalog import Catalog
@@ -71,9 +71,13 @@ class Reading:
         waiting: Waiting,
         clock: Clock,
         on_complete: Callable[[Content], object],
+        tallies: Tallies | None = None,
     ) -> None:
-        """``on_complete`` is told of every content that is whole now, on a thread that may wait."""
-        self._origins = CatalogedOrigins(settings, catalog)
+        """``on_complete`` is told of every content that is whole now, on a thread that may wait. ``tallies`` count what is
+        asked of origins.
+        """
+        self.tallies = tallies or Tallies()
+        self._origins = CatalogedOrigins(settings, catalog, self.tallies)
         self._ranking = Ranking({one.id: one.priority for one in settings.origins})
         self._ill: set[str] = set()
         self.keeping = Keeping(store, clock, on_complete) if store is not None else None

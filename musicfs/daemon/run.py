@@ -22,9 +22,9 @@ import msgspec
 from musicfs.clock import SystemClock
 from musicfs.config.settings import Settings
 from musicfs.daemon import logs
+from musicfs.daemon.counting import CountersReport
 from musicfs.daemon.link import (
     Completed,
-    Counters,
     HealthReport,
     IndexDamaged,
     Look,
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_COUNTERS_S = 1.0
+_ROUND_S = 1.0
 _STALE_KEPT = 1000
 _AT_REST_S = 30.0
 _HANDLED = frozenset((signal.SIGTERM, signal.SIGHUP))
@@ -137,8 +137,6 @@ class _MountProcess:
         self._index_damaged = threading.Event()
         self._successions: Successions | None = None
         self._listeners: Listeners | None = None
-        self._last_counters = Counters(0, 0)
-        self._idle_s = 0.0
 
     def run(self) -> int:
         """From the check of the mount point to the last clean-up."""
@@ -175,6 +173,7 @@ class _MountProcess:
             self._pusher.push if settings.prefetch.push else lambda _: None,
             self._listeners.listening if self._listeners is not None else None,
         )
+        self._counting = CountersReport(self._operations, self._reading, self._supervisor, self._clock)
         # Threads inherit the mask: signals reach the signals thread, and SIGINT the main thread alone. Python's own
         # handler would raise KeyboardInterrupt wherever the end happens to be when one more SIGINT comes.
         signal.signal(signal.SIGINT, lambda *_: None)
@@ -196,7 +195,6 @@ class _MountProcess:
             session.close()
             self._reading.close()
             mount_point.uncover()
-        self._grown.set()
         keeper_ended = self._supervisor.stop()
         replay.join(5)
         self._catalog.close()
@@ -276,8 +274,9 @@ class _MountProcess:
     def _replay(self) -> None:
         """Follow the change log: drop our lists, then what the kernel holds."""
         while not self._ending.is_set():
-            has_grown = self._grown.wait(_COUNTERS_S)
+            has_grown = self._grown.wait(_ROUND_S)
             self._look_at_listeners()
+            self._counting.look()
             if not has_grown:
                 self._rest()
                 continue
@@ -319,19 +318,12 @@ class _MountProcess:
         invalidate_folders((ROOT_INODE, name) for name in dict.fromkeys(names))
 
     def _rest(self) -> None:
-        """What is done about once a second while no change comes: tell the keeper our counts, keep our memory small."""
-        reads = self._reading.sources.counts
-        counters = Counters(
-            self._operations.open_files, self._operations.served, reads.hits, reads.misses, reads.fetched_bytes
-        )
-        self._idle_s = 0.0 if counters.served != self._last_counters.served else self._idle_s + _COUNTERS_S
-        if counters != self._last_counters and self._supervisor.send(counters):
-            self._last_counters = counters
+        """What is done about once a second while no change comes: keep our memory small."""
         if self._successions is not None:
             self._successions.save()
         self._nodes.rest()
         limit_bytes = self._settings.cache.metadata_cache_mb << 20
-        trim_pages(self._catalog.path, limit_bytes if self._idle_s < _AT_REST_S else RESTING_BYTES)
+        trim_pages(self._catalog.path, limit_bytes if self._counting.idle_s < _AT_REST_S else RESTING_BYTES)
 
     # The end.
 

@@ -15,6 +15,7 @@ import msgspec
 from musicfs.clock import Clock
 from musicfs.config.settings import OriginSettings
 from musicfs.daemon.health import HealthMonitor, Verdict
+from musicfs.daemon.scan_counts import ScanCounts
 from musicfs.errors import DiskFullError, MusicFSError, OriginError, StoreError
 from musicfs.events import EventBus, EventType
 from musicfs.library.publish import Publisher
@@ -89,6 +90,7 @@ class ScanService:
         self._monitor = monitor
         self._rerank = rerank
         self._events = events
+        self.counts = ScanCounts()
         self._rerank_asked = threading.Event()
         self._rerank_failed = False
         self._clock = clock
@@ -256,6 +258,7 @@ class ScanService:
         state = self._states[request.origin_id]
         try:
             job.outcome = self._scan(state, request)
+            self.counts.note(request.origin_id, job.outcome)
             self._monitor.note(request.origin_id, None)
             if self._rerank_failed:
                 self._rerank_asked.set()  # the catalog can be written again
@@ -263,10 +266,12 @@ class ScanService:
                 state.next_scan_at = min(state.next_scan_at, self._clock.monotonic() + _UNREAD_RETRY_S)
         except OriginError as error:
             job.error = error
+            self.counts.note_failure(request.origin_id)
             self._monitor.note(request.origin_id, error)
             state.next_scan_at = min(state.next_scan_at, self._clock.monotonic() + _RETRY_S)
         except StoreError as error:
             job.error = error
+            self.counts.note_failure(request.origin_id)
             if is_damage(error):
                 raise  # trying again cannot help
             log.error("the catalog cannot be written: %s", error)

@@ -1,0 +1,42 @@
+"""What the keeper tells others unasked, or when they scrape: webhooks and metrics."""
+
+from __future__ import annotations
+
+from musicfs.clock import Clock
+from musicfs.daemon.link import Start
+from musicfs.daemon.metrics.observed import Told
+from musicfs.daemon.metrics.service import Metrics
+from musicfs.daemon.opening import Tallies
+from musicfs.daemon.scan_counts import ScanCounts
+from musicfs.daemon.webhooks import Webhooks
+from musicfs.events import EventBus
+from musicfs.library.indexing import Indexer
+
+
+class Reporting:
+    """Built once a keeper."""
+
+    def __init__(
+        self,
+        start: Start,
+        told: Told,
+        scans: ScanCounts,
+        indexer: Indexer,
+        tallies: Tallies,
+        events: EventBus,
+        clock: Clock,
+    ) -> None:
+        """``told`` knows how the mount is doing."""
+        settings = start.settings
+        self._webhooks = Webhooks(settings.webhooks, settings.instance, events, clock)
+        self.metrics = Metrics(start, told, scans, indexer, tallies, events, self._webhooks.counts)
+
+    def start(self) -> None:
+        """Begin to tell, and answer scrapes."""
+        self._webhooks.start()
+        self.metrics.start()
+
+    def close(self) -> None:
+        """Tell nobody any more; blocks a second for each webhook at most."""
+        self.metrics.close()
+        self._webhooks.close()
