@@ -234,6 +234,7 @@ def start(roots: Mapping[str, Path | Place], folder: Path, settings: str = "") -
         "" if "[collections]" in settings else "[collections]\nbuiltin = false",
         # Nobody's default ports: many mounts live beside each other here.
         "" if "[grpc]" in settings else "[grpc]\naddresses = []",
+        "" if "[metrics]" in settings else '[metrics]\naddress = ""',  # the default one is a single port of the machine
     ]
     places = {
         origin_id: root if isinstance(root, Place) else Place(root, OriginSettings(id=origin_id, path=str(root)))

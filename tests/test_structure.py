@@ -57,6 +57,7 @@ FENCES: dict[str, frozenset[str]] = {
     "google": frozenset({"api"}),  # google.protobuf
     "click": frozenset({"cli"}),
     "rich": frozenset({"cli"}),
+    "prometheus_client": frozenset({"daemon"}),
     "watchdog": frozenset({"origins", "library"}),
     "tantivy": frozenset({"index"}),
     "fastcdc": frozenset({"content"}),

@@ -109,6 +109,8 @@ EVENTS = (
         origin_id="usb",
         details={"health": "unhealthy", "message": "no answer"},
     ),
+    Event(type=EventType.FILE_ADDED, time_ms=1_700_000_002_000, origin_id="nas", path="/A/1.flac", file_id=7),
+    Event(type=EventType.GAP, time_ms=1_700_000_003_000, details={"lost": "12"}),
 )
 SCAN = (
     SyncProgress(phase=Phase.SCANNING, current=0),
@@ -228,6 +230,10 @@ class FakeBackend(FakeMetadata, FakeSearch):
             yield None
             if (not types or event.type in types) and origin_id in ("", event.origin_id):
                 yield event
+
+    def metrics(self) -> str:
+        self._enter("metrics")
+        return "musicfs_tracks 998.0\n"
 
     def cache_stats(self) -> CacheStats:
         self._enter("cache_stats")

@@ -109,7 +109,7 @@ _METHODS = {
 _ADDED = {
     "MusicFS": {
         "ConfirmOrigin", "ListProblems", "Pin", "Unpin", "ListPins", "VerifyCache", "ListCollections", "GetCollection",
-        "CreateCollection", "DeleteCollection",
+        "CreateCollection", "DeleteCollection", "GetMetrics",
     },
     "MetadataService": {"ExportMetadata", "UndoMetadata", "MetadataLog", "ListHeldMetadata"},
 }  # fmt: skip

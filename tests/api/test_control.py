@@ -45,6 +45,7 @@ def test_values_arrive_as_they_were_sent(client: Client, backend: FakeBackend) -
     assert client.status() == STATUS
     assert client.origins() == ORIGINS
     assert client.confirm("nas") == 12
+    assert client.metrics() == "musicfs_tracks 998.0\n"
     health = client.origin_health("usb")
     assert (health.origin_id, health.health.value, health.message, health.last_check_s) == (
         "usb",

@@ -184,6 +184,12 @@ def subscribe_events(world: World) -> None:
     assert heard and set(heard) == {"sync_completed"}
 
 
+def get_metrics(world: World) -> None:
+    text = world.grpcurl.one("MusicFS/GetMetrics")["text"]
+    names = {line.split("{")[0].split()[0] for line in text.splitlines() if not line.startswith("#")}
+    assert {"musicfs_tracks", "musicfs_fuse_ops_total", "musicfs_origin_health"} <= names
+
+
 def get_cache_stats(world: World) -> None:
     stats, ours = world.grpcurl.one("MusicFS/GetCacheStats"), world.client.cache_stats()
     assert int(stats["size_limit_bytes"]) == ours.limit_bytes
@@ -286,6 +292,7 @@ MADE: Mapping[Callable[[World], None], tuple[str, ...]] = {
     confirm_origin: ("MusicFS/ConfirmOrigin",),
     list_problems: ("MusicFS/ListProblems",),
     subscribe_events: ("MusicFS/SubscribeEvents",),
+    get_metrics: ("MusicFS/GetMetrics",),
     get_cache_stats: ("MusicFS/GetCacheStats",),
     clear_cache: ("MusicFS/ClearCache",),
     prefetch: ("MusicFS/Prefetch",),

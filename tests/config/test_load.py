@@ -199,7 +199,7 @@ _WRONG: list[tuple[str, list[str]]] = [
     (
         "[robots]\ntimeout_ms = 1",
         [
-            "1: robots is not a setting (allowed here: mount_point, cache_dir, state_dir, instance, origins, views, tree, collections, mount, scan, cache, health, prefetch, grpc, logging)"
+            "1: robots is not a setting (allowed here: mount_point, cache_dir, state_dir, instance, origins, views, tree, collections, mount, scan, cache, health, metrics, webhooks, prefetch, grpc, logging)"
         ],
     ),
     ("[tree]\nnames = 'unix'", ['2: tree.names = "unix" is not allowed (allowed: one of "posix", "windows")']),

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from musicfs.events import EventBus
+from musicfs.library.news import FileEvents
 from musicfs.library.pool import WorkerPool
 from musicfs.library.publish import Publisher
 from musicfs.library.scan import Outcome, Scanner
@@ -46,8 +48,14 @@ class Collection:
         view = View(0, "", TEMPLATE, folders=False, names="posix")
         tree = TreeBuilder((view,), TreeOptions(), self.clock, fake_cover)
         self.commits: list[list[str]] = []
+        self.events = EventBus(self.clock.time_ns)
         self.publisher = Publisher(
-            self.catalog, tree, self.clock, lambda: {1: 100}, lambda: self.commits.append(self.shown())
+            self.catalog,
+            tree,
+            self.clock,
+            lambda: {1: 100},
+            lambda: self.commits.append(self.shown()),
+            news=FileEvents(self.catalog, self.events),
         )
         self.pool = WorkerPool(workers, self.clock)
         self.scanner = Scanner(self.publisher, self.pool, self.clock, guard_percent)
