@@ -124,8 +124,8 @@ def _find_credentials(
     settings: OriginSettings, profile: Mapping[str, str], environment: Mapping[str, str]
 ) -> Credentials | None:
     if settings.access_key_id or settings.secret_access_key:
-        access_key_id = lookup_secret(settings.access_key_id, environment)
-        secret_access_key = lookup_secret(settings.secret_access_key, environment)
+        access_key_id = lookup_secret(settings.access_key_id, environment).reveal()
+        secret_access_key = lookup_secret(settings.secret_access_key, environment).reveal()
         return _checked(Credentials(access_key_id, secret_access_key), "the settings' access key")
     if not settings.profile and (environment.get("AWS_ACCESS_KEY_ID") or environment.get("AWS_SECRET_ACCESS_KEY")):
         found = Credentials(

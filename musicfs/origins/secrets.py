@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from musicfs.config.secrets import lookup_secret
+from musicfs.config.secrets import Secret, lookup_secret
 from musicfs.config.settings import OriginSettings
 from musicfs.errors import ConfigError
 from musicfs.origins.failures import no_secret
 
 
-def find_secret(settings: OriginSettings, key: Literal["password", "key_passphrase"]) -> str:
-    """The secret that the setting ``key`` refers to; empty if it refers to none. May wait for a keyring's user.
+def find_secret(settings: OriginSettings, key: Literal["password", "key_passphrase"]) -> Secret:
+    """The secret that the setting ``key`` refers to; empty, and false, if it refers to none. May wait for a keyring's user.
 
     Raises DeniedError, which names the setting and never what was found.
     """

@@ -171,7 +171,7 @@ class _Attempt:
         settings = self._settings
         options: dict[str, Any] = {"known_hosts": self._load_known_hosts(), "password": None}
         if settings.key_file:
-            passphrase = find_secret(settings, "key_passphrase") or None
+            passphrase = find_secret(settings, "key_passphrase").reveal() or None
             options["client_keys"] = self._load_key(os.path.expanduser(settings.key_file), passphrase)
             options["agent_path"] = None
             self._tried.append(f"the key {settings.key_file}")
@@ -180,7 +180,7 @@ class _Attempt:
                 self._tried.append("the keys of the ssh agent")
             self._tried.append("the keys in ~/.ssh")
         if settings.password:
-            options["password"] = find_secret(settings, "password")
+            options["password"] = find_secret(settings, "password").reveal()
             self._tried.append("the password")
         if settings.login:
             options["username"] = settings.login

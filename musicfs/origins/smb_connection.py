@@ -265,7 +265,7 @@ def connect(settings: OriginSettings) -> SmbConnection:
 
     Raises UnreachableError, or DeniedError, also when the password is not where the settings say.
     """
-    password = find_secret(settings, "password")
+    password = find_secret(settings, "password").reveal()
     connection = _BoundedConnection(settings)
     try:
         _negotiate(connection, settings)

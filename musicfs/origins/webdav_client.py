@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import msgspec
 
+from musicfs.config.secrets import remember
 from musicfs.config.settings import OriginSettings
 from musicfs.errors import OriginError, UnreachableError
 from musicfs.origins.failures import ROOT, Server, changed, denied, gone, name_of, no_bytes, no_root
@@ -193,9 +194,11 @@ class WebdavClient:
         """The header of Basic authentication (RFC 7617); looked up at its first use, and again after a refusal."""
         with self._lock:
             if self._authorization is None:
-                password = find_secret(self._settings, "password")
+                password = find_secret(self._settings, "password").reveal()
                 login = self._settings.login
                 pair = base64.b64encode(f"{login}:{password}".encode()).decode()
+                if password:
+                    remember(pair)
                 self._authorization = f"Basic {pair}" if login or password else ""
             return self._authorization
 
