@@ -54,6 +54,8 @@ CALLS = {
         "GetCollection": Access.OPEN,
         "CreateCollection": Access.TOKEN,
         "DeleteCollection": Access.TOKEN,
+        "ReloadConfig": Access.TOKEN,
+        "BackupState": Access.TOKEN,  # what somebody made, in a file of their choice
     },
     "musicfs.v1.MetadataService": {
         "GetMetadata": Access.OPEN,

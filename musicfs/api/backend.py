@@ -16,6 +16,7 @@ import msgspec
 from musicfs.api.collections import CollectionsBackend
 from musicfs.api.metadata import MetadataBackend
 from musicfs.api.search import SearchBackend
+from musicfs.api.service import ServiceBackend
 from musicfs.events import Event
 from musicfs.model import Health
 
@@ -229,7 +230,7 @@ class VerifyProgress(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool = False
 
 
-class Backend(MetadataBackend, SearchBackend, CollectionsBackend, Protocol):
+class Backend(MetadataBackend, SearchBackend, CollectionsBackend, ServiceBackend, Protocol):
     """A running MusicFS, with what it can do about tags, searches and collections.
 
     Called from several threads at once; raises MusicFSError and its children.

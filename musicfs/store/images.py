@@ -27,7 +27,7 @@ class Images:
 
     def __init__(self, folder: str) -> None:
         """Create the folder. Raises StoreError."""
-        self._folder = folder
+        self.folder = folder
         self._complained: set[str] = set()
         try:
             os.makedirs(folder, mode=0o700, exist_ok=True)
@@ -43,7 +43,7 @@ class Images:
         Raises DiskFullError, StoreError.
         """
         key = image_key(data)
-        path = os.path.join(self._folder, key)
+        path = os.path.join(self.folder, key)
         if self._read(path, key) is not None:
             return key
         fresh = f"{path}.{secrets.token_hex(4)}.new"
@@ -55,7 +55,7 @@ class Images:
             finally:
                 os.close(descriptor)
             os.rename(fresh, path)
-            sync_folder(self._folder)
+            sync_folder(self.folder)
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.unlink(fresh)
@@ -67,7 +67,7 @@ class Images:
         """The picture, or None when it is missing or damaged, which is logged once."""
         if not _KEY.fullmatch(key):
             return None
-        path = os.path.join(self._folder, key)
+        path = os.path.join(self.folder, key)
         data = self._read(path, key)
         if data is None and key not in self._complained:
             self._complained.add(key)
@@ -85,4 +85,4 @@ class Images:
 
     def missing(self, keys: set[str]) -> list[str]:
         """Those of these keys whose picture is missing or damaged, in order. Reads them all."""
-        return [key for key in sorted(keys) if self._read(os.path.join(self._folder, key), key) is None]
+        return [key for key in sorted(keys) if self._read(os.path.join(self.folder, key), key) is None]

@@ -51,6 +51,11 @@ class Journal:
             raise file_error(path, error) from error
         self.last = 0  # the last frame's sequence: surveyed, or appended
 
+    @property
+    def descriptor(self) -> int:
+        """Of the file as it is now; another one after :meth:`rewrite`."""
+        return self._descriptor
+
     def survey(self) -> Survey:
         """Read it all through and check it. Blocks: some 0.3 s for 100 MB."""
         position, previous, base, last, whole, newer = 0, 0, 0, 0, True, False

@@ -250,6 +250,13 @@ class State:
         covers = {overlay.cover for overlay in self.overlays()} - {"", "-"}
         return [*found, *(f"the picture {key} is missing or damaged" for key in self._images.missing(covers))]
 
+    def backup(self, musicfs: str) -> Iterator[bytes]:
+        """A backup of the state as it is now, in pieces (see :mod:`musicfs.store.backup`). Raises StoreError."""
+        from musicfs.store.backup import backup_pieces
+
+        journal, size_bytes = self._engine.hold_journal()
+        return backup_pieces(journal, size_bytes, self._images.folder, musicfs)
+
     def close(self) -> None:
         """Unmap the files, after checking them all: 0.1 s for 100,000 tracks. Nothing may be called any more."""
         self._engine.close()

@@ -48,7 +48,7 @@ class StateEngine:
     def __init__(self, state_dir: str) -> None:
         """Raises MusicFSError when a newer version wrote it, StoreError (also when it is in use), DiskFullError."""
         self._paths = Paths(state_dir)
-        self._lock_file = _lock(state_dir)
+        self._lock_file = hold_state(state_dir)
         try:
             self._tables, self._journal = open_tables(self._paths)
         except BaseException:
@@ -172,6 +172,14 @@ class StateEngine:
                 log.warning("%s; written anew, nothing is lost; put aside as %s", found[-1], aside)
         return found
 
+    def hold_journal(self) -> tuple[int, int]:
+        """A descriptor of the journal, to be closed by the caller, and how many of its bytes are all that was acknowledged.
+
+        These bytes do not change any more, whatever is written or compacted meanwhile.
+        """
+        with self._write_lock:
+            return os.dup(self._journal.descriptor), self._journal.size_bytes
+
     def close(self) -> None:
         """Unmap the files. What is damaged by now is not marked as clean."""
         with self._write_lock:
@@ -189,7 +197,7 @@ class StateEngine:
             os.close(self._lock_file)
 
 
-def _lock(state_dir: str) -> int:
+def hold_state(state_dir: str) -> int:
     """Hold the state for this process; the descriptor is the lock. StoreError if another process has it."""
     path = os.path.join(state_dir, "state.lock")
     try:

@@ -75,7 +75,7 @@ def open_tables(paths: Paths) -> tuple[StateTables, Journal]:
                 return _open_sound(paths, journal, survey, had_journal=had_journal), journal
             except DamagedError as error:
                 reason = str(error)
-        return rebuild(paths, journal, reason or "there was none"), journal
+        return rebuild(paths, journal, reason), journal
     except BaseException:
         journal.close()
         with contextlib.suppress(OSError):
@@ -226,7 +226,8 @@ def _said(loss: _Loss) -> str:
 def rebuild(paths: Paths, journal: Journal, reason: str, last_known: int = 0) -> StateTables:
     """Make the environment from the journal, and if that is not enough from every record left in the old one's file.
 
-    ``last_known`` is the last change that was acknowledged, where that is known. Raises StoreError, DiskFullError.
+    An empty ``reason``: there was none. ``last_known`` is the last change that was acknowledged, where that is known. Raises
+    StoreError, DiskFullError.
     """
     survey = journal.survey()
     loss = _Loss(highest=max(survey.last, last_known))
@@ -249,10 +250,10 @@ def rebuild(paths: Paths, journal: Journal, reason: str, last_known: int = 0) ->
             asides.append(put_aside(paths.tables))
         tables = build.take_place()
     log.log(
-        logging.ERROR if loss.reasons else logging.WARNING,
+        logging.ERROR if loss.reasons else logging.WARNING if reason else logging.INFO,  # it may have been restored
         "%s: the state was made anew from its journal (%s)%s; %s",
         paths.tables,
-        reason,
+        reason or "there was none",
         f", put aside: {' and '.join(asides)}" if asides else "",
         _said(loss),
     )

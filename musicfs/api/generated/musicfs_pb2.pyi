@@ -202,6 +202,36 @@ class DeleteCollectionRequest(_message.Message):
     name: str
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
+class ReloadConfigResponse(_message.Message):
+    __slots__ = ("file", "applied", "needs_restart", "problems", "refusal")
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    APPLIED_FIELD_NUMBER: _ClassVar[int]
+    NEEDS_RESTART_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    file: str
+    applied: _containers.RepeatedScalarFieldContainer[str]
+    needs_restart: _containers.RepeatedScalarFieldContainer[str]
+    problems: _containers.RepeatedCompositeFieldContainer[ConfigProblem]
+    refusal: str
+    def __init__(self, file: _Optional[str] = ..., applied: _Optional[_Iterable[str]] = ..., needs_restart: _Optional[_Iterable[str]] = ..., problems: _Optional[_Iterable[_Union[ConfigProblem, _Mapping]]] = ..., refusal: _Optional[str] = ...) -> None: ...
+
+class ConfigProblem(_message.Message):
+    __slots__ = ("place", "message", "suggestion")
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    SUGGESTION_FIELD_NUMBER: _ClassVar[int]
+    place: str
+    message: str
+    suggestion: str
+    def __init__(self, place: _Optional[str] = ..., message: _Optional[str] = ..., suggestion: _Optional[str] = ...) -> None: ...
+
+class BackupPiece(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...
+
 class StatusResponse(_message.Message):
     __slots__ = ("version", "uptime_secs", "mount_point", "state", "open_file_handles", "fuse_ops_total", "files_indexed", "cache_size_bytes", "origins", "work", "pid", "keeper_pid", "keeper_restarts", "problems", "tracks", "instance", "detail", "cache")
     VERSION_FIELD_NUMBER: _ClassVar[int]
