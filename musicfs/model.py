@@ -16,6 +16,8 @@ import msgspec
 
 Tags = Mapping[str, tuple[str, ...]]
 
+TRACE_LEVEL = 5  # of logging, below DEBUG: single requests of the kernel
+
 # Field name -> number under which the catalog stores it. Numbers are never reused; new fields take the next one.
 FIELDS: dict[str, int] = {
     name: number

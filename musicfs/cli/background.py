@@ -2,7 +2,8 @@
 
 The child is the same command with ``--foreground`` and the writing end of a pipe, on which it says in one line of JSON
 how it went: ``{"ready": true, "pid": N}``, or ``{"error": ..., "remedy": ..., "exit_code": N}``. It runs in a session of
-its own, with standard error in ``<instance>.log`` of ``logging.log_dir``, else of ``state_dir/log``.
+its own, with standard error in the file of the day, ``<instance>-YYYY-MM-DD.log`` in
+``logging.log_dir``, else in ``state_dir/log``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import time
 import msgspec
 
 from musicfs.config.settings import Settings
+from musicfs.daemon.logs.files import day_path, open_log
+from musicfs.daemon.logs.setup import log_folder
 from musicfs.errors import MountError, MusicFSError
 from musicfs.interpreter import child_environment, module_command
 
@@ -41,8 +44,7 @@ def start_in_background(settings: Settings, arguments: list[str], *, timeout_s: 
     Blocks for ``timeout_s`` at most. Raises the child's error as MountError with its exit code, or MountError with the end
     of its log when it dies without a word or is not ready in time; the child is then gone.
     """
-    log_dir = settings.logging.log_dir or os.path.join(settings.state_dir, "log")
-    log_path = os.path.join(log_dir, f"{settings.instance}.log")
+    log_path = day_path(log_folder(settings), settings.instance, time.time())
     log_fd = _open_log(log_path)
     reading, writing = os.pipe()
     try:
@@ -96,8 +98,7 @@ def _spawn(arguments: list[str], ready_fd: int, log_fd: int) -> subprocess.Popen
 
 def _open_log(path: str) -> int:
     try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        return open_log(path)
     except OSError as error:
         raise MountError(
             f"cannot write the log {path}: {error.strerror}",

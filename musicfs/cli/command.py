@@ -7,11 +7,28 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from musicfs.cli.invocation import Invocation
 
 F = TypeVar("F", bound=Callable[..., Any])
 LEVELS = ("trace", "debug", "info", "warning", "error")
+
+
+class LevelType(click.ParamType[str]):
+    """Levels as `logging.level` has them."""
+
+    name = "LEVEL"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        parts = [part.rpartition("=") for part in str(value).split(",")]
+        for module, separator, level in parts:
+            if level.lower() not in LEVELS or (separator and not module.replace(".", "_").isidentifier()):
+                self.fail(f"'{value}' is none of {', '.join(LEVELS)}, nor MODULE=LEVEL,LEVEL.", param, ctx)
+        return ",".join(f"{module}{separator}{level.lower()}" for module, separator, level in parts)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(level) for level in LEVELS if level.startswith(incomplete)]
 
 
 def shared_options(*, hidden: bool) -> list[click.Option]:
@@ -31,8 +48,8 @@ def shared_options(*, hidden: bool) -> list[click.Option]:
             "-l",
             "--level",
             "level",
-            type=click.Choice(LEVELS, case_sensitive=False),
-            help="Detail of the daemon's log.",
+            type=LevelType(),
+            help="Detail of the daemon's log: trace, debug, info, warning or error; musicfs.origins=debug,info for modules.",
         ),
         option(
             "--config",

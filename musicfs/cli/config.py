@@ -19,7 +19,7 @@ _PREVIEW_LIMIT = 10
 
 @click.group(cls=Group)
 def config() -> None:
-    """Check and show the configuration.
+    """Check, show and reload the configuration.
 
     \b
     Example:
@@ -73,6 +73,51 @@ def show_(invocation: Invocation) -> int:
         from musicfs.config.show import show
 
         click.echo(show(loaded), nl=False)
+    return 0
+
+
+@config.command("reload")
+@click.pass_obj
+def reload_(invocation: Invocation) -> int:
+    """Have the running daemon follow its changed configuration.
+
+    Origins come and go, templates, limits and log levels change without unmounting, and files that are open play on. What
+    needs unmounting is said and left as it is. With a mistake in the file nothing changes, and the exit code is 2.
+
+    With --json, prints {file: str, applied: [str], needs_restart: [str], problems: [{place, message, suggestion}]}.
+
+    \b
+    Examples:
+      musicfs config reload
+      musicfs config check && musicfs config reload
+    """
+    with invocation.client() as client:
+        try:
+            outcome = client.reload_config()
+        except ConfigError as error:
+            if not invocation.json or not error.problems:
+                raise
+            problems = [_problem(problem) for problem in error.problems]
+            document = {"file": "", "applied": [], "needs_restart": [], "problems": problems}
+            invocation.output().json(document)
+            return error.exit_code
+    output = invocation.output()
+    if output.is_json:
+        output.json(
+            {
+                "file": outcome.file,
+                "applied": list(outcome.applied),
+                "needs_restart": list(outcome.needs_restart),
+                "problems": [],
+            }
+        )
+        return 0
+    if not outcome.applied and not outcome.needs_restart:
+        output.line("nothing has changed")
+    for text in outcome.applied:
+        output.line(f"applied       {text}", style="green")
+    for text in outcome.needs_restart:
+        output.line(f"needs restart {text}", style="yellow")
     return 0
 
 

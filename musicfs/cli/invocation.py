@@ -30,8 +30,11 @@ class Invocation:
     json: bool = False
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
-    def read(self, flags: Mapping[str, object] | None = None) -> Loaded:
-        """The effective settings and all that is wrong with them, looked at as closely as a mount does."""
+    def read(self, flags: Mapping[str, object] | None = None, working_folder: str | None = None) -> Loaded:
+        """The effective settings and all that is wrong with them, looked at as closely as a mount does.
+
+        Paths that were given on the command line are relative to ``working_folder``, None for the one of this process.
+        """
         from musicfs.config.load import read
 
         return read(
@@ -40,6 +43,7 @@ class Invocation:
             flags={"logging.level": self.level, **(flags or {})},
             check_template=_check_template,
             check_collection=_check_collection,
+            working_folder=working_folder,
         )
 
     def glance(self) -> Loaded:

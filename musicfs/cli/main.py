@@ -27,7 +27,9 @@ _COMMANDS = {
     "metadata": ("musicfs.cli.metadata.command:metadata", "Read, correct, import and export tags."),
     "cache": ("musicfs.cli.cache:cache", "Look at, fill, pin in, clear and verify the cache."),
     "events": ("musicfs.cli.events:events", "Show what happens, as it happens, until interrupted."),
-    "config": ("musicfs.cli.config:config", "Check and show the configuration."),
+    "config": ("musicfs.cli.config:config", "Check, show and reload the configuration."),
+    "backup": ("musicfs.cli.backup:backup", "Write what you made to one file, also while mounted."),
+    "restore": ("musicfs.cli.backup:restore", "Put a backup in the place of what you made."),
     "doctor": ("musicfs.cli.doctor.command:doctor", "Look for anything that keeps MusicFS from working."),
     "completion": ("musicfs.cli.completion:completion", "Print the completion script of a shell."),
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 
 import click
 
@@ -13,7 +15,7 @@ from musicfs.errors import ConfigError, MusicFSError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from musicfs.config.settings import Settings
+    from musicfs.config.load import Loaded
 
 _CONTROL_S = 5.0
 
@@ -59,7 +61,7 @@ def mount(
     }
     if foreground:
         return _foreground(invocation, flags, ready_fd)
-    settings = _settings(invocation, flags)
+    settings = _load(invocation, flags).settings
     from musicfs.api.paths import socket_path
     from musicfs.api.unix_socket import wait_for_listener
     from musicfs.cli.background import start_in_background
@@ -75,7 +77,7 @@ def mount(
     return 0
 
 
-def _settings(invocation: Invocation, flags: dict[str, object]) -> Settings:
+def _load(invocation: Invocation, flags: dict[str, object]) -> Loaded:
     loaded = invocation.read(flags)
     if loaded.problems:
         raise loaded.error()
@@ -89,7 +91,7 @@ def _settings(invocation: Invocation, flags: dict[str, object]) -> Settings:
         raise ConfigError(
             "no origin is given", remedy="name a folder with music, as in `--origin /srv/music`, or add [[origins]]"
         )
-    return loaded.settings
+    return loaded
 
 
 def _foreground(invocation: Invocation, flags: dict[str, object], ready_fd: int | None) -> int:
@@ -97,12 +99,13 @@ def _foreground(invocation: Invocation, flags: dict[str, object], ready_fd: int 
     # The daemon closes its descriptor once it is ready, and its number may then be another file: errors have their own.
     report_fd = None if ready_fd is None else os.dup(ready_fd)
     try:
-        settings = _settings(invocation, flags)
+        loaded = _load(invocation, flags)
+        read_again = _reader(invocation, flags, loaded.file)
         if ready_fd is not None:
             os.chdir("/")  # a daemon must not keep the filesystem of some shell busy
         from musicfs.daemon.run import run_foreground
 
-        return run_foreground(settings, ready_fd)
+        return run_foreground(loaded.settings, ready_fd, read_again)
     except (MusicFSError, OSError) as error:
         failure = error if isinstance(error, MusicFSError) else MusicFSError(sentence_of(error))
         if report_fd is not None:
@@ -110,6 +113,12 @@ def _foreground(invocation: Invocation, flags: dict[str, object], ready_fd: int 
 
             report_failure(report_fd, failure)
         raise failure from error
+
+
+def _reader(invocation: Invocation, flags: dict[str, object], file: str | None) -> Callable[[], Loaded]:
+    """What reads the configuration as it was read now, also from another working folder."""
+    invocation.config_file = file
+    return partial(invocation.read, flags, os.getcwd())
 
 
 def _arguments(invocation: Invocation, flags: dict[str, object]) -> list[str]:

@@ -28,7 +28,9 @@ _GRPC_FILES = ("token_file", "tls_cert", "tls_key")
 class Expander:
     """Expands the paths of one configuration; ``problems`` collects what cannot be expanded."""
 
-    def __init__(self, layers: Layers, environment: Mapping[str, str]) -> None:
+    def __init__(self, layers: Layers, environment: Mapping[str, str], working_folder: str | None = None) -> None:
+        """``working_folder`` None: that of this process."""
+        self._working_folder = working_folder
         self.problems: list[Problem] = []
         self._layers = layers
         self._environment = environment
@@ -74,7 +76,11 @@ class Expander:
             return ""
         source = self._layers.value_source(key)
         file = self._layers.file
-        base = os.path.dirname(os.path.abspath(file)) if source.kind == "file" and file else os.getcwd()
+        base = (
+            os.path.dirname(os.path.abspath(file))
+            if source.kind == "file" and file
+            else self._working_folder or os.getcwd()
+        )
         literal = os.path.join(base, self._home(text))
         if source.kind == "flag" or "$" not in text:
             return os.path.normpath(literal)

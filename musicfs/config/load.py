@@ -19,10 +19,12 @@ from musicfs.errors import ConfigError, Problem
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from musicfs.config.checks import CollectionCheck, TemplateCheck
+    from musicfs.config.expand import Expander
     from musicfs.config.places import KeyPath
 
 _SYSTEM_FILE = "/etc/musicfs/config.toml"
 _USER_FILE = ".config/musicfs/config.toml"
+_SYSTEM_FOLDERS = {"cache_dir": "/var/cache/musicfs", "state_dir": "/var/lib/musicfs"}
 _POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _INSTANCE = re.compile(r"[^A-Za-z0-9._@-]")
 # A configuration is a page of text; a limit keeps a wrong --config (a film, /dev/zero) from filling the memory.
@@ -93,23 +95,29 @@ def read(
     check_template: TemplateCheck | None = None,
     check_collection: CollectionCheck | None = None,
     on_disk: bool = True,
+    working_folder: str | None = None,
 ) -> Loaded:
     """Read the file at ``path`` (or the user's, or the system's, or none) under ``environment`` and ``flags``.
 
     ``flags`` maps keys such as ``mount.allow_other`` to values, None meaning not given; ``origins`` is a sequence of folders.
     With ``on_disk`` the folders are looked at too, which takes two seconds at most when a server hangs; commands that only
-    need the control socket leave that out. Raises nothing for what is wrong with the configuration.
+    need the control socket leave that out. Paths of flags and variables are relative to ``working_folder``, None for that of
+    this process. Raises nothing for what is wrong with the configuration.
     """
     file = os.path.abspath(path) if path is not None else find_file(environment)
     text, document, problems = _read(file)
     layers = Layers(file, text if not problems else "", document, environment, flags)
     problems += layers.problems
     settings, more = _convert(layers)
-    settings = _named(settings, layers)
+    settings = _placed(_named(settings, layers), layers)
     problems += more
     warnings = layers.warnings
     if file is None or document or not problems:
-        settings, more, doubts = _check(settings, layers, environment, check_template, check_collection, on_disk)
+        from musicfs.config.expand import Expander
+
+        settings, more, doubts = _check(
+            settings, layers, Expander(layers, environment, working_folder), check_template, check_collection, on_disk
+        )
         problems += more
         warnings += doubts
     return Loaded(settings, layers, problems, warnings)
@@ -178,19 +186,27 @@ def _named(settings: Settings, layers: Layers) -> Settings:
     return msgspec.structs.replace(settings, instance=name or settings.instance)
 
 
+def _placed(settings: Settings, layers: Layers) -> Settings:
+    """What root runs by a file of the system, as a service does, keeps its own where services do (file-hierarchy(7))."""
+    if layers.file is None or os.path.dirname(layers.file) != os.path.dirname(_SYSTEM_FILE) or os.geteuid() != 0:
+        return settings
+    for key, folder in _SYSTEM_FOLDERS.items():
+        if layers.value_source((key,)).kind == "default":
+            settings = msgspec.structs.replace(settings, **{key: os.path.join(folder, settings.instance)})
+    return settings
+
+
 def _check(
     settings: Settings,
     layers: Layers,
-    environment: Mapping[str, str],
+    expander: Expander,
     check_template: TemplateCheck | None,
     check_collection: CollectionCheck | None,
     on_disk: bool,
 ) -> tuple[Settings, list[Problem], list[Problem]]:
     from musicfs.config.checks import Checks
-    from musicfs.config.expand import Expander
     from musicfs.config.reach import Reach
 
-    expander = Expander(layers, environment)
     written, settings = settings, expander.settings(settings)
     checks = Checks(layers, settings)
     checks.names()

@@ -22,7 +22,15 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=31_536_000)]  # at most a year: waits must not overflow
 NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 NamePolicy = Literal["posix", "windows"]
-LogLevel = Literal["trace", "debug", "info", "warning", "error"]
+# A level for everything, and others for single modules: "musicfs.origins=debug,info".
+LogFilter = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(?:[A-Za-z_][A-Za-z0-9_.]*=)?(?:trace|debug|info|warning|error)"
+        r"(?:,(?:[A-Za-z_][A-Za-z0-9_.]*=)?(?:trace|debug|info|warning|error))*\Z",
+        description="trace, debug, info, warning or error, and of modules MODULE=LEVEL, with commas between",
+    ),
+]
 OriginType = Literal["local", "nfs", "smb", "s3", "sftp", "webdav"]
 Switch = Literal["auto", "on", "off"]
 Preference = Literal["priority", "quality"]
@@ -275,8 +283,12 @@ class GrpcSettings(_Section, frozen=True, kw_only=True):
 class LoggingSettings(_Section, frozen=True, kw_only=True):
     """``[logging]``."""
 
-    level: LogLevel = "info"
-    log_dir: str = ""  # of a mount in the background; empty: state_dir/log
+    level: LogFilter = "info"
+    log_dir: str = ""  # of daily files; empty: state_dir/log for a mount in the background, none in the foreground
+    keep_days: Annotated[int, msgspec.Meta(ge=0, le=3650)] = 14  # of daily files, beside today's
+    json_output: bool = False  # an object a line
+    journald: Switch = "auto"  # auto: where standard error goes there anyway
+    trace_sample_rate: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0  # share of FUSE requests logged at level trace
 
 
 class Settings(_Section, frozen=True, kw_only=True):

@@ -145,10 +145,14 @@ class Sources:
         if self._keeping is not None:
             self._keeping.keep(content, blocks)
 
-    def close(self) -> None:
-        """End what is fetched: who waits for it gets an error. Blocks for what is to be written, some seconds at most."""
+    def retire(self) -> None:
+        """End what is fetched: who waits for it gets an error. What keeps it goes on: others may share it."""
         self.fetcher.close()
         self.proofs.close()
+
+    def close(self) -> None:
+        """The same, and end what keeps it. Blocks for what is to be written, some seconds at most."""
+        self.retire()
         if self._keeping is not None:
             self._keeping.close()
 

@@ -32,6 +32,7 @@ from musicfs.api.backend import (
 from musicfs.api.collections import Collection, CollectionPage, CollectionsBackend, CollectionSettings
 from musicfs.api.metadata import ChangeResult, HistoryItem, MetadataChange, TrackMetadata
 from musicfs.api.search import SearchHit, SearchPage
+from musicfs.api.service import ServiceBackend
 from musicfs.clock import Clock
 from musicfs.config.settings import Settings
 from musicfs.daemon.cache_control import CacheControl
@@ -70,6 +71,7 @@ class KeeperBackend:
         clock: Clock,
         ask_to_stop: Callable[[Stop], object],
         indexer: Indexer,
+        service_control: ServiceBackend,
     ) -> None:
         self._settings: Settings = start.settings
         self._start = start
@@ -85,6 +87,8 @@ class KeeperBackend:
         self._clock = clock
         self._ask_to_stop = ask_to_stop
         self._indexer = indexer
+        self.reload_config = service_control.reload_config
+        self.backup = service_control.backup
         self._stopping = False
         self._troubles: tuple[str, ...] = ()
         self.counters = Counters(0, 0)

@@ -16,8 +16,8 @@ class Keepers(Protocol):
     """Whom to tell: there may be none, or another one than last time."""
 
     @property
-    def restarts(self) -> int:
-        """How many there were before this one."""
+    def started(self) -> int:
+        """How many there were so far, with this one."""
         ...
 
     def send(self, message: Counters) -> bool:
@@ -52,12 +52,13 @@ class CountersReport:
         activity = self._operations.counts.activity
         if activity != self._activity:
             self._activity, self._active_at = activity, now
-        keeper, counters = self._keepers.restarts, self._counters()
+        keeper, counters = self._keepers.started, self.counters()
         if (keeper, counters) != self._told and self._keepers.send(counters):
             self._told = (keeper, counters)
 
-    def _counters(self) -> Counters:
-        counts, reads, keeping = self._operations.counts, self._reading.sources.counts, self._reading.keeping
+    def counters(self) -> Counters:
+        """What is counted now."""
+        counts, reads, keeping = self._operations.counts, self._reading.counts, self._reading.keeping
         fuse = counts.snapshot()
         return Counters(
             open_files=self._operations.open_files,

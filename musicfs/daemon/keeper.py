@@ -19,11 +19,11 @@ from functools import partial
 
 from musicfs.clock import Clock, SystemClock
 from musicfs.config.settings import Settings
-from musicfs.daemon import logs
 from musicfs.daemon.cache import Cache
 from musicfs.daemon.control import KeeperBackend
 from musicfs.daemon.corrections import Corrections
 from musicfs.daemon.covers import Covers
+from musicfs.daemon.crashes import CrashReports, crashes_folder
 from musicfs.daemon.deriving import bring_up_to_date, forget_unconfigured, priorities_of, tree_builder
 from musicfs.daemon.health import HealthMonitor, threshold_of
 from musicfs.daemon.link import (
@@ -38,14 +38,16 @@ from musicfs.daemon.link import (
     Rescan,
     Stale,
     Start,
-    Stop,
 )
+from musicfs.daemon.logs import Logs, plan_logs
 from musicfs.daemon.opening import Tallies, enabled_origins
+from musicfs.daemon.orders import Orders
 from musicfs.daemon.origin_states import open_states
 from musicfs.daemon.plays import Plays
 from musicfs.daemon.reporting import Reporting
 from musicfs.daemon.scanning import OriginState, Request, ScanService
 from musicfs.daemon.searching import Searching
+from musicfs.daemon.service_control import ServiceControl
 from musicfs.daemon.serving import serve_control
 from musicfs.errors import MusicFSError
 from musicfs.events import EventBus, EventType
@@ -74,7 +76,8 @@ _CONNECTIONS = {Health.HEALTHY: EventType.ORIGIN_CONNECTED, Health.UNHEALTHY: Ev
 class Keeper:
     """The parts of the keeper and how they hang together."""
 
-    def __init__(self, start: Start, link: Link, clock: Clock) -> None:
+    def __init__(self, start: Start, link: Link, clock: Clock, orders: Orders) -> None:
+        self._orders = orders
         self._settings: Settings = start.settings
         self._start = start
         self._link = link
@@ -157,6 +160,7 @@ class Keeper:
         backend = KeeperBackend(
             self._start, states, service, monitor, cache.control, corrections.control, searching.control,
             searching.collections, self._events, catalog, self._clock, self._link.send, searching.indexer,
+            ServiceControl(self._orders.reloads, cache.state),
         )  # fmt: skip
         reporting = Reporting(
             self._start, backend, service.counts, searching.indexer, self._tallies, self._events, self._clock
@@ -255,6 +259,7 @@ class Keeper:
     def _fail(self, error: Exception) -> None:
         """A service has failed: end, and be started anew."""
         if not _report_damage(error, self._settings.cache_dir):
+            self._orders.crashes.report(error)
             log.error("a service failed", exc_info=error)
         os._exit(1)
 
@@ -292,7 +297,7 @@ class Keeper:
                     indexer.begin_anew("the mount could not read it")
                 case Stale():
                     self._look_again(service, catalog, message.object_id)
-                case Start() | Look() | HealthReport() | Stop():
+                case _ if not self._orders.follow(message, backend.status):
                     log.warning("unexpected message from the mount process: %r", message)
 
     def _drop_pages(self, catalog: Catalog, object_id: int) -> None:
@@ -328,9 +333,12 @@ def main(descriptor: int) -> int:
     start = link.receive()
     if not isinstance(start, Start):
         return 1
-    logs.set_up(start.settings.logging.level, "keeper")
+    logs = Logs("keeper")
+    logs.apply(start.logs or plan_logs(start.settings, in_background=False))
+    crashes = CrashReports(crashes_folder(start.settings.state_dir), "keeper")
+    crashes.arm()
     try:
-        Keeper(start, link, SystemClock()).run()
+        Keeper(start, link, SystemClock(), Orders(link, logs, crashes)).run()
     except MusicFSError as error:
         log.error("%s%s", error, f" ({error.remedy})" if error.remedy else "")
         return 1
@@ -338,6 +346,7 @@ def main(descriptor: int) -> int:
         if not _report_damage(error, start.settings.cache_dir):
             raise
         return 1
+    crashes.disarm()
     return 0
 
 

@@ -13,6 +13,7 @@ import threading
 import msgspec
 
 from musicfs.config.settings import Settings
+from musicfs.daemon.logs import LogSetup
 from musicfs.model import Health
 from musicfs.mount.counting import FuseOperation
 from musicfs.origins.wrappers.trace import OperationCount
@@ -30,6 +31,7 @@ class Start(msgspec.Struct, frozen=True, tag="start"):
     mount_pid: int
     started_ns: int
     restarts: int
+    logs: LogSetup | None = None  # None: whatever the settings come to in the foreground
 
 
 class Counters(msgspec.Struct, frozen=True, tag="counters"):
@@ -81,6 +83,38 @@ class Rescan(msgspec.Struct, frozen=True, tag="rescan"):
     """mount -> keeper: list every origin again."""
 
 
+class Relog(msgspec.Struct, frozen=True, tag="relog"):
+    """mount -> keeper: log like this from now on."""
+
+    logs: LogSetup
+
+
+class Dump(msgspec.Struct, frozen=True, tag="dump"):
+    """mount -> keeper: write state and stacks to the log."""
+
+
+class Ping(msgspec.Struct, frozen=True, tag="ping"):
+    """mount -> keeper: are you there? keeper -> mount: yes, with the same number."""
+
+    number: int
+
+
+class Reload(msgspec.Struct, frozen=True, tag="reload"):
+    """keeper -> mount: a client asks for the configuration to be read again."""
+
+    number: int
+
+
+class Reloaded(msgspec.Struct, frozen=True, tag="reloaded"):
+    """mount -> keeper: what came of it, before the keeper is ended for another one. With problems nothing has changed."""
+
+    number: int
+    applied: tuple[str, ...] = ()
+    needs_restart: tuple[str, ...] = ()
+    problems: tuple[tuple[str, str, str], ...] = ()  # place, message, suggestion
+    file: str = ""
+
+
 class Look(msgspec.Struct, frozen=True, tag="look"):
     """keeper -> mount: the change log has grown."""
 
@@ -100,7 +134,8 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
 
 Message = (
     Start | Counters | Replayed | Stale | Completed | Accessed | IndexDamaged | Rescan | Look | HealthReport | Stop
-)
+    | Relog | Dump | Ping | Reload | Reloaded
+)  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Message)

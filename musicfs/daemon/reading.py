@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from musicfs.clock import Clock
@@ -13,7 +14,7 @@ from musicfs.config.settings import Settings
 from musicfs.content.keeping import Keeping
 from musicfs.content.ranking import Ranking
 from musicfs.content.readers import Waiting
-from musicfs.content.sources import Manners, Sources
+from musicfs.content.sources import Manners, ReadCounts, Sources
 from musicfs.daemon.opening import CatalogedOrigins, Tallies, access_of, enabled_origins
 from musicfs.errors import OriginError
 from musicfs.model import Health
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 WORKERS = 16  # enough for what never waits long
 REMOTE_WORKERS = 96  # all but WORKERS of them may wait for origins; of fewer, three in four
+_OPENING_S = 60.0  # nothing takes that long to open
 
 
 def index_path(settings: Settings) -> str:
@@ -61,7 +63,11 @@ def open_content_store(settings: Settings, *, prepare: bool) -> ChunkStore | Non
 
 
 class Reading:
-    """The parts and how they hang together. Nothing is opened or started before the first read."""
+    """The parts and how they hang together. Nothing is opened or started before the first read.
+
+    Origins and what fetches from them are one *generation*: other settings are another one, and files that are open go on
+    with theirs until they are closed. The content store and what writes to it are the same for all.
+    """
 
     def __init__(
         self,
@@ -77,30 +83,103 @@ class Reading:
         asked of origins.
         """
         self.tallies = tallies or Tallies()
-        self._origins = CatalogedOrigins(settings, catalog, self.tallies)
-        self._ranking = Ranking({one.id: one.priority for one in settings.origins})
+        self._catalog = catalog
+        self._waiting = waiting
+        self._clock = clock
+        self._on_complete = on_complete
+        self._store: ChunkStore | None = None
         self._ill: set[str] = set()
-        self.keeping = Keeping(store, clock, on_complete) if store is not None else None
-        self.workers = settings.mount.workers or (REMOTE_WORKERS if self._origins.remote else WORKERS)
-        self.sources = Sources(
-            self._origins,
-            waiting,
-            store=store,
-            keeping=self.keeping,
-            clock=clock,
+        self._health: Mapping[str, Health] = {}
+        self._past = ReadCounts(0, 0, 0)
+        self._retired: list[_Generation] = []
+        self._followed_at, self._mark = 0.0, 0
+        self.keeping: Keeping | None = None
+        self._attach(store)
+        self.workers = workers_of(settings)
+        self._now = self._generation(settings)
+
+    def _attach(self, store: ChunkStore | None) -> None:
+        if store is not None and self._store is None:
+            self._store = store
+            self.keeping = Keeping(store, self._clock, self._on_complete)
+
+    def _generation(self, settings: Settings) -> _Generation:
+        origins = CatalogedOrigins(settings, self._catalog, self.tallies)
+        ranking = Ranking({one.id: one.priority for one in settings.origins})
+        ranking.set_health(self._health)
+        keeps = content_limit_bytes(settings) > 0
+        sources = Sources(
+            origins,
+            self._waiting,
+            store=self._store if keeps else None,
+            keeping=self.keeping if keeps else None,
+            clock=self._clock,
             manners=Manners(
                 # With few workers of the user's choice: one reader alone makes several requests at a time.
                 places=max(self.workers - WORKERS, self.workers * 3 // 4, 1),
-                origins=self._origins.remote,
+                origins=origins.remote,
                 timeout_s=settings.cache.read_timeout_s,
                 probable=settings.health.failover == "probable",
             ),
-            ranking=self._ranking,
+            ranking=ranking,
         )
+        return _Generation(origins, ranking, sources)
+
+    @property
+    def sources(self) -> Sources:
+        """What opens files now."""
+        return self._now.sources
+
+    @property
+    def counts(self) -> ReadCounts:
+        """What was read so far, by all generations."""
+        counts = [self._past, *(one.sources.counts for one in (*self._retired, self._now))]
+        return ReadCounts(
+            sum(one.hits for one in counts),
+            sum(one.misses for one in counts),
+            sum(one.fetched_bytes for one in counts),
+        )
+
+    def follow(self, settings: Settings, store: ChunkStore | None) -> None:
+        """Read with these settings from now on. ``store`` is for who had none so far; the first one stays.
+
+        The old generation serves what is open, until :meth:`close_unused`.
+        """
+        self._attach(store)
+        self._followed_at, self._mark = self._clock.monotonic(), 0
+        self._retired.append(self._now)
+        self._now = self._generation(settings)
+
+    def close_unused(self, oldest: int, following: int) -> None:
+        """Close old generations once no file is open that one of them may serve.
+
+        Of the numbers that open files get ``oldest`` is the lowest, ``following`` the next one. A file that is being opened
+        has none yet, so the numbers count that are given some time after the change.
+        """
+        if not self._retired:
+            return
+        if not self._mark:
+            if self._clock.monotonic() - self._followed_at > _OPENING_S:
+                self._mark = following
+        elif oldest >= self._mark:
+            self._close_retired()
+
+    def _close_retired(self) -> None:
+        for one in self._retired:
+            counts = one.sources.counts
+            self._past = ReadCounts(
+                self._past.hits + counts.hits,
+                self._past.misses + counts.misses,
+                self._past.fetched_bytes + counts.fetched_bytes,
+            )
+            one.close()
+        self._retired.clear()
 
     def set_health(self, health: Mapping[str, Health]) -> None:
         """What the keeper's probes say. Does not block: an origin that is back is asked on a thread of its own."""
-        self._ranking.set_health(health)
+        self._health = health
+        for one in (*self._retired, self._now):
+            one.ranking.set_health(health)
         back = [one for one in self._ill if health.get(one) is Health.HEALTHY]
         self._ill = {one for one, found in health.items() if found in {Health.DEGRADED, Health.UNHEALTHY}}
         for origin_id in back:
@@ -108,12 +187,35 @@ class Reading:
 
     def _try_again(self, origin_id: str) -> None:
         """A good answer to us too ends the time for which our side leaves the origin alone after its failures."""
-        origin = self._origins.opened(origin_id)
+        origin = self._now.origins.opened(origin_id)
         if origin is not None:
             with contextlib.suppress(OriginError):  # then the next read will find out when it is back for us
                 origin.check()
 
     def close(self) -> None:
         """End what is on its way and write what waits; blocks some seconds at most. The store stays open."""
-        self.sources.close()
-        self._origins.close()
+        for one in (*self._retired, self._now):
+            one.sources.retire()
+        if self.keeping is not None:
+            self.keeping.close()
+        for one in (*self._retired, self._now):
+            one.origins.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Generation:
+    """What reads as one configuration says."""
+
+    origins: CatalogedOrigins
+    ranking: Ranking
+    sources: Sources
+
+    def close(self) -> None:
+        self.sources.retire()
+        self.origins.close()
+
+
+def workers_of(settings: Settings) -> int:
+    """How many threads answer the kernel."""
+    is_remote = any(not access_of(one).direct for one in enabled_origins(settings))
+    return settings.mount.workers or (REMOTE_WORKERS if is_remote else WORKERS)

@@ -1,142 +1,125 @@
 """The mount process: open the catalog, mount, serve; start the keeper beside it; end in order.
 
-Threads: llfuse's workers, driven from the main thread; ``signals``, which waits for SIGTERM and SIGHUP; ``supervisor``, which
-owns the keeper and receives from it; ``replay``, which tells the kernel what to forget; those of ``content``, which fetch and
-keep; and ``push``, which fills the kernel's cache with the next track. The main thread sits in llfuse and
-is woken by SIGINT only: llfuse's own handler for it ends the loop, and the other threads use it for that.
+Threads: llfuse's workers, driven from the main thread; ``signals``, which waits for signals; ``supervisor``, which
+owns the keeper and receives from it; ``replay``, which tells the kernel what to forget; ``reload``, which applies other
+settings; ``watchdog``, which tells systemd that we answer; those of ``content``, which fetch and keep; and ``push``, which
+fills the kernel's cache with the next track. The main thread sits in llfuse until ``interrupt`` makes it leave.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
-import signal
-import threading
-from collections import deque
-from typing import IO, TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from musicfs.clock import SystemClock
 from musicfs.config.settings import Settings
-from musicfs.daemon import logs
+from musicfs.daemon import signals
 from musicfs.daemon.counting import CountersReport
+from musicfs.daemon.crashes import CrashReports, crashes_folder
+from musicfs.daemon.dumping import log_stacks
+from musicfs.daemon.ending import Ending
+from musicfs.daemon.following import Following
 from musicfs.daemon.link import (
     Completed,
+    Dump,
     HealthReport,
-    IndexDamaged,
     Look,
     Message,
-    Replayed,
+    Ping,
+    Reload,
+    Relog,
     Rescan,
-    Stale,
     Stop,
 )
 from musicfs.daemon.listeners import Listeners
-from musicfs.daemon.reading import Reading, content_path, index_path, open_content_store
+from musicfs.daemon.liveness import Liveness, MountProbe
+from musicfs.daemon.locks import hold_folder
+from musicfs.daemon.logs import Logs, plan_logs
+from musicfs.daemon.notify import Notifier
+from musicfs.daemon.reading import Reading, content_limit_bytes, content_path, index_path, open_content_store
+from musicfs.daemon.reload import ReloadPlan, Takes
+from musicfs.daemon.reloading import Reloading
 from musicfs.daemon.supervisor import Supervisor
-from musicfs.errors import AlreadyRunningError, MusicFSError, StoreError
+from musicfs.errors import MusicFSError
 from musicfs.mount.mountpoint import MountPoint, check_allow_other, unmount
 from musicfs.mount.operations import Operations, Presentation, released
 from musicfs.mount.pushing import Pusher
-from musicfs.mount.session import Session, handlers_paused, interrupt, invalidate, invalidate_folders
+from musicfs.mount.session import Session, handlers_paused
+from musicfs.mount.tracing import Tracing
 from musicfs.store.catalog import Catalog, prepare
 from musicfs.store.chunks_schema import Content
 from musicfs.store.environment import is_damage, mark_clean, note_damage
 from musicfs.store.pages import RESTING_BYTES, trim_pages
-from musicfs.store.schema import ROOT_INODE, ChangeOp
 from musicfs.vfs.nodes import Nodes
 from musicfs.vfs.successions import Successions
 
 if TYPE_CHECKING:
+    from musicfs.config.load import Loaded
+    from musicfs.store.chunks import ChunkStore
     from musicfs.vfs.searches import Searches
 
 log = logging.getLogger(__name__)
 
-_ROUND_S = 1.0
-_STALE_KEPT = 1000
 _AT_REST_S = 30.0
-_HANDLED = frozenset((signal.SIGTERM, signal.SIGHUP))
-_ALL = frozenset((signal.SIGINT, *_HANDLED))
 
 
-def run_foreground(settings: Settings, ready_fd: int | None) -> int:
+def run_foreground(settings: Settings, ready_fd: int | None, read_again: Callable[[], Loaded] | None = None) -> int:
     """Mount, serve until unmounted or told to stop, and clean up; the exit code.
 
-    One line of JSON goes to ``ready_fd`` when the mount answers, and the descriptor is closed. Raises MountError and
-    StoreError before that point.
+    One line of JSON goes to ``ready_fd`` when the mount answers, and the descriptor is closed: who has one is in the
+    background. ``read_again`` reads the configuration like the first time. Raises MountError and StoreError before that.
     """
-    logs.set_up(settings.logging.level, "mount")
-    for folder in (settings.cache_dir, settings.state_dir):
-        try:
-            os.makedirs(folder, mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise StoreError(
-                f"the folder {folder} cannot be made: {error.strerror}", remedy="check cache_dir and state_dir"
-            ) from error
+    notifier = Notifier.take(os.environ, os.getpid())
+    logs = Logs("mount")
+    logs.apply(plan_logs(settings, in_background=ready_fd is not None))
+    crashes = CrashReports(crashes_folder(settings.state_dir), "mount")
     with (
-        _only_user(settings.cache_dir, "musicfs", "cache", "its own --cache-dir"),
-        _only_user(settings.state_dir, "mount", "state", "a state_dir of its own in its configuration"),
+        hold_folder(settings.cache_dir, "musicfs", "cache", "its own --cache-dir"),
+        hold_folder(settings.state_dir, "mount", "state", "a state_dir of its own in its configuration"),
     ):
-        return _MountProcess(settings, ready_fd).run()
-
-
-def _only_user(folder: str, name: str, noun: str, remedy: str) -> IO[str]:
-    """Hold the lock on a folder, with our pid beside it; AlreadyRunningError with the holder's pid otherwise."""
-    pid_path = os.path.join(folder, f"{name}.pid")
-    try:
-        lock = open(os.path.join(folder, f"{name}.lock"), "a")  # noqa: SIM115 # held until the process ends
-    except OSError as error:
-        raise StoreError(
-            f"the {noun} {folder} cannot be written: {error.strerror}", remedy=f"check {noun}_dir and its permissions"
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        pid = _read_pid(pid_path)
-        raise AlreadyRunningError(
-            f"another MusicFS (pid {pid or 'unknown'}) uses the {noun} {folder}",
-            pid=pid,
-            remedy=f"stop it with 'musicfs shutdown', or give this one {remedy}",
-        ) from None
-    try:
-        with open(pid_path, "w") as file:
-            file.write(f"{os.getpid()}\n")
-    except OSError as error:  # a full disk must not keep the library from being served
-        log.warning("%s cannot be written: %s", pid_path, error.strerror)
-    return lock
-
-
-def _read_pid(path: str) -> int:
-    try:
-        with open(path) as file:
-            return int(file.read())
-    except (FileNotFoundError, ValueError):
-        return 0
+        crashes.arm()
+        try:
+            return _MountProcess(settings, ready_fd, read_again, notifier, logs).run()
+        except MusicFSError:
+            raise
+        except Exception as error:  # who called says it in a sentence: what happened is kept here
+            crashes.report(error)
+            raise
+        finally:
+            crashes.disarm()
 
 
 class _MountProcess:
     """The parts of the mount process."""
 
-    def __init__(self, settings: Settings, ready_fd: int | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        ready_fd: int | None,
+        read_again: Callable[[], Loaded] | None,
+        notifier: Notifier,
+        logs: Logs,
+    ) -> None:
         self._settings = settings
         self._ready_fd = ready_fd
+        self._read_again = read_again
+        self._notifier = notifier
+        self._logs = logs
+        self._log_setup = plan_logs(settings, in_background=ready_fd is not None)
         self._clock = SystemClock()
         self._started_ns = self._clock.time_ns()
-        self._main = threading.main_thread()
-        self._ending = threading.Event()
-        self._grown = threading.Event()
-        self._stop_lock = threading.Lock()
-        self._drain_timer: threading.Timer | None = None
-        self._stale: deque[int] = deque(maxlen=_STALE_KEPT)
-        self._sequence = 0
+        self._ending = Ending(lambda: self._notifier.stopping("Waiting for requests in flight"), self._leave)
         self._damaged = False
-        self._index_damaged = threading.Event()
         self._successions: Successions | None = None
         self._listeners: Listeners | None = None
+        self._content: ChunkStore | None = None
+        self._store_limit_bytes = 0
+        self._status = f"Serving {settings.mount_point}"
 
     def run(self) -> int:
         """From the check of the mount point to the last clean-up."""
@@ -147,8 +130,7 @@ class _MountProcess:
         catalog_path = os.path.join(settings.cache_dir, "catalog")
         prepare(catalog_path)
         self._catalog = Catalog(catalog_path, readonly=True)
-        self._sequence = self._catalog.last_change()
-        self._content = open_content_store(settings, prepare=True)
+        self._open_store(settings)
         self._reading = Reading(settings, self._catalog, self._content, released, self._clock, self._on_complete)
         if settings.prefetch.learn:
             self._successions = Successions(os.path.join(settings.cache_dir, "successions"), self._clock)
@@ -161,7 +143,12 @@ class _MountProcess:
             open_searches=self._open_searches,
             successions=self._successions,
         )
-        self._supervisor = Supervisor(settings, os.getpid(), self._started_ns, self._clock, self._on_message)
+        self._supervisor = Supervisor(
+            settings, os.getpid(), self._started_ns, self._clock, self._on_message, logs=self._log_setup
+        )
+        self._following = Following(
+            self._catalog, self._nodes, self._supervisor.send, self._on_damage, self._pulse, self._ending.has_begun
+        )
         if settings.collections.plays:
             self._listeners = Listeners(self._catalog, self._clock, self._supervisor.send)
         self._pusher = Pusher(self._nodes)
@@ -174,29 +161,36 @@ class _MountProcess:
             self._listeners.listening if self._listeners is not None else None,
         )
         self._counting = CountersReport(self._operations, self._reading, self._supervisor, self._clock)
-        # Threads inherit the mask: signals reach the signals thread, and SIGINT the main thread alone. Python's own
-        # handler would raise KeyboardInterrupt wherever the end happens to be when one more SIGINT comes.
-        signal.signal(signal.SIGINT, lambda *_: None)
-        signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
+        self._tracing = Tracing(self._operations)
+        self._tracing.set_rate(settings.logging.trace_sample_rate)
+        self._liveness = Liveness(
+            self._notifier,
+            MountProbe(mount_point.path),
+            lambda number: self._supervisor.send(Ping(number)),
+            self._clock,
+        )
+        signals.block()
         session = Session(
-            self._operations, mount_point.path, allow_other=settings.mount.allow_other, workers=self._reading.workers
+            self._operations,
+            mount_point.path,
+            allow_other=settings.mount.allow_other,
+            workers=self._reading.workers,
+            on_broken=lambda: self._ending.begin(0.0),
         )
         try:
             mount_point.cover()
-            threading.Thread(target=self._wait_for_signals, name="signals", daemon=True).start()
-            replay = threading.Thread(target=self._replay, name="replay", daemon=True)
-            replay.start()
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            self._reloading = self._make_reloading()
+            self._take_signals()
+            self._following.start()
             session.serve()
         finally:
-            signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
-            self._begin_end()
+            self._end()
             self._pusher.close()
             session.close()
             self._reading.close()
             mount_point.uncover()
         keeper_ended = self._supervisor.stop()
-        replay.join(5)
+        self._following.join(5)
         self._catalog.close()
         if self._content is not None:
             self._content.close()
@@ -205,7 +199,7 @@ class _MountProcess:
                 mark_clean(catalog_path)
                 if self._content is not None:
                     mark_clean(content_path(settings))
-        self._call_off_deadline()
+        self._ending.call_off()
         log.info("unmounted %s", mount_point.path)
         return 0
 
@@ -221,7 +215,7 @@ class _MountProcess:
             from musicfs.index.reader import IndexReader
             from musicfs.vfs.searches import Searches
 
-        finder = IndexReader(index_path(self._settings), self._on_index_damage)
+        finder = IndexReader(index_path(self._settings), self._following.note_index_damage)
         return Searches(self._catalog, finder, self._settings.tree.names, released, self._clock)
 
     def _announce(self) -> None:
@@ -230,17 +224,62 @@ class _MountProcess:
             os.write(self._ready_fd, msgspec.json.encode({"ready": True, "pid": os.getpid()}) + b"\n")
             os.close(self._ready_fd)
             self._ready_fd = None
+        self._notifier.ready(self._status)
         self._supervisor.start()
+        self._liveness.start()
+
+    # Other settings.
+
+    def _make_reloading(self) -> Reloading:
+        reloading = Reloading(
+            self._settings,
+            self._read_again,
+            lambda: self._store_limit_bytes,
+            self._apply,
+            self._supervisor.send,
+            on_unchanged=lambda: self._supervisor.send(Rescan()),
+            around=lambda: self._notifier.reloading(self._status),
+        )
+        reloading.start()
+        return reloading
+
+    def _apply(self, plan: ReloadPlan) -> None:
+        """Follow other settings while we serve. Called on the thread that reloads."""
+        settings, takes = plan.settings, plan.takes
+        self._log_setup = plan_logs(settings, in_background=self._log_setup.in_background)
+        if takes & Takes.LOG:
+            self._logs.apply(self._log_setup)
+        if takes & Takes.READING:
+            self._open_store(settings)
+        with handlers_paused():
+            if takes & Takes.READING:
+                self._reading.follow(settings, self._content)
+            self._nodes.follow(self._reading.sources, settings.cache.metadata_cache_mb << 20)
+            self._tracing.set_rate(settings.logging.trace_sample_rate)
+        self._settings = settings
+        self._supervisor.follow(settings, self._log_setup, restart=bool(takes & Takes.KEEPER))
+        if takes & Takes.LOG and not takes & Takes.KEEPER:
+            self._supervisor.send(Relog(self._log_setup))
+
+    def _open_store(self, settings: Settings) -> None:
+        """Open the content store once something is to be kept: it stays open."""
+        if self._content is None:
+            self._content = open_content_store(settings, prepare=True)
+            self._store_limit_bytes = content_limit_bytes(settings) if self._content is not None else 0
 
     # Messages and the change log.
 
     def _on_message(self, message: Message) -> None:
         if isinstance(message, Look):
-            self._grown.set()
+            self._following.wake()
         elif isinstance(message, HealthReport):
             self._reading.set_health(message.health)
+        elif isinstance(message, Ping):
+            self._liveness.note_answer(message.number)
+        elif isinstance(message, Reload):
+            self._reloading.ask(message.number)
         elif isinstance(message, Stop):
-            self._stop(message.timeout_s if message.graceful else 0.0)
+            self._ending.begin(message.timeout_s if message.graceful else 0.0)
 
     def _on_complete(self, content: Content) -> None:
         """All of a file is here: the keeper cuts it into chunks."""
@@ -254,112 +293,54 @@ class _MountProcess:
             log.error("the catalog is damaged: %s; it is rebuilt when you unmount and mount again", error)
 
     def _on_stale(self, object_id: int) -> None:
-        """Called from a handler: note it, and let the replay thread send it, which may have to wait for the keeper."""
-        self._stale.append(object_id)
-        self._grown.set()
+        self._following.note_stale(object_id)
 
-    def _on_index_damage(self, _error: StoreError) -> None:
-        """Called by who searches: the replay thread says it on."""
-        self._index_damaged.set()
-        self._grown.set()
-
-    def _report_found(self) -> None:
-        """Tell the keeper what must be read or built anew."""
-        if self._index_damaged.is_set():
-            self._index_damaged.clear()
-            self._supervisor.send(IndexDamaged())
-        for object_id in {self._stale.popleft() for _ in range(len(self._stale))}:
-            self._supervisor.send(Stale(object_id))
-
-    def _replay(self) -> None:
-        """Follow the change log: drop our lists, then what the kernel holds."""
-        while not self._ending.is_set():
-            has_grown = self._grown.wait(_ROUND_S)
-            self._look_at_listeners()
-            self._counting.look()
-            if not has_grown:
-                self._rest()
-                continue
-            self._grown.clear()
-            for sequence, entries in self._changes():
-                if any(op == ChangeOp.SWAP for op, _, _, _ in entries):
-                    self._follow_swap()
-                with handlers_paused():
-                    self._nodes.forget_listings({inode for _, _, _, inode in entries} | {p for _, p, _, _ in entries})
-                invalidate(entries)
-                self._sequence = sequence
-            self._supervisor.send(Replayed(self._sequence))
-            self._report_found()
+    def _pulse(self, has_grown: bool) -> None:
+        self._look_at_listeners()
+        self._counting.look()
+        if not has_grown:
+            self._rest()
 
     def _look_at_listeners(self) -> None:
         if self._listeners is None:
             return
         try:
             self._listeners.look()
-        except Exception as error:  # see _changes
+        except Exception as error:  # it must not end the thread that the next changes need
             if not is_damage(error):
                 raise
             self._on_damage(error)
-
-    def _changes(self) -> list[tuple[int, list[tuple[int, int, bytes, int]]]]:
-        try:
-            return self._catalog.changes_after(self._sequence)
-        except Exception as error:  # what cannot be understood must not end the thread that the next changes need
-            if not is_damage(error):
-                raise
-            self._on_damage(error)
-            return []
-
-    def _follow_swap(self) -> None:
-        with handlers_paused():
-            names = [name for name, _, _ in self._nodes.listing(ROOT_INODE)]
-            self._nodes.reopen()
-            names += [name for name, _, _ in self._nodes.listing(ROOT_INODE)]
-        invalidate_folders((ROOT_INODE, name) for name in dict.fromkeys(names))
 
     def _rest(self) -> None:
         """What is done about once a second while no change comes: keep our memory small."""
         if self._successions is not None:
             self._successions.save()
         self._nodes.rest()
+        self._reading.close_unused(self._operations.oldest_file, self._operations.next_handle)
         limit_bytes = self._settings.cache.metadata_cache_mb << 20
         trim_pages(self._catalog.path, limit_bytes if self._counting.idle_s < _AT_REST_S else RESTING_BYTES)
 
     # The end.
 
-    def _wait_for_signals(self) -> None:
-        while True:
-            number = signal.sigwait(_HANDLED)
-            if number == signal.SIGTERM:
-                self._stop(self._settings.mount.drain_timeout_s)
-            else:
-                self._supervisor.send(Rescan())
+    def _take_signals(self) -> None:
+        signals.Signals(
+            on_end=lambda: self._ending.begin(self._settings.mount.drain_timeout_s),
+            on_force=lambda: self._ending.force("asked twice to end: unmounting without waiting for requests"),
+            on_reload=self._reloading.ask,
+            on_dump=self._dump,
+        ).start()
 
-    def _stop(self, drain_s: float) -> None:
-        """End llfuse's loop; requests in flight get ``drain_s``, then the process goes without them."""
-        with self._stop_lock:
-            if self._drain_timer is not None:
-                return
-            self._drain_timer = threading.Timer(drain_s + 5.0, self._give_up)
-            self._drain_timer.daemon = True
-            self._drain_timer.start()
-        threading.Thread(target=interrupt, args=(self._main, self._ending), name="interrupt", daemon=True).start()
+    def _dump(self) -> None:
+        log_stacks(self._counting.counters())
+        self._supervisor.send(Dump())
 
-    def _begin_end(self) -> None:
-        self._ending.set()
-        self._grown.set()
+    def _end(self) -> None:
+        """Nobody need be told any more that we live, nor interrupt llfuse."""
+        self._notifier.stopping("Unmounting")
+        self._liveness.close()
+        self._ending.has_begun.set()
+        self._following.wake()
 
-    def _call_off_deadline(self) -> None:
-        with self._stop_lock:
-            if self._drain_timer is not None:
-                self._drain_timer.cancel()
-
-    def _give_up(self) -> None:
-        """The drain is over its time: go without the requests that hang."""
-        log.warning("requests did not end in time; unmounting without them")
-        try:
-            unmount(self._settings.mount_point)
-            self._mount_point.uncover()
-        except (MusicFSError, OSError) as error:
-            log.error("%s", error)
-        os._exit(1)
+    def _leave(self) -> None:
+        unmount(self._settings.mount_point)
+        self._mount_point.uncover()

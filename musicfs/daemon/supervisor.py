@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from musicfs.clock import Clock
 from musicfs.config.settings import Settings
 from musicfs.daemon.link import Link, Look, Message, Start
+from musicfs.daemon.logs import LogSetup
 from musicfs.interpreter import child_environment, module_command
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class Supervisor:
         clock: Clock,
         on_message: Callable[[Message], None],
         command: Sequence[str] = KEEPER_COMMAND,
+        logs: LogSetup | None = None,
     ) -> None:
         """``command`` is run with one more argument, the number of the descriptor that is its end of the link."""
         self._settings = settings
@@ -49,8 +51,13 @@ class Supervisor:
         self._stopping = threading.Event()
         self._link: Link | None = None
         self._command = tuple(command)
+        self._logs = logs
+        self._hurry = threading.Event()
+        self._replacing = threading.Lock()
+        self._is_replaced = False
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
-        self.restarts = 0
+        self.restarts = 0  # of keepers that ended unasked
+        self.started = 0
 
     def start(self) -> None:
         """Spawn the first keeper, on the supervisor's thread."""
@@ -61,12 +68,24 @@ class Supervisor:
         link = self._link
         return link is not None and link.send(message)
 
+    def follow(self, settings: Settings, logs: LogSetup | None, *, restart: bool) -> None:
+        """Have keepers work with these from now on; with ``restart`` another one at once. Does not block; on any thread."""
+        with self._replacing:
+            self._settings, self._logs = settings, logs
+            self._is_replaced = self._is_replaced or restart
+            link = self._link
+        if restart:
+            self._hurry.set()
+            if link is not None:
+                link.close()
+
     def stop(self) -> bool:
         """End the keeper by closing the link; kill it if it does not follow. Blocks up to ten seconds.
 
         False if it could not be seen to end. Also right before :meth:`start`.
         """
         self._stopping.set()
+        self._hurry.set()
         if self._link is not None:
             self._link.close()
         if self._thread.ident is None:
@@ -77,10 +96,16 @@ class Supervisor:
     def _run(self) -> None:
         pause_s = _FIRST_PAUSE_S
         while not self._stopping.is_set():
+            self._hurry.clear()
+            if self._stopping.is_set():  # it may have been set just before
+                return
             born = self._clock.monotonic()
             code, came_up = self._live_through_one()
             if self._stopping.is_set():
                 return
+            if self._is_replaced:
+                pause_s = _FIRST_PAUSE_S
+                continue  # it was asked to go
             self.restarts += 1
             lived_s = self._clock.monotonic() - born
             pause_s = _FIRST_PAUSE_S if lived_s > _HEALTHY_AFTER_S else min(pause_s * 2, _LONGEST_PAUSE_S)
@@ -89,7 +114,7 @@ class Supervisor:
             log.warning(
                 "the keeper ended with status %d after %.1f s; the next one starts in %.2f s", code, lived_s, pause_s
             )
-            self._clock.wait(self._stopping, pause_s)
+            self._clock.wait(self._hurry, pause_s)
 
     def _live_through_one(self) -> tuple[int, bool]:
         """Spawn a keeper and receive from it until it ends: its exit status (negative: a signal), and whether it spoke."""
@@ -106,10 +131,14 @@ class Supervisor:
             ours.close()
             log.error("the keeper cannot be started: %s", error.strerror)
             return 1, False
-        self._link = link = Link(ours)
+        with self._replacing:
+            self._link = link = Link(ours)
+            self._is_replaced = False
+            self.started += 1
+            start = Start(self._settings, self._mount_pid, self._started_ns, self.restarts, self._logs)
         if self._stopping.is_set():  # stop() may have looked for a link just before there was one
             link.close()
-        link.send(Start(self._settings, self._mount_pid, self._started_ns, self.restarts))
+        link.send(start)
         self._on_message(Look())  # what the last keeper committed and could not tell
         came_up = False
         while (message := link.receive()) is not None:

@@ -76,7 +76,7 @@ class Target(msgspec.Struct, frozen=True):
 
 def target_of(settings: WebhookSettings) -> Target:
     """Look up what the settings refer to. Raises ConfigError, which shows no secret; may wait for the keyring's user."""
-    url = lookup_secret(settings.url) if settings.url.startswith(_REFERENCES) else settings.url
+    url = lookup_secret(settings.url).reveal() if settings.url.startswith(_REFERENCES) else settings.url
     try:
         parts = urllib.parse.urlsplit(url.strip())
         host, port = parts.hostname, parts.port
@@ -89,7 +89,7 @@ def target_of(settings: WebhookSettings) -> Target:
         )
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     quoted = urllib.parse.quote(path, safe="/?&=%:@!$'()*+,;~-._")
-    secret = lookup_secret(settings.secret).encode()
+    secret = lookup_secret(settings.secret).reveal().encode()
     return Target(parts.scheme == "https", host, port, quoted, secret, settings.timeout_s)
 
 

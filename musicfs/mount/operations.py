@@ -141,6 +141,16 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
         """Open handles."""
         return len(self._files)
 
+    @property
+    def next_handle(self) -> int:
+        """The number that the next open file gets: they only grow."""
+        return self._next_handle
+
+    @property
+    def oldest_file(self) -> int:
+        """The number of the file that has been open for longest; that of the next one if there is none."""
+        return min(tuple(self._files), default=self._next_handle)
+
     def _complain(self, request: str, error: MusicFSError) -> None:
         """Log one failure a while: a media server asks for all files of an origin that is away."""
         now = time.monotonic()

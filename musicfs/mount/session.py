@@ -5,10 +5,11 @@ One session a process: llfuse keeps its own in globals.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import llfuse
@@ -19,13 +20,38 @@ from musicfs.store.schema import ChangeOp
 
 LogEntry = tuple[int, int, bytes, int]  # (op, parent inode, name, inode)
 _INTERRUPT_S = 0.1
+_LAST_WORDS = ("handler raised", "FUSE worker thread")  # llfuse 1.5 misc.pxi handle_exc, fuse_api.pxi worker_start
+
+
+class _Breaking(logging.Handler):
+    """Hears llfuse say that its loop is about to end because something went wrong in it."""
+
+    def __init__(self, on_broken: Callable[[], object]) -> None:
+        super().__init__(logging.INFO)
+        self._on_broken = on_broken
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if str(record.msg).startswith(_LAST_WORDS):
+            self._on_broken()
 
 
 class Session:
     """A live mount. :meth:`serve` blocks until it ends."""
 
-    def __init__(self, operations: Operations, mount_point: str, *, allow_other: bool, workers: int) -> None:
-        """Mount at ``mount_point``; MountError with the helper's own words if that is refused."""
+    def __init__(
+        self,
+        operations: Operations,
+        mount_point: str,
+        *,
+        allow_other: bool,
+        workers: int,
+        on_broken: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Mount at ``mount_point``; MountError with the helper's own words if that is refused.
+
+        ``on_broken`` is called, from any thread and maybe several times, when llfuse gives up by itself: it then needs
+        :func:`interrupt` to end where SIGUSR1, its own signal to its workers, is blocked.
+        """
         options = {
             "ro",
             "fsname=musicfs",
@@ -39,6 +65,9 @@ class Session:
         self._operations = operations
         self._workers = workers
         self.mount_point = mount_point
+        logger = logging.getLogger("llfuse")
+        logger.setLevel(logging.INFO)
+        logger.addHandler(_Breaking(on_broken))
         try:
             llfuse.init(operations, mount_point, options)
         except RuntimeError as error:
@@ -48,8 +77,8 @@ class Session:
             ) from error
 
     def serve(self) -> int | None:
-        """Answer requests until unmounted (None) or interrupted by a signal (its number). Call on the main thread."""
-        signal.signal(signal.SIGUSR2, lambda *_: None)  # ends a worker's wait, see interrupt()
+        """Answer requests until unmounted (None) or ended by :func:`interrupt` (a number). Call on the main thread."""
+        signal.signal(signal.SIGUSR2, lambda *_: None)  # ends a wait, see interrupt()
         result: int | None = llfuse.main(workers=self._workers)
         return result
 
@@ -62,11 +91,13 @@ class Session:
 def interrupt(main: threading.Thread, ended: threading.Event) -> None:
     """Make :meth:`Session.serve` on the thread ``main`` return, and go on until ``ended`` is set. Blocks: call on a thread.
 
-    Once is not enough, as llfuse 1.5 can lose either of its signals. It looks at its exit flag and then waits on a
-    semaphore: a signal between the two sets the flag and wakes nobody. And its signal to each worker is to end that one's
-    wait for a request: one that has looked at the flag, and waits only afterwards, waits for ever, and the main thread for
-    it (seen once in 1,200 ends beside a reader). A request of our own would wake it, but could keep the process from
-    dying: the kernel lets nobody out of a request that was begun, not even by SIGKILL.
+    llfuse's handler of SIGINT sets its exit flag on whatever thread it runs: on this one, which lets the signal in for that
+    moment and no longer; everywhere else it stays blocked, for who counts how often the user asks. SIGUSR2 wakes the others.
+    Once is not enough, as llfuse 1.5 looks at the flag and then waits on a semaphore: a signal between the two wakes nobody.
+    And its own signal to each worker, SIGUSR1, would end that one's wait for a request; but a worker that has looked at the
+    flag, and waits only afterwards, waits for ever, and the main thread for it (seen once in 1,200 ends beside a reader). A
+    request of our own would wake it, but could keep the process from dying: the kernel lets nobody out of a request that was
+    begun, not even by SIGKILL.
     """
     import ctypes  # late: the mount process starts without it
 
@@ -74,11 +105,19 @@ def interrupt(main: threading.Thread, ended: threading.Event) -> None:
     # By the kernel's number, with which a worker that is gone is an error and nothing else (tgkill(2)).
     tgkill = ctypes.CDLL(None).tgkill
     while not ended.is_set():
-        signal.pthread_kill(main.ident, signal.SIGINT)
+        _raise_here(signal.SIGINT)
+        signal.pthread_kill(main.ident, signal.SIGUSR2)
         ended.wait(_INTERRUPT_S)
         for thread in threading.enumerate():
             if thread.name.startswith("fuse-worker-") and not ended.is_set():
                 tgkill(os.getpid(), thread.native_id, signal.SIGUSR2)
+
+
+def _raise_here(number: signal.Signals) -> None:
+    """Have this thread, which blocks the signal, receive it now."""
+    signal.pthread_kill(threading.get_ident(), number)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {number})
 
 
 def invalidate(entries: Iterable[LogEntry]) -> None:

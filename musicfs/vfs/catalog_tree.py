@@ -37,6 +37,10 @@ class CatalogTree:
         self._now_ns = now_ns
         self._listings: OrderedDict[int, Listing] = OrderedDict()
         self._listed = 0
+        self.limit_listings(listing_cache_bytes)
+
+    def limit_listings(self, listing_cache_bytes: int) -> None:
+        """Keep about so much of ready listings; what is more goes with the next one."""
         self._listing_limit = max(listing_cache_bytes // _BYTES_PER_ENTRY, 1)
 
     def get(self, parent: int, name: bytes) -> Node | None:

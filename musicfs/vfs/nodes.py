@@ -112,6 +112,11 @@ class Nodes:
         """Follow a swapped tree."""
         self._tree.reopen()
 
+    def follow(self, sources: Sources, listing_cache_bytes: int) -> None:
+        """Open files with these from now on, and keep so much of listings; what is open keeps what it was opened with."""
+        self._sources = sources
+        self._tree.limit_listings(listing_cache_bytes)
+
     def rest(self) -> None:
         """Give back the memory of what has not been asked for in a while. On any thread."""
         if self._searches is not None:

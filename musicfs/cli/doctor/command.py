@@ -47,7 +47,7 @@ def doctor(invocation: Invocation) -> int:
 
 def examine(examination: Examination) -> list[Finding]:
     """The findings of all checks, in the order of the report."""
-    from musicfs.cli.doctor import cache, daemon, extras, fuse, limits, mounts, network, secrets, storage
+    from musicfs.cli.doctor import cache, crashes, daemon, extras, fuse, limits, mounts, network, secrets, storage
 
     checks = (
         fuse.device,
@@ -66,6 +66,7 @@ def examine(examination: Examination) -> list[Finding]:
         extras.origin_extras,
         secrets.secrets,
         network.ports,
+        crashes.crashes,
         daemon.daemon,
     )
     return [finding for check in checks for finding in check(examination)]
