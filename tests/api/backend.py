@@ -34,6 +34,7 @@ from musicfs.api.backend import (
 )
 from musicfs.api.client import Client
 from musicfs.api.server import ControlServer
+from musicfs.api.service import ReloadOutcome
 from musicfs.api.unix_socket import target
 from musicfs.errors import NotFoundError
 from musicfs.events import Event, EventType
@@ -60,6 +61,7 @@ CACHE = CacheStats(
     metadata_entries=1000,
     metadata_bytes=5 << 20,
 )
+RELOADED = ReloadOutcome("/etc/musicfs/home.toml", ("tree.template",), ("cache_dir",))
 STATUS = Status(
     version="1.2.3",
     instance="test",
@@ -152,6 +154,8 @@ class FakeBackend(FakeMetadata, FakeSearch):
     state: Status = STATUS
     steps: tuple[SyncProgress, ...] = SCAN
     cache: CacheStats = CACHE
+    reloaded: ReloadOutcome = RELOADED
+    backed_up: tuple[bytes, ...] = (b"a" * 5, b"b" * (256 << 10))
     prefetched: tuple[PrefetchProgress, ...] = PREFETCH
     verified: tuple[VerifyProgress, ...] = VERIFICATION
     pinned: tuple[PinnedPath, ...] = PINS
@@ -269,6 +273,14 @@ class FakeBackend(FakeMetadata, FakeSearch):
     def verify_cache(self) -> Iterator[VerifyProgress]:
         self._enter("verify_cache")
         yield from self.verified
+
+    def reload_config(self) -> ReloadOutcome:
+        self._enter("reload_config")
+        return self.reloaded
+
+    def backup(self) -> Iterator[bytes]:
+        self._enter("backup")
+        yield from self.backed_up
 
 
 def _given(query: str) -> tuple[str, ...]:

@@ -109,7 +109,7 @@ _METHODS = {
 _ADDED = {
     "MusicFS": {
         "ConfirmOrigin", "ListProblems", "Pin", "Unpin", "ListPins", "VerifyCache", "ListCollections", "GetCollection",
-        "CreateCollection", "DeleteCollection", "GetMetrics",
+        "CreateCollection", "DeleteCollection", "GetMetrics", "ReloadConfig", "BackupState",
     },
     "MetadataService": {"ExportMetadata", "UndoMetadata", "MetadataLog", "ListHeldMetadata"},
 }  # fmt: skip

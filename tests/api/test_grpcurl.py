@@ -5,10 +5,13 @@ Where an answer can be compared, our own client gives the same.
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -233,6 +236,21 @@ def make_list_get_and_delete_a_collection(world: World) -> None:
 # MetadataService.
 
 
+def reload_config(world: World) -> None:
+    done = world.grpcurl.one("MusicFS/ReloadConfig")
+    assert done["file"] == world.client.reload_config().file != ""
+    assert [done["applied"], done["needs_restart"], done["problems"]] == [[], [], []]
+
+
+def backup_state(world: World) -> None:
+    data = b"".join(base64.b64decode(piece["data"]) for piece in world.grpcurl.call("MusicFS/BackupState"))
+    with (
+        tarfile.open(fileobj=io.BytesIO(data)) as mine,
+        tarfile.open(fileobj=io.BytesIO(b"".join(world.client.backup()))) as ours,
+    ):
+        assert mine.getnames() == ours.getnames() != []
+
+
 def get_metadata(world: World) -> None:
     found, ours = world.grpcurl.one("MetadataService/GetMetadata", {"virtual_path": world.track}), world.track_id
     assert int(found["file_id"]) == ours
@@ -304,6 +322,8 @@ MADE: Mapping[Callable[[World], None], tuple[str, ...]] = {
         "MusicFS/GetCollection",
         "MusicFS/DeleteCollection",
     ),
+    reload_config: ("MusicFS/ReloadConfig",),
+    backup_state: ("MusicFS/BackupState",),
     get_metadata: ("MetadataService/GetMetadata",),
     update_and_clear: ("MetadataService/UpdateMetadata", "MetadataService/ClearOverlay"),
     batch_undo_and_log: (

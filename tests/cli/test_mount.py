@@ -7,6 +7,7 @@ import os
 import signal
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +24,7 @@ from tests.cli.conftest import Run
 _FAKE = """
 import json, os, sys, time, types
 
-def run_foreground(settings, ready_fd):
+def run_foreground(settings, ready_fd, read_again):
     from musicfs.errors import AlreadyRunningError
     print("the log begins", file=sys.stderr, flush=True)
     open(os.environ["FAKE_NOTES"], "w").write(json.dumps({
@@ -122,7 +123,7 @@ def test_in_the_background(
         "path": [],
     }
     assert not {"", str(tmp_path)} & set(given["path"]), "a module in the working directory could be imported"
-    log = tmp_path / "s" / "log" / "musicfs.log"
+    log = tmp_path / "s" / "log" / f"musicfs-{time.strftime('%Y-%m-%d')}.log"
     assert "the log begins" in log.read_text()
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
 
@@ -138,7 +139,9 @@ def test_in_the_background_as_json_with_a_file(
     given = json.loads(notes.read_text())
     assert json.loads(done.out) == {"mount_point": str(mount_point), "pid": given["pid"]}
     assert given["origins"] == [["a", str(music)]]
-    assert (tmp_path / "home" / ".local" / "share" / "musicfs" / "log" / "home.log").exists()
+    assert (
+        tmp_path / "home" / ".local" / "share" / "musicfs" / "log" / f"home-{time.strftime('%Y-%m-%d')}.log"
+    ).exists()
 
 
 @pytest.mark.parametrize(
@@ -162,7 +165,7 @@ def test_a_daemon_that_fails(
     said: str,
 ) -> None:
     monkeypatch.setenv("FAKE_DAEMON", what)
-    log = tmp_path / "s" / "log" / "musicfs.log"
+    log = tmp_path / "s" / "log" / f"musicfs-{time.strftime('%Y-%m-%d')}.log"
     log.parent.mkdir(parents=True)
     log.write_text("from another day\n")
     done = run("mount", str(mount_point), "--origin", str(music), "--state-dir", str(tmp_path / "s"))
@@ -210,7 +213,7 @@ def daemon(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = ModuleType("musicfs.daemon.run")
     module.given = []  # type: ignore[attr-defined]
 
-    def run_foreground(settings: Settings, ready_fd: int | None) -> int:
+    def run_foreground(settings: Settings, ready_fd: int | None, _read_again: object) -> int:
         module.given.append((settings, ready_fd))
         return 0
 

@@ -12,11 +12,11 @@ from musicfs.errors import ConfigError
 
 
 def test_nothing_is_asked_for() -> None:
-    assert lookup_secret("") == ""
+    assert lookup_secret("").reveal() == ""
 
 
 def test_environment() -> None:
-    assert lookup_secret("env:KEY", {"KEY": "a b"}) == "a b"
+    assert lookup_secret("env:KEY", {"KEY": "a b"}).reveal() == "a b"
     with pytest.raises(ConfigError, match="KEY is not set"):
         lookup_secret("env:KEY", {})
 
@@ -25,7 +25,7 @@ def test_file(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     path.write_text("pässword \r\n", encoding="utf-8")
     path.chmod(0o600)
-    assert lookup_secret(f"file:{path}") == "pässword "
+    assert lookup_secret(f"file:{path}").reveal() == "pässword "
     path.chmod(0o640)
     with pytest.raises(ConfigError, match="read by others") as caught:
         lookup_secret(f"file:{path}")
@@ -52,7 +52,7 @@ def test_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
             raise NotImplementedError
 
     keyring.set_keyring(Kept())  # type: ignore[no-untyped-call] # its base class is not typed
-    assert lookup_secret("keyring:nas/me/too") == "hidden"
+    assert lookup_secret("keyring:nas/me/too").reveal() == "hidden"
     with pytest.raises(ConfigError, match="nothing for you at nas"):
         lookup_secret("keyring:nas/you")
     monkeypatch.setitem(sys.modules, "keyring", None)  # None hides a module

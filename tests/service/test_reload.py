@@ -1,0 +1,114 @@
+"""A running mount follows another configuration: origins come and go, templates change, and what is open plays on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+from musicfs.config.settings import OriginSettings
+from tests.faults.living import album, wait_for
+from tests.mounting import Mounted, Place, mount
+
+
+def rewrite(mounted: Mounted, old: str, new: str) -> None:
+    """Replace a part of the configuration, as an editor does."""
+    path = mounted.folder / "config.toml"
+    text = path.read_text()
+    assert old in text
+    fresh = path.with_suffix(".new")
+    fresh.write_text(text.replace(old, new))
+    fresh.rename(path)
+
+
+def reload(mounted: Mounted) -> dict[str, list[str]]:
+    done = mounted.command("config", "reload", "--json")
+    assert done.returncode == 0, done.stderr
+    found: dict[str, list[str]] = json.loads(done.stdout)
+    return found
+
+
+def albums(mounted: Mounted) -> set[str]:
+    return {path.name for path in mounted.point.glob("*/*")}
+
+
+def test_origins_come_and_go_while_a_file_plays(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    album(first, "One", 2, seconds=5.0, suffix="wav")
+    album(second, "Two", 2)
+    mounted = mount({"first": first}, tmp_path / "home", '[tree]\ntemplate = "$artist/$album/$title.$format"')
+    try:
+        status = mounted.status()
+        track = next(mounted.point.rglob("One 1.wav"))
+        original = next(first.rglob("01.wav")).read_bytes()
+        with track.open("rb") as playing:
+            assert playing.read(1000) == original[:1000]
+            added = "\n".join(Place(second, OriginSettings(id="second", path=str(second))).table("second"))
+            rewrite(mounted, "[[origins]]", f"{added}\n[[origins]]")
+            assert reload(mounted)["applied"] == ["origin second: added"]
+            wait_for("the new origin", lambda: albums(mounted) == {"One", "Two"})
+            rewrite(mounted, '[[origins]]\nid = "first"', '[[origins]]\nid = "first"\nenabled = false')
+            assert reload(mounted)["applied"] == ["origin first: enabled"]
+            wait_for("the old origin to go", lambda: albums(mounted) == {"Two"})
+            os.posix_fadvise(playing.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            assert playing.read() == original[1000:], "what is open plays on"
+        rewrite(mounted, "$artist/$album/$title.$format", "$album/$title.$format")
+        assert reload(mounted)["applied"] == ["tree.template"]
+        wait_for("the new template", lambda: {path.name for path in mounted.point.iterdir()} == {"Two"})
+        after = mounted.status()
+        assert (after["pid"], after["keeper_restarts"]) == (status["pid"], 0)
+        mounted.roots = {"first": first, "second": second}
+        mounted._before.update()
+    finally:
+        mounted.roots = {"first": first}
+        mounted.close()
+
+
+def test_a_wrong_file_changes_nothing_and_all_is_said(tmp_path: Path) -> None:
+    music = tmp_path / "music"
+    album(music, "One", 1)
+    mounted = mount({"music": music}, tmp_path / "home", '[tree]\nnames = "posix"\n[logging]\nlevel = "info"')
+    mounted.allow_log("configuration is not reloaded|is not allowed|is not a setting|column|template")
+    mounted.allow_log("apply after unmounting")
+    try:
+        keeper = mounted.status()["keeper_pid"]
+        rewrite(mounted, 'level = "info"', 'level = "loud"\ncolour = "red"')
+        rewrite(mounted, 'names = "posix"', 'names = "posix"\ntemplate = "<$artist"')
+        done = mounted.command("config", "reload")
+        assert done.returncode == 2
+        for said in ("loud", "logging.colour", "<$artist"):
+            assert said in done.stderr
+        done = mounted.command("config", "reload", "--json")
+        assert done.returncode == 2
+        assert len(json.loads(done.stdout)["problems"]) == 3
+        assert mounted.status()["keeper_pid"] == keeper
+        os.kill(mounted.process.pid, signal.SIGHUP)
+        wait_for("the signal", lambda: mounted.log.count("is not reloaded") == 3)
+        rewrite(mounted, 'level = "loud"\ncolour = "red"', 'level = "musicfs.daemon=debug,info"')
+        rewrite(mounted, 'template = "<$artist"', "show_hidden = true")
+        found = reload(mounted)
+        assert (found["applied"], found["needs_restart"]) == (["logging.level"], ["tree.show_hidden"])
+        assert mounted.status()["keeper_pid"] == keeper, "levels change without another keeper"
+    finally:
+        mounted.close()
+
+
+def test_signals_rescan_and_dump(tmp_path: Path) -> None:
+    music = tmp_path / "music"
+    album(music, "One", 1)
+    mounted = mount({"music": music}, tmp_path / "home")
+    mounted.allow_log("asked for:")
+    try:
+        os.kill(mounted.process.pid, signal.SIGHUP)
+        wait_for("the reload", lambda: "nothing has changed" in mounted.log)
+        os.kill(mounted.process.pid, signal.SIGUSR1)
+        wait_for(
+            "both dumps",
+            lambda: all(f"WARNING {name} musicfs.daemon.dumping" in mounted.log for name in ("mount", "keeper")),
+        )
+        assert "thread signals: " in mounted.log
+        assert "thread link" in mounted.log or "thread MainThread: " in mounted.log
+        assert next(mounted.point.rglob("*.flac")).stat().st_size
+    finally:
+        mounted.close()
