@@ -270,6 +270,16 @@ class PrefetchSettings(_Section, frozen=True, kw_only=True):
     learn: bool = True  # what was played after what
 
 
+class TrashSettings(_Section, frozen=True, kw_only=True):
+    """``[trash]``: what becomes of tracks whose files are gone from every origin."""
+
+    enabled: bool = True  # false: they are forgotten at once
+    keep: Annotated[
+        str,
+        msgspec.Meta(pattern=r"^(|[0-9]{1,5}[smhdw])\Z", description="a number and one of s, m, h, d, w, as in 30d"),
+    ] = ""  # after which they are forgotten; empty: never
+
+
 class GrpcSettings(_Section, frozen=True, kw_only=True):
     """``[grpc]``: where clients reach the daemon beside its socket, and what they may have done."""
 
@@ -315,5 +325,6 @@ class Settings(_Section, frozen=True, kw_only=True):
     metrics: MetricsSettings = msgspec.field(default_factory=MetricsSettings)
     webhooks: tuple[WebhookSettings, ...] = ()
     prefetch: PrefetchSettings = msgspec.field(default_factory=PrefetchSettings)
+    trash: TrashSettings = msgspec.field(default_factory=TrashSettings)
     grpc: GrpcSettings = msgspec.field(default_factory=GrpcSettings)
     logging: LoggingSettings = msgspec.field(default_factory=LoggingSettings)

@@ -9,7 +9,8 @@ once for all who wait, on threads of its own for each origin (``crew``), and han
 store. ``readahead`` says what to fetch before it is asked for, ``patience`` how many may wait and how long. ``proof`` finds
 out which sources hold the same bytes, so that one may go on for another (``failover``). ``delta`` plans what a new version
 can take over from an old one, ``chunker`` cuts contents into chunks for the keeper, ``scanned`` keeps what scans have read.
-A file whose tags are corrected is read through its plan (``spliced``), over whichever reader its original has.
+A file whose tags are corrected is read through its plan (``spliced``), over whichever reader its original has. Of a file
+that its origin has no more, what is stored can be read (``remembered``).
 
 Threads: ``fetch-*`` for flights, ``keep`` for writing, ``proof`` for comparing; each starts when it is needed and ends with
 :meth:`~musicfs.content.sources.Sources.close`. Handlers wait in one place only, with the caller's lock let go.

@@ -11,12 +11,13 @@ from musicfs.store.chunks_schema import Content
 
 
 class Source(msgspec.Struct, frozen=True, gc=False):
-    """Where the bytes of one version of a file can be had."""
+    """Where the bytes of one version of a file can be had; of one that ``is_gone`` from its origin: what was stored."""
 
     origin_id: str
     path: str
     version: str
     size: int
+    is_gone: bool = False
 
 
 def content_of(source: Source, *, stable_version: bool) -> Content:

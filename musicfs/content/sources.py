@@ -19,6 +19,7 @@ from musicfs.content.patience import Places
 from musicfs.content.proof import Proofs
 from musicfs.content.ranking import Ranking
 from musicfs.content.readers import LocalReader, Reader, Waiting
+from musicfs.content.remembered import RememberedReader, not_kept
 from musicfs.errors import NotFoundError, UnreachableError
 from musicfs.origins.contract import LocalPaths
 from musicfs.store.chunks_schema import Content, Coverage, block_count
@@ -99,6 +100,8 @@ class Sources:
 
         Blocks for opening a file of this machine; raises OriginError.
         """
+        if source.is_gone:
+            return self._open_remembered(source, start, size)
         access = self._access(source.origin_id)
         if access.direct:
             return self._open_direct(source, start, size, others)
@@ -117,8 +120,10 @@ class Sources:
     def prefetch(self, source: Source, others: tuple[Source, ...] = ()) -> bool:
         """Have all of a file fetched in the background, as far as it is not here. Does not block, promises nothing.
 
-        False for a file of this machine, which needs no fetching.
+        False for a file of this machine, which needs no fetching, and for one that is gone, which has none.
         """
+        if source.is_gone:
+            return False
         access = self._access(source.origin_id)
         if not access.direct:
             wanted, stored = self._look_up(source, others, access)
@@ -165,6 +170,15 @@ class Sources:
     def _equal(self, wanted: Wanted) -> Sequence[Source]:
         """Every source that may serve a content."""
         return (wanted.source, *self.proofs.equal(wanted.source, wanted.others)) if wanted.others else (wanted.source,)
+
+    def _open_remembered(self, source: Source, start: int, size: int) -> Reader:
+        """A reader of a deleted file. OriginError if nothing of it can be stored, as of one that was read in place."""
+        access = self._origins.access(source.origin_id)
+        if access is None or not access.keep or self._store is None or self._keeping is None:
+            raise not_kept(source)
+        content = content_of(source, stable_version=access.stable_version)
+        self._keeping.touch(content)
+        return RememberedReader(source, self._store.open(content), start, size, self._buffers)
 
     def _open_direct(self, source: Source, start: int, size: int, others: tuple[Source, ...]) -> Reader:
         origin = self._origins.get(source.origin_id)

@@ -15,6 +15,7 @@ from musicfs.store.corrections import Correction, corrected, decode_correction, 
 from musicfs.store.folders import read_location
 from musicfs.store.records import (
     NODE,
+    TRASH_ORIGIN,
     U32,
     U64,
     U64_U64,
@@ -27,6 +28,7 @@ from musicfs.store.records import (
     unpack_stored,
 )
 from musicfs.store.tables import Tables
+from musicfs.store.trashed import read_trashed, trash_path
 from musicfs.store.tree_tables import TreeTables
 
 _ENTRY_PREFIX, _FOLDER_PREFIX = b"\0", b"\1"
@@ -219,13 +221,20 @@ class Extras:
 
 def read_serving(txn: lmdb.Transaction[bytes], tables: Tables, node: Node, extras: Extras) -> Serving | None:
     """What the file ``node`` is made of; None if the tree does not have exactly this inode."""
-    key = U64.pack(node.ref)
-    is_current = txn.get(U64.pack(node.inode), db=tables.nodes) == pack_node(node)
-    raw = txn.get(key, db=tables.objects) if is_current else None
-    if raw is None:
+    if txn.get(U64.pack(node.inode), db=tables.nodes) != pack_node(node):
         return None
-    own = decode_object(raw)
-    origin, path = read_location(txn, tables, own)
+    key = U64.pack(node.ref)
+    if node.kind == NodeKind.TRASHED:
+        gone = read_trashed(txn, tables, node.ref)
+        if gone is None:
+            return None
+        own, origin, path = gone.record, TRASH_ORIGIN, trash_path(gone.anchor)
+    else:
+        raw = txn.get(key, db=tables.objects)
+        if raw is None:
+            return None
+        own = decode_object(raw)
+        origin, path = read_location(txn, tables, own)
     correction = None if node.start else read_correction(txn, tables, node.ref)
     if correction is None or not is_spliced(own, correction):
         return Serving(own.size, origin, path, own)

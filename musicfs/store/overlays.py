@@ -1,4 +1,6 @@
-"""What the user's state is made of: overlays with their history, pins, collections, plays. Values, and how they are written.
+"""What the user's state is made of: overlays with their history, pins, collections, plays, deleted tracks.
+
+These are values, and how they are written.
 
 A :class:`Record` is one of them under its key, with the number of the change that wrote it. Of two records of one key the
 one with the higher number holds, so records can be put together from several places in any order.
@@ -141,6 +143,35 @@ class Play(msgspec.Struct, frozen=True, array_like=True):
     anchor: Anchor
 
 
+class Trashed(msgspec.Struct, frozen=True, array_like=True):
+    """A track whose file is gone from every origin: all that is needed to show it, and to know it again.
+
+    ``virtual_path`` (from the root, with a leading slash) is where it was in the mount. ``facts`` is the msgpack of the
+    file's own :class:`~musicfs.store.records.StoredFacts`, or nil; what the user corrected is still where it was, by the
+    anchor. One with ``restored_ns`` is in the tree again, as a memory of the file, until that returns.
+    """
+
+    id: int  # from :func:`trashed_id`
+    origin_id: str
+    path: bytes  # in the origin
+    virtual_path: bytes
+    deleted_ns: int
+    size: int
+    mtime_ns: int
+    version: bytes
+    kind: int  # a :class:`~musicfs.store.records.ObjectKind`
+    added_ns: int
+    facts: bytes
+    audio_id: int = 0
+    identity: int = 0  # as :class:`~musicfs.store.records.ObjectRecord` has it
+    restored_ns: int = 0
+
+    @property
+    def anchor(self) -> Anchor:
+        """The file that it was."""
+        return self.origin_id, self.path
+
+
 class Kind(IntEnum):
     """What a record is about; the numbers are on disk."""
 
@@ -150,6 +181,7 @@ class Kind(IntEnum):
     PIN = 3  # key: :func:`path_key`; value None where it was removed
     COLLECTION = 4  # key: id u64; value None where it was removed
     PLAY = 5  # key: :func:`play_key`
+    TRASH = 6  # key: id u64; value None where it came back, or was forgotten
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -170,6 +202,7 @@ decode_history = msgspec.msgpack.Decoder(HistoryEntry).decode
 decode_pin = msgspec.msgpack.Decoder(Pin | None).decode
 decode_collection = msgspec.msgpack.Decoder(StoredCollection | None).decode
 decode_play = msgspec.msgpack.Decoder(Play).decode
+decode_trashed = msgspec.msgpack.Decoder(Trashed | None).decode
 decode_number = msgspec.msgpack.Decoder(int).decode
 
 
@@ -213,6 +246,17 @@ def play_record(play: Play, sequence: int) -> Record:
     return Record(Kind.PLAY, play.key, sequence, _encode(play))
 
 
+def trash_record(trashed_id: int, trashed: Trashed | None, sequence: int) -> Record:
+    """A deleted track, or that there is none with this id any more."""
+    return Record(Kind.TRASH, overlay_key(trashed_id), sequence, _encode(trashed))
+
+
+def trashed_id(anchor: Anchor, version: bytes, size: int) -> int:
+    """63 bits, not 0: of one version of one file, so that noting its end twice is noting it once."""
+    what = anchor[0].encode() + b"\0" + anchor[1] + b"\0" + version + b"\0%d" % size
+    return xxhash.xxh3_64_intdigest(what) >> 1 or 1
+
+
 def play_key(audio_id: int, anchor: Anchor) -> bytes:
     """The 16 bytes under which plays are counted: of the audio, or of the file where its audio is not known (0)."""
     what = b"audio\0" + _U64.pack(audio_id) if audio_id else b"file\0" + anchor[0].encode() + b"\0" + anchor[1]
@@ -220,7 +264,7 @@ def play_key(audio_id: int, anchor: Anchor) -> bytes:
 
 
 def overlay_key(overlay_id: int) -> bytes:
-    """Key of an overlay, or of a collection."""
+    """Key of an overlay, of a collection, or of a deleted track."""
     return _U64.pack(overlay_id)
 
 

@@ -31,6 +31,7 @@ class NodeKind(IntEnum):
     OBJECT = 2  # an origin's file from ``start`` for ``size`` bytes
     BLOB = 3  # bytes of the ``blobs`` table
     LINK = 4  # a symbolic link to where the object ``ref`` appears
+    TRASHED = 5  # a file that is gone, the object it was being `ref`: what is stored of its content, and no more
 
 
 class Node(msgspec.Struct, frozen=True, gc=False):
@@ -127,6 +128,10 @@ class CollectionRecord(msgspec.Struct, frozen=True, array_like=True):
 
 # The view number of what collections have in the tree; a folder of theirs has the collection's id as its ``start``.
 COLLECTIONS_VIEW = 255
+TRASH_VIEW = 254  # the view number of what is below /.trash
+
+# The number of the origin of restored tracks; those of the configuration begin with 1.
+TRASH_ORIGIN = 0
 
 _facts_encoder = msgspec.msgpack.Encoder()
 _facts_decoder = msgspec.msgpack.Decoder(StoredFacts | None)

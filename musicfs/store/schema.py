@@ -26,6 +26,7 @@ claims         audio id u64, object id u64               empty: has the audio of
 former         entry: 0, inode u64, name                 names that an edit has ended, for who still uses them: until when
                folder: 1, inode u64                      u64 (ns), then object id u64 and view u8, or inode u64 of a folder;
                                                          of a folder its node
+trash          see :mod:`musicfs.store.trashed`              tracks that are gone from every origin
 =============  ========================================  ==================================================================
 
 Tree (derived from the facts; rebuilt beside the served one, then swapped):
@@ -65,12 +66,12 @@ from enum import IntEnum
 
 # Raised whenever a key or value changes its form, or a table comes. An older one is migrated or, where that cannot be, put
 # aside and rebuilt.
-SCHEMA = 4
-MIGRATED_SCHEMAS = (2, 3)  # they lack tables and an identity, nothing else
+SCHEMA = 5
+MIGRATED_SCHEMAS = (2, 3, 4)  # they lack tables and an identity, nothing else
 
 FACT_TABLES = (
     "meta", "origins", "folder_ids", "folders", "object_ids", "objects", "identities", "problems", "blobs", "changes",
-    "corrections", "plans", "extras", "claims", "former", "touched",
+    "corrections", "plans", "extras", "claims", "former", "touched", "trash",
 )  # fmt: skip
 TREE_TABLES = ("nodes", "entries", "places", "anchors", "albums", "art", "sources", "links")
 

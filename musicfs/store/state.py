@@ -1,6 +1,7 @@
-"""What the user made, and nobody can make again: overlays, their history, pictures, pins, collections, plays. Never wiped.
+"""What the user made, and nobody can make again: overlays, their history, pictures, pins, collections, plays, the trash.
 
-``state_dir/journal`` is the truth: every change is there, checked by a checksum, before anybody is told that it was made.
+Never wiped. ``state_dir/journal`` is the truth: every change is there, checked by a checksum, before anybody is told that it
+was made.
 ``state_dir/state`` is an LMDB environment of the same, to find things fast (see :mod:`musicfs.store.state_tables`);
 ``state_dir/images`` has the pictures, named by their hash. Opening puts right whatever a crash or a damaged disk left (see
 :mod:`musicfs.store.state_recovery`), and so does reading what turns out to be damaged.
@@ -29,14 +30,18 @@ from musicfs.store.overlays import (
     Played,
     Record,
     StoredCollection,
+    Trashed,
     Written,
     anchor_key,
     decode_overlay,
     decode_pin,
     decode_play,
+    decode_trashed,
     overlay_key,
     path_key,
     pin_record,
+    trash_record,
+    unpack_key,
 )
 from musicfs.store.state_changes import (
     plan_note_plays,
@@ -239,6 +244,36 @@ class State:
         """Count plays, in one change."""
         self._engine.write(plan_note_plays(played))
 
+    # What was deleted.
+
+    def trashed(self) -> Iterator[Trashed]:
+        """Every deleted track, in the order of ids. Each is as it is when it is read."""
+        start: int | None = 0
+        while start is not None:
+            page, start = self._engine.read(partial(_trashed_from, start=start))
+            yield from page
+
+    def trashed_track(self, trashed_id: int) -> Trashed | None:
+        """The deleted track with this id, or None."""
+        found = self._engine.read(lambda read: read.record(Kind.TRASH, overlay_key(trashed_id)))
+        return None if found is None else decode_trashed(found.value)
+
+    def put_trashed(self, tracks: Iterable[Trashed]) -> None:
+        """Note deleted tracks, each in the place of the one with its id, in one change."""
+        wanted = list(tracks)
+        self._engine.write(lambda _, sequence: [trash_record(one.id, one, sequence) for one in wanted])
+
+    def forget_trashed(self, trashed_ids: Iterable[int]) -> None:
+        """Forget deleted tracks, in one change; an unknown one is passed over."""
+        unwanted = list(trashed_ids)
+
+        def plan(read: Reading, sequence: int) -> list[Record]:
+            found = ((one, read.record(Kind.TRASH, overlay_key(one))) for one in unwanted)
+            known = (one for one, record in found if record is not None and decode_trashed(record.value) is not None)
+            return [trash_record(one, None, sequence) for one in known]
+
+        self._engine.write(plan)
+
     # Its upkeep.
 
     def verify(self) -> list[str]:
@@ -269,6 +304,13 @@ def _overlays_from(read: Reading, start: int) -> list[Overlay]:
 
 def _plays_from(read: Reading, start: bytes) -> list[Play]:
     return [decode_play(record.value) for record in itertools.islice(read.rows(Kind.PLAY, start), _PAGE)]
+
+
+def _trashed_from(read: Reading, start: int) -> tuple[list[Trashed], int | None]:
+    """Of a page of records those that are there, and where the next page begins."""
+    records = list(itertools.islice(read.rows(Kind.TRASH, overlay_key(start)), _PAGE))
+    found = [one for one in (decode_trashed(record.value) for record in records) if one is not None]
+    return found, unpack_key(records[-1].key) + 1 if len(records) == _PAGE else None
 
 
 def _changes_from(read: Reading, start: tuple[int, int]) -> list[tuple[int, int]]:

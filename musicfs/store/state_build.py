@@ -118,7 +118,7 @@ def rewrite_journal(tables: StateTables, journal: Journal) -> None:
 
 
 def _beginning(tables: StateTables) -> Iterator[bytes]:
-    for kind in (Kind.OVERLAY, Kind.PIN, Kind.COLLECTION, Kind.PLAY, Kind.HISTORY):
+    for kind in (Kind.OVERLAY, Kind.PIN, Kind.COLLECTION, Kind.PLAY, Kind.TRASH, Kind.HISTORY):
         chunk: list[Record] = []
         size = 0
         with tables.reading() as read:

@@ -12,6 +12,7 @@ pins       path, hashed beyond 500 bytes   a removed pin's record stays, and say
 colls      id u64                          a removed collection's record stays, and says so
 plays      16 bytes: the audio's hash, or
            that of origin id and path
+trash      id u64                          a deleted track; the record of one that is not there any more stays, and says so
 anchors    origin id, NUL, path there;     overlay id u64
            hashed beyond 500 bytes
 audio      audio id u64, overlay id u64    empty
@@ -22,7 +23,8 @@ histories  overlay id u64, sequence u64    empty
 LMDB checks nothing. Each value is a frame with its checksum and its own key in it, so another's is not mistaken for it; and
 the mark has a digest of every key and value there is, the exclusive or of their hashes, so nothing goes missing unnoticed.
 
-An environment of schema 2 lacks ``colls`` and ``plays``, and is one of schema 3 once it has them. Schema 1 had pins alone.
+An environment of schema 2 lacks ``colls`` and ``plays``, one of schema 3 ``trash``, and either is of this one once it has
+them. Schema 1 had pins alone.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ from musicfs.store.overlays import (
     unpack_pair,
 )
 
-SCHEMA = 3
+SCHEMA = 4
 OLDEST_SCHEMA = 2  # that needs nothing but the tables it lacks
 MAP_SIZE_BYTES = 32 << 30
 _REMOVED = msgspec.msgpack.encode(None)
@@ -67,8 +69,9 @@ _RECORD_TABLES = {
     Kind.PIN: b"pins",
     Kind.COLLECTION: b"colls",
     Kind.PLAY: b"plays",
+    Kind.TRASH: b"trash",
 }
-_YOUNGER = frozenset((Kind.COLLECTION, Kind.PLAY))  # not in every environment that can be read
+_YOUNGER = frozenset((Kind.COLLECTION, Kind.PLAY, Kind.TRASH))  # not in every environment that can be read
 _INDEX_TABLES = (b"anchors", b"audio", b"changes", b"histories")
 _PAGE_ROWS = 256
 

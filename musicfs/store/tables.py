@@ -24,7 +24,7 @@ class Tables:
         self.object_ids, self.objects, self.identities, self.problems = map(table, FACT_TABLES[4:8])
         self.blobs, self.changes = map(table, FACT_TABLES[8:10])
         self.corrections, self.plans, self.extras, self.claims, self.former = map(table, FACT_TABLES[10:15])
-        self.touched = table(FACT_TABLES[15])
+        self.touched, self.trash = map(table, FACT_TABLES[15:17])
         self.nodes, self.entries, self.places, self.anchors, self.albums, self.art, self.sources, self.links = (
             table(f"{name}.{generation % TREE_SLOTS}") for name in TREE_TABLES
         )

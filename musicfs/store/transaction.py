@@ -2,8 +2,9 @@
 
 A :class:`WriteTransaction` is opened by the keeper's one writer thread and lasts for one batch. It offers the tables as
 typed operations (those of the tree come from :class:`~musicfs.store.tree_tables.TreeTables`, those of the user's
-corrections from :class:`~musicfs.store.correction_tables.CorrectionTables`), keeps the counters, and
-appends what the kernel must forget, and what the index must look at, to their logs in the same commit.
+corrections from :class:`~musicfs.store.correction_tables.CorrectionTables`, those of deleted tracks from
+:class:`~musicfs.store.trash_tables.TrashTables`), keeps the counters, and appends what the kernel must
+forget, and what the index must look at, to their logs in the same commit.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import msgspec
 from musicfs.errors import DiskFullError, StoreError
 from musicfs.store.catalog import Catalog, Totals
 from musicfs.store.changes import CHANGES_TRIMMED, EVERYTHING, TOUCHED_TRIMMED, last_sequence, pack_ids, trim_log
-from musicfs.store.correction_tables import CorrectionTables
 from musicfs.store.folders import folder_key, iterate_folders, read_files
 from musicfs.store.records import (
     U32,
@@ -37,6 +37,7 @@ from musicfs.store.records import (
 )
 from musicfs.store.schema import ChangeOp
 from musicfs.store.tables import Tables
+from musicfs.store.trash_tables import TrashTables
 from musicfs.store.tree_tables import put_last, read_collections
 
 _decode = msgspec.msgpack.decode
@@ -45,7 +46,7 @@ _encode = msgspec.msgpack.encode
 _KEPT_TOUCHED = 100_000  # writes that an index may lag behind: one that cannot be written must not fill the catalog
 
 
-class WriteTransaction(CorrectionTables):
+class WriteTransaction(TrashTables):
     """A batch in the making. Use as a context manager: commits at the end, aborts on an exception."""
 
     def __init__(self, catalog: Catalog, tables: Tables | None = None) -> None:
@@ -190,8 +191,12 @@ class WriteTransaction(CorrectionTables):
 
     def origin_numbers(self) -> dict[str, int]:
         """The number of each origin by its id."""
+        return {origin_id: record.number for origin_id, record in self.origin_records().items()}
+
+    def origin_records(self) -> dict[str, OriginRecord]:
+        """The record of each origin by its id."""
         with self.txn.cursor(self.tables.origins) as cursor:
-            return {key.decode(): decode_origin(raw).number for key, raw in cursor}
+            return {key.decode(): decode_origin(raw) for key, raw in cursor}
 
     def put_origin(self, origin_id: str, record: OriginRecord) -> None:
         """Write an origin's record."""
@@ -265,13 +270,17 @@ class WriteTransaction(CorrectionTables):
         raw = self.txn.get(U64.pack(object_id), db=self.tables.objects)
         return None if raw is None else decode_object(raw)
 
+    def new_object_id(self) -> int:
+        """A number that no object of this catalog had."""
+        return self._next(b"next_object")
+
     def put_object(self, object_id: int, record: ObjectRecord, fingerprint: int, problem: str = "") -> int:
         """Write an object (0: a new one) and what finds it; returns its id. A moved or changed one leaves no old keys."""
         append = not object_id
         if object_id:
             self._forget_keys(object_id)
         else:
-            object_id = self._next(b"next_object")
+            object_id = self.new_object_id()
         key = U64.pack(object_id)
         txn, tables = self.txn, self.tables
         name_key = U32.pack(record.folder) + record.name
@@ -289,9 +298,13 @@ class WriteTransaction(CorrectionTables):
 
     def remove_object(self, object_id: int) -> None:
         """Forget an object; its places in the tree are removed by the caller first."""
-        self._forget_keys(object_id)
+        self.detach_object(object_id)
         if self.has_corrections:
             self.remove_correction(object_id)
+
+    def detach_object(self, object_id: int) -> None:
+        """As :meth:`remove_object`, but for what is corrected of it."""
+        self._forget_keys(object_id)
         self.txn.delete(U64.pack(object_id), db=self.tables.objects)
         self.note_touched(object_id)
 
