@@ -54,6 +54,9 @@ CALLS = {
         "GetCollection": Access.OPEN,
         "CreateCollection": Access.TOKEN,
         "DeleteCollection": Access.TOKEN,
+        "ListTrash": Access.OPEN,
+        "RestoreTrash": Access.TOKEN,
+        "EmptyTrash": Access.TOKEN,
         "ReloadConfig": Access.TOKEN,
         "BackupState": Access.TOKEN,  # what somebody made, in a file of their choice
     },

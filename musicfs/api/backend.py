@@ -17,6 +17,7 @@ from musicfs.api.collections import CollectionsBackend
 from musicfs.api.metadata import MetadataBackend
 from musicfs.api.search import SearchBackend
 from musicfs.api.service import ServiceBackend
+from musicfs.api.trash import TrashBackend
 from musicfs.events import Event
 from musicfs.model import Health
 
@@ -230,8 +231,8 @@ class VerifyProgress(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool = False
 
 
-class Backend(MetadataBackend, SearchBackend, CollectionsBackend, ServiceBackend, Protocol):
-    """A running MusicFS, with what it can do about tags, searches and collections.
+class Backend(MetadataBackend, SearchBackend, CollectionsBackend, TrashBackend, ServiceBackend, Protocol):
+    """A running MusicFS, with what it can do about tags, searches, collections, the trash and itself.
 
     Called from several threads at once; raises MusicFSError and its children.
 

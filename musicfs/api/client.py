@@ -26,6 +26,7 @@ from musicfs.api.generated import musicfs_pb2 as pb
 from musicfs.api.metadata_client import MetadataClient
 from musicfs.api.search_client import SearchClient
 from musicfs.api.service_client import ServiceClient
+from musicfs.api.trash_client import TrashClient
 from musicfs.api.unix_socket import peer
 from musicfs.api.wire import wire_paths, wire_text
 from musicfs.errors import DeniedError, NoDaemonError
@@ -53,12 +54,12 @@ def find_socket(candidates: Iterable[str]) -> str:
     raise NoDaemonError(f"no MusicFS is running (nothing listens on {paths[0]})", remedy=START_REMEDY)
 
 
-class Client(MetadataClient, SearchClient, CollectionsClient, ServiceClient):
+class Client(MetadataClient, SearchClient, CollectionsClient, TrashClient, ServiceClient):
     """A connection to a daemon, as its base :class:`~musicfs.api.connection.Connection` says.
 
     Every method blocks until the answer is there, ten seconds at most (a stream: as long as it takes), and raises
     NoDaemonError when the daemon is gone, else the error that the daemon's backend raised. What is about tags,
-    searches, collections and the service itself is in its bases.
+    searches, collections, the trash and the service itself is in its bases.
     """
 
     def status(self) -> Status:

@@ -22,6 +22,7 @@ from musicfs.api.metadata_server import MetadataService
 from musicfs.api.search_server import SearchCalls
 from musicfs.api.service_server import ServiceCalls
 from musicfs.api.tcp import Trouble
+from musicfs.api.trash_server import TrashCalls
 from musicfs.api.unix_socket import SocketPlace
 from musicfs.api.wire import MAX_MESSAGE_BYTES, MAX_METADATA_MESSAGE_BYTES, wire_text
 from musicfs.config.addresses import Address
@@ -55,6 +56,7 @@ class ControlServer:
             _Calls(backend, answer_timeout_s, self._check.is_stranger, self.note_shutdown),
             SearchCalls(backend, answer_timeout_s),
             CollectionsCalls(backend, answer_timeout_s),
+            TrashCalls(backend, answer_timeout_s),
             ServiceCalls(backend, answer_timeout_s),
         )
         self._metadata = MetadataService(backend, answer_timeout_s, import_folders)

@@ -6,6 +6,6 @@ again if need be; ``link`` is what they say to each other. A dead keeper is a lo
 process takes the keeper and its workers with it.
 
 Both read content with the parts of ``reading``. The keeper's side of the content store is ``cache``, with ``upkeep``
-(re-cutting, evicting), ``cache_control`` (what clients ask for) and ``delta`` (what a changed file keeps). ``health`` watches
-over origins.
+(re-cutting, evicting), ``cache_control`` (what clients ask for) and ``delta`` (what a changed file keeps). ``trash`` keeps
+what was deleted. ``health`` watches over origins.
 """

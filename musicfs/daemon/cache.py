@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from musicfs.clock import Clock
 from musicfs.config.settings import Settings
 from musicfs.content.keys import Source, content_of
+from musicfs.content.origins import Access
 from musicfs.content.scanned import ScannedParts
 from musicfs.daemon.cache_control import CacheControl
 from musicfs.daemon.delta import DeltaSync
@@ -98,6 +99,25 @@ class Cache:
         if self._scanned is not None and access is not None and access.keep:
             source = Source(origin_id, entry.path, entry.version, entry.size)
             self._scanned.add(content_of(source, stable_version=access.stable_version), start, data)
+
+    def access(self, origin_id: str) -> Access | None:
+        """How the files of an origin are read; None for one that is not in use."""
+        return self._access.get(origin_id)
+
+    def cached_bytes(self, content: Content) -> int:
+        """How much of a content is stored. Raises StoreError."""
+        return self._store.coverage(content).cached_bytes if self._store is not None else 0
+
+    def forget_contents(self, contents: Collection[Content]) -> int:
+        """Remove contents that nobody needs, but for what is pinned, when there is time; how many bytes that will be."""
+        upkeep = self._upkeep
+        if upkeep is None or not contents:
+            return 0
+        pinned = self._pins.keys()
+        sizes = {one.key: upkeep.removable_bytes(one, None) for one in contents if one.key not in pinned}
+        keys = [key for key, size in sizes.items() if size]
+        upkeep.begin(lambda chunks: chunks.clear(keys, None))
+        return sum(sizes.values())
 
     def _open_reading(self) -> Reading:
         return Reading(

@@ -33,6 +33,7 @@ from musicfs.api.collections import Collection, CollectionPage, CollectionsBacke
 from musicfs.api.metadata import ChangeResult, HistoryItem, MetadataChange, TrackMetadata
 from musicfs.api.search import SearchHit, SearchPage
 from musicfs.api.service import ServiceBackend
+from musicfs.api.trash import TrashBackend, TrashPage, TrashProgress, TrashSelection
 from musicfs.clock import Clock
 from musicfs.config.settings import Settings
 from musicfs.daemon.cache_control import CacheControl
@@ -66,6 +67,7 @@ class KeeperBackend:
         metadata: MetadataControl,
         search: SearchControl,
         collections: CollectionsBackend,
+        trash: TrashBackend,
         events: EventBus,
         catalog: Catalog,
         clock: Clock,
@@ -82,6 +84,7 @@ class KeeperBackend:
         self._metadata = metadata
         self._search = search
         self._collections = collections
+        self._trash = trash
         self._events = events
         self._catalog = catalog
         self._clock = clock
@@ -349,6 +352,17 @@ class KeeperBackend:
 
     def delete_collection(self, name: str) -> None:
         self._collections.delete_collection(name)
+
+    # Deleted tracks.
+
+    def trash(self, selection: TrashSelection, start: int, stop: int) -> TrashPage:
+        return self._trash.trash(selection, start, stop)
+
+    def restore_trash(self, selection: TrashSelection) -> Iterator[TrashProgress]:
+        return self._trash.restore_trash(selection)
+
+    def empty_trash(self, selection: TrashSelection, *, restored: bool, dry_run: bool) -> Iterator[TrashProgress]:
+        return self._trash.empty_trash(selection, restored=restored, dry_run=dry_run)
 
     def _lookup(self, origin_id: str) -> OriginState:
         state = self._states.get(origin_id)

@@ -25,6 +25,8 @@ from musicfs.library.attaching import Attachments
 from musicfs.library.correcting import Corrector
 from musicfs.library.publish import Pictures, Tree
 from musicfs.library.rendering import Renderer
+from musicfs.library.trash import Shelf, Trash
+from musicfs.library.trash_edits import TrashEdits
 from musicfs.store.catalog import Catalog
 from musicfs.store.environment import is_damage
 from musicfs.store.state import State
@@ -102,6 +104,8 @@ class Corrections:
             catalog, state, tree, renderer, clock, priorities, self._committed, pictures,
             on_edited=tracks.index.follow, keep_names_s=keep_names_s,
         )  # fmt: skip
+        self._state, self._renderer, self._tree = state, renderer, tree
+        self._priorities, self._pictures = priorities, pictures
         self._tracks = tracks
         self._corrector = corrector
         self.attachments = Attachments(catalog, state, corrector, renderer)
@@ -117,6 +121,13 @@ class Corrections:
         if self._corrector.has_pending and threading.current_thread() is not self._thread:
             self._retry_s = _RETRY_FIRST_S
             self._wake.set()
+
+    def trash_edits(self, trash: Trash, shelf: Shelf) -> TrashEdits:
+        """What users do with the trash: changes of the tree beside scans, as corrections are."""
+        return TrashEdits(
+            self._catalog, self._state, trash, shelf, self._renderer, self._tree, self._clock, self._priorities,
+            self._on_commit, self._pictures, self._corrector.editing,
+        )  # fmt: skip
 
     def start(self) -> None:
         """Begin the work in the background."""

@@ -49,7 +49,7 @@ def forget_unconfigured(settings: Settings, catalog: Catalog, publisher: Publish
         for folder_id, _ in catalog.folders_under(record.number, b""):
             objects = [object_id for object_id, _ in catalog.files_of(folder_id).values()]
             for first in range(0, max(len(objects), 1), _REMOVE_FILES):
-                publisher.remove(objects[first : first + _REMOVE_FILES], (folder_id,))
+                publisher.withdraw(objects[first : first + _REMOVE_FILES], (folder_id,))
         with WriteTransaction(catalog) as tx:
             tx.remove_origin(origin_id)
 

@@ -49,6 +49,7 @@ from musicfs.daemon.scanning import OriginState, Request, ScanService
 from musicfs.daemon.searching import Searching
 from musicfs.daemon.service_control import ServiceControl
 from musicfs.daemon.serving import serve_control
+from musicfs.daemon.trash import Trashing
 from musicfs.errors import MusicFSError
 from musicfs.events import EventBus, EventType
 from musicfs.library.indexing import Indexer
@@ -141,16 +142,18 @@ class Keeper:
             look()
             corrections.wake()
 
+        trashing = Trashing(settings, catalog, cache, corrections, self._events, self._clock, self._fail)
         publisher = Publisher(
             catalog, builder, self._clock, priorities, committed, covers, corrections.attachments,
-            FileEvents(catalog, self._events),
+            FileEvents(catalog, self._events), trashing.bin,
         )  # fmt: skip
         forget_unconfigured(settings, catalog, publisher)
         swapped = bring_up_to_date(settings, catalog, builder, covers, self._clock, priorities())
         if swapped:
             look()
-        guard_percent = settings.scan.mass_delete_guard
-        scanner = Scanner(publisher, pool, self._clock, guard_percent, cache.keep_scanned, cache.revisions)
+        scanner = Scanner(
+            publisher, pool, self._clock, settings.scan.mass_delete_guard, cache.keep_scanned, cache.revisions
+        )
         service = ScanService(
             states, scanner, publisher, monitor, lambda: rerank(catalog, builder, priorities(), look, covers),
             self._events, self._clock,
@@ -159,7 +162,7 @@ class Keeper:
             service.drop_old_tree_later()
         backend = KeeperBackend(
             self._start, states, service, monitor, cache.control, corrections.control, searching.control,
-            searching.collections, self._events, catalog, self._clock, self._link.send, searching.indexer,
+            searching.collections, trashing, self._events, catalog, self._clock, self._link.send, searching.indexer,
             ServiceControl(self._orders.reloads, cache.state),
         )  # fmt: skip
         reporting = Reporting(
@@ -173,8 +176,8 @@ class Keeper:
         self._service = service
         for state in states:
             monitor.watch_over(state, settings.health.check_interval_secs, settings.health.timeout_ms / 1000)
-        for part in (cache, corrections, plays, searching, reporting):
-            part.start()
+        for started in (cache, corrections, trashing, plays, searching, reporting):
+            started.start()
         self._corrections = corrections
         numbers = {state.id: state.number for state in states}
         cache.verify_adopted(
@@ -182,18 +185,16 @@ class Keeper:
             lambda: (cache.control.fetched_bytes(backend.counters), service.progress.read if service.progress else 0),
             lambda object_id: self._drop_pages(catalog, object_id),
         )
-        for thread in (scanning, housekeeping):
-            thread.start()
+        scanning.start()
+        housekeeping.start()
         server = serve_control(self._settings, backend, backend.note_troubles)
         look()  # the first word: this keeper has come up
         try:
             self._listen(service, backend, catalog, cache, plays, searching.indexer)
         finally:
             self._ended.set()
-            reporting.close()
-            self._events.close()
-            monitor.close()
-            corrections.close()
+            for part in (reporting, self._events, monitor, corrections, trashing):
+                part.close()
             service.stop()
             if server is not None:
                 server.close(0.2)

@@ -16,7 +16,8 @@ from musicfs.index.syntax import Query
 from musicfs.library.track_query import PlaysOf, Selection, never_played
 from musicfs.store.catalog import Catalog
 from musicfs.store.chunks_schema import Content
-from musicfs.store.records import Node
+from musicfs.store.records import TRASH_ORIGIN, Node
+from musicfs.store.trashed import original_anchor
 from musicfs.vfs.paths import files_at, find
 
 _ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")  # as musicfs.api.wire shows bytes that are not UTF-8
@@ -142,13 +143,15 @@ class LibraryFiles:
 
     def _file(self, ids: dict[int, str], object_id: int) -> LibraryFile | None:
         located = self._catalog.locate(object_id)
-        if located is None or located[0] not in ids:
+        if located is None:
             return None
         number, path, record = located
-        access = self._access(ids[number])
+        is_gone = number == TRASH_ORIGIN
+        origin_id, path = original_anchor(path) if is_gone else (ids.get(number, ""), path)
+        access = self._access(origin_id)
         if access is None:
             return None
-        source = Source(ids[number], os.fsdecode(path), record.version.decode(), record.size)
+        source = Source(origin_id, os.fsdecode(path), record.version.decode(), record.size, is_gone=is_gone)
         return LibraryFile(b"", source, access, object_id)
 
 

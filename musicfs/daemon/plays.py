@@ -21,9 +21,10 @@ from musicfs.events import EventBus, EventType
 from musicfs.store.catalog import Catalog
 from musicfs.store.environment import is_damage
 from musicfs.store.overlays import Anchor, Play, Played, play_key
-from musicfs.store.records import unpack_stored
+from musicfs.store.records import TRASH_ORIGIN, unpack_stored
 from musicfs.store.state import State
 from musicfs.store.transaction import WriteTransaction
+from musicfs.store.trashed import original_anchor
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +176,7 @@ class Plays:
         number, path, record = located
         origin_id = next((one for one, known in self._catalog.origins().items() if known.number == number), "")
         facts = unpack_stored(record.facts)
-        anchor = (origin_id, path)
+        anchor = original_anchor(path) if number == TRASH_ORIGIN else (origin_id, path)
         key = play_key(facts.audio_id if facts is not None else 0, anchor)
         inode = self._catalog.place_of(self._catalog.track_of(accessed.object_id)[0])
         virtual = self._catalog.path_of(inode) if inode else None

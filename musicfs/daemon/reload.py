@@ -51,6 +51,7 @@ TAKES: Mapping[tuple[str, ...], Takes] = {
     ("health",): Takes.KEEPER,
     ("health", "failover"): Takes.READING | Takes.KEEPER,
     ("prefetch",): Takes.RESTART,
+    ("trash",): Takes.KEEPER,
     ("grpc",): Takes.KEEPER,
     ("metrics",): Takes.KEEPER,
     ("webhooks",): Takes.KEEPER,

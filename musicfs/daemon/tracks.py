@@ -15,8 +15,9 @@ from musicfs.library.overlays import effective_tags
 from musicfs.model import Tags, Technical
 from musicfs.store.catalog import Catalog
 from musicfs.store.corrections import NO_COVER, OWN_COVER, Correction, is_spliced
-from musicfs.store.records import Node, NodeKind, ObjectKind, ObjectRecord, unpack_facts
+from musicfs.store.records import TRASH_ORIGIN, Node, NodeKind, ObjectKind, ObjectRecord, unpack_facts
 from musicfs.store.state import State
+from musicfs.store.trashed import original_anchor
 from musicfs.vfs.paths import files_at, find, find_former
 
 _COVERS = {OWN_COVER: Cover.OWN, NO_COVER: Cover.REMOVED}
@@ -107,7 +108,7 @@ class Tracks:
         if located is None:
             raise NotFoundError(f"there is no track with the id {object_id}")
         number, path, record = located
-        origin_id = self._origin_id(number)
+        origin_id, path = original_anchor(path) if number == TRASH_ORIGIN else (self._origin_id(number), path)
         facts = unpack_facts(record.facts)
         own: Tags = facts.tags if facts is not None else {}
         overlay = self._state.overlay_at(origin_id, path)

@@ -12,5 +12,8 @@ What the user corrects comes by another way, on the threads of those who ask for
 ``correcting`` puts it into the state, ``rendering`` makes a plan of each file, ``attaching`` keeps corrections with their
 files whatever scans find; ``overlays`` says what a change means.
 
+Tracks whose files are gone from every origin go to the ``trash``, which scans fill and empty; ``trash_edits`` is what users
+do with it.
+
 Collections are defined by ``rules``, filled by ``collecting`` and sorted by ``ordering``.
 """

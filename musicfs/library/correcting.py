@@ -21,9 +21,10 @@ from musicfs.model import Tags
 from musicfs.store.catalog import Catalog
 from musicfs.store.corrections import content_version
 from musicfs.store.overlays import TIME_STEP_NS, Action, Anchor, Change, Layer, Overlay
-from musicfs.store.records import ObjectRecord, unpack_facts
+from musicfs.store.records import TRASH_ORIGIN, ObjectRecord, unpack_facts
 from musicfs.store.state import State
 from musicfs.store.transaction import WriteTransaction
+from musicfs.store.trashed import original_anchor
 
 _BATCH_TRACKS = 200
 _BATCH_BYTES = 16 << 20
@@ -70,12 +71,12 @@ class Files:
         self._ids: dict[int, str] = {}
 
     def anchor(self, object_id: int) -> Anchor | None:
-        """Where an object lies; None if it is gone."""
+        """Where an object lies, or lay of which the file is deleted and the track restored; None if it is gone."""
         located = self._catalog.locate(object_id)
         if located is None:
             return None
         number, path, _ = located
-        return self.origin_id(number), path
+        return original_anchor(path) if number == TRASH_ORIGIN else (self.origin_id(number), path)
 
     def at(self, anchor: Anchor) -> int | None:
         """The object that lies there, or None."""
@@ -115,7 +116,7 @@ class Corrector:
         self._on_edited = on_edited
         self._pictures = pictures
         self._keep_names_ns = int(keep_names_s * 1e9)
-        self._editing = threading.RLock()
+        self.editing = threading.RLock()  # held by who changes the tree with `tree` and `pictures`
         self.has_pending = True  # whether something may wait for its origin; at the start nobody knows
         self._is_current = False  # the catalog has all that the state has, but for the edit that is being made
         self.files = Files(catalog)
@@ -158,7 +159,7 @@ class Corrector:
         """
         done: list[Edited] = []
         while len(done) < len(edits):
-            with self._editing:
+            with self.editing:
                 done += self._apply_some(edits[len(done) : len(done) + _BATCH_TRACKS], action, author)
         return done
 
@@ -242,7 +243,7 @@ class Corrector:
 
     def refresh(self, object_ids: Iterable[int]) -> None:
         """Serve files as the state says now. Blocks on origins for what lies around their audio."""
-        with self._editing:
+        with self.editing:
             self._write_all(self._render(object_ids))
 
     def _render(self, object_ids: Iterable[int]) -> Iterator[Rendered]:
@@ -314,7 +315,7 @@ class Corrector:
         A state that is not the continuation of what the catalog followed is followed from its beginning. Costs nothing while
         all is done; to be called until then.
         """
-        with self._editing:
+        with self.editing:
             if not self._is_current:
                 self._catch_up()
                 self._is_current = True
@@ -326,7 +327,11 @@ class Corrector:
         upto = self._state.sequence
         if lineage != self._state.lineage or seen > upto:  # another state than the catalog followed, or an older copy
             seen = 0
-            gone = [object_id for object_id, _ in self._catalog.corrections() if self._overlay_of(object_id) is None]
+            gone = [
+                object_id
+                for object_id, _ in self._catalog.corrections()
+                if self._overlay_of(object_id) is None and self._catalog.object(object_id) is not None
+            ]
             self._write((), dropped=gone)
         changed = {overlay_id for _, overlay_id in self._state.changed_since(seen)}
         overlays = filter(None, map(self._state.overlay, changed))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import partial
+
+import msgspec
 
 from musicfs.events import EventBus, EventType, FileNews
 from musicfs.store.catalog import Catalog
@@ -36,10 +38,19 @@ class FileEvents:
         found = {object_id: self._news(object_id) for object_id in objects}
         return {object_id: news for object_id, news in found.items() if news is not None}
 
-    def removed(self, objects: Mapping[int, Sequence[int]], news: Mapping[int, FileNews]) -> None:
-        """Files were removed: origin number -> ids. ``news`` is what :meth:`leaving` said."""
+    def removed(
+        self, objects: Mapping[int, Sequence[int]], news: Mapping[int, FileNews], trashed: Container[int]
+    ) -> None:
+        """Files were removed: origin number -> ids. ``news`` is what :meth:`leaving` said; ``trashed`` moved to the trash."""
+
+        def describe(object_id: int) -> FileNews | None:
+            found = news.get(object_id)
+            if found is None or object_id not in trashed:
+                return found
+            return msgspec.structs.replace(found, details={**found.details, "trashed": "true"})
+
         for origin, gone in objects.items():
-            self._events.publish_each(EventType.FILE_REMOVED, self._origin_id(origin), gone, news.get)
+            self._events.publish_each(EventType.FILE_REMOVED, self._origin_id(origin), gone, describe)
 
     def _origin_id(self, number: int) -> str:
         return next((one for one, record in self._catalog.origins().items() if record.number == number), "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -14,9 +14,11 @@ from musicfs.library.plan import fingerprint
 from musicfs.library.protocol import ReadResult
 from musicfs.model import Entry
 from musicfs.store.catalog import Catalog
+from musicfs.store.overlays import Trashed
 from musicfs.store.records import ObjectKind, ObjectRecord
 from musicfs.store.tables import Tables
 from musicfs.store.transaction import WriteTransaction
+from musicfs.store.trashed import TrashedObject
 
 T = TypeVar("T")
 
@@ -113,6 +115,42 @@ class Overlays(Protocol):
         ...
 
 
+class Leaving(msgspec.Struct, frozen=True):
+    """Tracks on their way to the trash, by object id."""
+
+    tracks: dict[int, Trashed] = {}
+
+    def __contains__(self, object_id: int) -> bool:
+        return object_id in self.tracks
+
+
+class Returning(msgspec.Struct, frozen=True):
+    """Deleted tracks on their way out, by object id, and what that means for the tree: restored ones leave it."""
+
+    tracks: dict[int, TrashedObject] = {}
+    changes: tuple[Change, ...] = ()
+
+
+class Trash(Protocol):
+    """Where tracks go whose files are gone; each pair of calls is around the tree's following."""
+
+    def leaving(self, tx: WriteTransaction, object_ids: Collection[int]) -> Leaving:
+        """Which of these objects, about to be removed because their files are gone, move to the trash. Changes nothing."""
+        ...
+
+    def bury(self, tx: WriteTransaction, leaving: Leaving) -> None:
+        """Move them there; they are no objects any more."""
+        ...
+
+    def returning(self, tx: WriteTransaction, changes: Sequence[Change]) -> Returning:
+        """Which deleted tracks the files are that were written. Changes nothing."""
+        ...
+
+    def forget(self, tx: WriteTransaction, returning: Returning) -> None:
+        """Have them leave the trash."""
+        ...
+
+
 class _LackingPicturesError(Exception):
     """Ends a write that is to be done again."""
 
@@ -153,9 +191,11 @@ class Publisher:
         pictures: Pictures | None = None,
         overlays: Overlays | None = None,
         news: FileEvents | None = None,
+        trash: Trash | None = None,
     ) -> None:
         self.catalog = catalog
         self._news = news
+        self._trash = trash
         self._overlays = overlays
         self._tree = tree
         self._clock = clock
@@ -176,7 +216,10 @@ class Publisher:
                     folder_id = tx.add_folder(origin, folder.path)
                 changes += [self._write(tx, folder_id, learned, counts, overlays) for learned in folder.files]
                 tx.set_digest(folder_id, tx.folder(folder_id), folder.digest)
-            self._tree.apply(tx, changes, self._priorities())
+            returning = self._trash.returning(tx, changes) if self._trash is not None else Returning()
+            self._tree.apply(tx, [*changes, *returning.changes], self._priorities())
+            if self._trash is not None:
+                self._trash.forget(tx, returning)
             tx.count_files(origin, counts.files, counts.size_bytes)
             return counts, changes
 
@@ -225,15 +268,25 @@ class Publisher:
             self._on_commit()
 
     def remove(self, objects: Sequence[int], folders: Sequence[int]) -> Counts:
-        """Take objects out of the tree and forget them, then folders that hold nothing any more."""
+        """Take objects whose files are gone out of the tree: to the trash, or forget them; then folders that hold nothing.
+
+        Blocks for the commit.
+        """
+        return self._remove(objects, folders, self._trash)
+
+    def withdraw(self, objects: Sequence[int], folders: Sequence[int]) -> Counts:
+        """As :meth:`remove`, where nobody has deleted the files: nothing of it comes to the trash."""
+        return self._remove(objects, folders, None)
+
+    def _remove(self, objects: Sequence[int], folders: Sequence[int], trash: Trash | None) -> Counts:
 
         news = self._news.leaving(objects) if self._news is not None else {}
 
-        def write(tx: WriteTransaction) -> tuple[Counts, dict[int, list[int]]]:
+        def write(tx: WriteTransaction) -> tuple[Counts, dict[int, list[int]], Leaving]:
             counts = Counts()
             changes = []
             sizes: dict[int, list[int]] = {}  # origin number -> sizes of the files that leave it
-            leaving: dict[int, list[int]] = {}  # origin number -> their ids
+            removed: dict[int, list[int]] = {}  # origin number -> their ids
             for object_id in objects:
                 old = tx.object(object_id)
                 if old is not None:
@@ -242,21 +295,25 @@ class Publisher:
                     counts.size_bytes -= old.size
                     origin = tx.folder(old.folder).origin
                     sizes.setdefault(origin, []).append(old.size)
-                    leaving.setdefault(origin, []).append(object_id)
+                    removed.setdefault(origin, []).append(object_id)
+            leaving = trash.leaving(tx, objects) if trash is not None else Leaving()
             for origin, gone in sizes.items():
                 tx.count_files(origin, -len(gone), -sum(gone))
             self._tree.apply(tx, changes, self._priorities())
             if self._overlays is not None:
                 self._overlays.leave(tx, objects)
+            if trash is not None:
+                trash.bury(tx, leaving)
             for object_id in objects:
-                tx.remove_object(object_id)
+                if object_id not in leaving:
+                    tx.remove_object(object_id)
             for folder_id in folders:
                 if not tx.files_of(folder_id):
                     tx.remove_folder(folder_id)
-            return counts, leaving
+            return counts, removed, leaving
 
-        counts, removed = write_batch(self.catalog, self._pictures, write)
+        counts, removed, leaving = write_batch(self.catalog, self._pictures, write)
         self._on_commit()
         if self._news is not None:
-            self._news.removed(removed, news)
+            self._news.removed(removed, news, leaving.tracks)
         return counts

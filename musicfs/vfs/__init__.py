@@ -5,5 +5,5 @@ derives folders and names and writes them into the catalog, in the caller's tran
 in the mount process and answers from the catalog (``catalog_tree``), and makes up what no catalog holds: the hidden folders
 ``/.prefetch`` (``mirror``) and ``/.search`` (``searches``). Files whose tags are corrected are seen as they are served;
 ``former`` keeps the names that corrections end; ``collections`` are folders of links, and what is in them is decided
-elsewhere. No FUSE here, and nothing outside this room decides a name.
+elsewhere, as it is for deleted tracks (``trash``). No FUSE here, and nothing outside this room decides a name.
 """

@@ -14,7 +14,7 @@ from musicfs.store.records import Node, NodeKind
 from musicfs.store.schema import ROOT_INODE
 from musicfs.vfs.entries import Listing
 from musicfs.vfs.links import relative_target
-from musicfs.vfs.names import COLLECTIONS_NAME
+from musicfs.vfs.names import HIDDEN_NAMES
 
 _BYTES_PER_ENTRY = 160  # a tuple, a short name and two integers
 _ROOT = Node(ROOT_INODE, NodeKind.FOLDER, 0, 0, 0, 0, 0, 0, b"")
@@ -31,7 +31,7 @@ class CatalogTree:
         *,
         show_hidden: bool = False,
     ) -> None:
-        """Old names end by ``now_ns``. ``show_hidden`` lists collections also where they are hidden."""
+        """Old names end by ``now_ns``. ``show_hidden`` lists also the collections and the trash that are hidden there."""
         self._show_hidden = show_hidden
         self._catalog = catalog
         self._now_ns = now_ns
@@ -77,7 +77,7 @@ class CatalogTree:
         """As :meth:`listing`, and not kept."""
         found = self._catalog.list_folder(inode)
         if inode == ROOT_INODE and not self._show_hidden:
-            return tuple(entry for entry in found if entry[0] != COLLECTIONS_NAME)
+            return tuple(entry for entry in found if entry[0] not in HIDDEN_NAMES)
         return tuple(found)
 
     def target(self, inode: int) -> bytes:

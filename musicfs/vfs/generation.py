@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from musicfs.library.publish import Change, Pictures, write_batch
 from musicfs.store.catalog import Catalog
+from musicfs.store.records import TRASH_ORIGIN
 from musicfs.store.tables import Tables
 from musicfs.store.transaction import WriteTransaction
 from musicfs.vfs.items import naming_priority
@@ -35,7 +36,7 @@ def rebuild(
     batch: list[int] = []
     numbers = [origin.number for origin in catalog.origins().values()]
     origins = sorted(numbers, key=lambda number: (naming_priority(priorities.get(number, 0)), number))
-    for origin in origins:
+    for origin in (*origins, TRASH_ORIGIN):  # what is restored has its name after all that is there
         for folder_id, _ in catalog.folders_under(origin, b""):
             batch += (object_id for object_id, _ in catalog.files_of(folder_id).values())
             if len(batch) >= _BATCH_FILES:

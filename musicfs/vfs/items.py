@@ -8,13 +8,14 @@ import msgspec
 
 from musicfs.model import Technical
 from musicfs.store.folders import folder_key
-from musicfs.store.records import ObjectRecord, StoredFacts, unpack_stored
+from musicfs.store.records import TRASH_ORIGIN, ObjectRecord, StoredFacts, unpack_stored
 from musicfs.store.transaction import WriteTransaction
 from musicfs.vfs.views import album_key
 
 # Added (also several times) to the priority of an origin that should serve nothing which another origin has too. Names are
 # given by what remains without it: which origin is up has no part in them. Priorities lie within half of it around zero.
 UNHEALTHY_PENALTY = 1 << 32
+_TRASH_PRIORITY = UNHEALTHY_PENALTY // 2 - 1  # whatever is there comes first
 
 _LOSSLESS = frozenset(("flac", "alac", "pcm"))
 
@@ -98,7 +99,7 @@ class Ranks:
         found = self._folders.get(folder_id)
         if found is None:
             folder = self._tx.folder(folder_id)
-            priority = self._priorities.get(folder.origin, 0)
+            priority = self._priorities.get(folder.origin, _TRASH_PRIORITY if folder.origin == TRASH_ORIGIN else 0)
             found = folder.origin, priority, (naming_priority(priority), folder_key(folder.origin, folder.path))
             self._folders[folder_id] = found
         return found

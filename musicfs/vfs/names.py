@@ -12,6 +12,8 @@ import unicodedata
 
 MAX_NAME_BYTES = 255
 COLLECTIONS_NAME = b".collections"  # at the root, where the configuration hides them there
+TRASH_NAME = b".trash"  # at the root
+HIDDEN_NAMES = frozenset((COLLECTIONS_NAME, TRASH_NAME))
 VERSIONS_NAME = b".versions"  # no file or folder of an origin has this name: those are never hidden
 
 _POSIX_FORBIDDEN = str.maketrans({"/": "_", "\0": "_"})

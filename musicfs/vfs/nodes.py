@@ -21,8 +21,9 @@ from musicfs.model import FIELD_NAMES
 from musicfs.store.catalog import Catalog
 from musicfs.store.correction_tables import Serving
 from musicfs.store.corrections import OWN_COVER
-from musicfs.store.records import Node, NodeKind, ObjectKind, ObjectRecord, unpack_stored
+from musicfs.store.records import TRASH_ORIGIN, Node, NodeKind, ObjectKind, ObjectRecord, unpack_stored
 from musicfs.store.schema import ROOT_INODE
+from musicfs.store.trashed import original_anchor
 from musicfs.vfs.catalog_tree import CatalogTree
 from musicfs.vfs.entries import SEARCH_ROOT, Entries, Listing
 from musicfs.vfs.inodes import FIRST_MADE_UP, is_search
@@ -183,7 +184,16 @@ class Nodes:
         located = self._catalog.locate(object_id)
         return None if located is None else self._source(*located)
 
+    def _locate_node(self, node: Node) -> Source | None:
+        if node.kind == NodeKind.OBJECT:
+            return self._locate(node.ref)
+        serving = self._catalog.serving(unmirrored(node))
+        return None if serving is None else self._source(serving.origin, serving.path, serving.record)
+
     def _source(self, origin: int, path: bytes, record: ObjectRecord) -> Source:
+        if origin == TRASH_ORIGIN:
+            origin_id, path = original_anchor(path)
+            return Source(origin_id, os.fsdecode(path), record.version.decode(), record.size, is_gone=True)
         return Source(self._origin_id(origin), os.fsdecode(path), record.version.decode(), record.size)
 
     def prefetch_after(self, node: Node) -> Node | None:
@@ -212,9 +222,9 @@ class Nodes:
 
     def attributes(self, node: Node) -> dict[bytes, bytes]:
         """The extended attributes of a file; a folder has none."""
-        if node.kind != NodeKind.OBJECT:
+        if node.kind not in (NodeKind.OBJECT, NodeKind.TRASHED):
             return {}
-        source = self._locate(node.ref)
+        source = self._locate_node(node)
         if source is None:
             return {}
         cached = self._sources.cached_bytes(source)

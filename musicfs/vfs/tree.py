@@ -18,6 +18,7 @@ from musicfs.library.publish import Change
 from musicfs.store.catalog import Catalog
 from musicfs.store.records import Node, ObjectKind, ObjectRecord, StoredFacts, unpack_stored
 from musicfs.store.transaction import WriteTransaction
+from musicfs.vfs import trash
 from musicfs.vfs.artwork import Artwork, CoverMaker
 from musicfs.vfs.collections import carry_over, drop_links
 from musicfs.vfs.directories import Directories
@@ -102,8 +103,9 @@ class TreeBuilder:
         names.keep(until_ns)
 
     def carry_over(self, catalog: Catalog, tx: WriteTransaction) -> None:
-        """Have the collections of the served tree in the one that ``tx`` writes, whose tracks are all placed."""
+        """Have the served tree's collections, and the trash, in the one that ``tx`` writes, whose tracks are all placed."""
         carry_over(catalog, tx, self._clock.time_ns(), ignore_case=self.options.ignore_case)
+        trash.carry_over(tx, self._clock, ignore_case=self.options.ignore_case)
 
     def rerank(self, tx: WriteTransaction, priorities: Mapping[int, int], after: int = 0, limit: int = 1000) -> int:
         """Serve tracks with several sources from the best by ``priorities``, which changed; no name changes.

@@ -202,6 +202,92 @@ class DeleteCollectionRequest(_message.Message):
     name: str
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
+class TrashSelection(_message.Message):
+    __slots__ = ("paths", "origin_id", "pattern", "deleted_after_ms", "deleted_before_ms")
+    PATHS_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_ID_FIELD_NUMBER: _ClassVar[int]
+    PATTERN_FIELD_NUMBER: _ClassVar[int]
+    DELETED_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    DELETED_BEFORE_MS_FIELD_NUMBER: _ClassVar[int]
+    paths: _containers.RepeatedScalarFieldContainer[str]
+    origin_id: str
+    pattern: str
+    deleted_after_ms: int
+    deleted_before_ms: int
+    def __init__(self, paths: _Optional[_Iterable[str]] = ..., origin_id: _Optional[str] = ..., pattern: _Optional[str] = ..., deleted_after_ms: _Optional[int] = ..., deleted_before_ms: _Optional[int] = ...) -> None: ...
+
+class ListTrashRequest(_message.Message):
+    __slots__ = ("selection", "limit", "offset")
+    SELECTION_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    selection: TrashSelection
+    limit: int
+    offset: int
+    def __init__(self, selection: _Optional[_Union[TrashSelection, _Mapping]] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
+
+class ListTrashResponse(_message.Message):
+    __slots__ = ("entries", "total", "size_bytes")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[TrashEntry]
+    total: int
+    size_bytes: int
+    def __init__(self, entries: _Optional[_Iterable[_Union[TrashEntry, _Mapping]]] = ..., total: _Optional[int] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+
+class TrashEntry(_message.Message):
+    __slots__ = ("path", "origin_id", "origin_path", "deleted_ms", "size_bytes", "cached_bytes", "artist", "album", "title", "duration_ms", "trash_path", "restored_ms")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_ID_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_PATH_FIELD_NUMBER: _ClassVar[int]
+    DELETED_MS_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CACHED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    ARTIST_FIELD_NUMBER: _ClassVar[int]
+    ALBUM_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    DURATION_MS_FIELD_NUMBER: _ClassVar[int]
+    TRASH_PATH_FIELD_NUMBER: _ClassVar[int]
+    RESTORED_MS_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    origin_id: str
+    origin_path: str
+    deleted_ms: int
+    size_bytes: int
+    cached_bytes: int
+    artist: str
+    album: str
+    title: str
+    duration_ms: int
+    trash_path: str
+    restored_ms: int
+    def __init__(self, path: _Optional[str] = ..., origin_id: _Optional[str] = ..., origin_path: _Optional[str] = ..., deleted_ms: _Optional[int] = ..., size_bytes: _Optional[int] = ..., cached_bytes: _Optional[int] = ..., artist: _Optional[str] = ..., album: _Optional[str] = ..., title: _Optional[str] = ..., duration_ms: _Optional[int] = ..., trash_path: _Optional[str] = ..., restored_ms: _Optional[int] = ...) -> None: ...
+
+class EmptyTrashRequest(_message.Message):
+    __slots__ = ("selection", "restored", "dry_run")
+    SELECTION_FIELD_NUMBER: _ClassVar[int]
+    RESTORED_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    selection: TrashSelection
+    restored: bool
+    dry_run: bool
+    def __init__(self, selection: _Optional[_Union[TrashSelection, _Mapping]] = ..., restored: bool = ..., dry_run: bool = ...) -> None: ...
+
+class TrashProgress(_message.Message):
+    __slots__ = ("done", "total", "passed_over", "freed_bytes", "complete")
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    PASSED_OVER_FIELD_NUMBER: _ClassVar[int]
+    FREED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    done: int
+    total: int
+    passed_over: int
+    freed_bytes: int
+    complete: bool
+    def __init__(self, done: _Optional[int] = ..., total: _Optional[int] = ..., passed_over: _Optional[int] = ..., freed_bytes: _Optional[int] = ..., complete: bool = ...) -> None: ...
+
 class ReloadConfigResponse(_message.Message):
     __slots__ = ("file", "applied", "needs_restart", "problems", "refusal")
     FILE_FIELD_NUMBER: _ClassVar[int]
