@@ -24,6 +24,7 @@ _COMMANDS = {
     "origin": ("musicfs.cli.origin:origin", "List, probe and rescan the places where music lies."),
     "search": ("musicfs.cli.search:search", "Find tracks by their tags and by what is known of them."),
     "collection": ("musicfs.cli.collection:collection", "List, show, make and delete collections."),
+    "trash": ("musicfs.cli.trash:trash", "List, restore and forget tracks whose files were deleted."),
     "metadata": ("musicfs.cli.metadata.command:metadata", "Read, correct, import and export tags."),
     "cache": ("musicfs.cli.cache:cache", "Look at, fill, pin in, clear and verify the cache."),
     "events": ("musicfs.cli.events:events", "Show what happens, as it happens, until interrupted."),

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from musicfs.api.backend import Phase, PrefetchProgress, SyncProgress, VerifyProgress
+from musicfs.api.trash import TrashProgress
 from musicfs.cli.output import Output, percent, plain, printable, size
 
 _LINE_INTERVAL_S = 5.0
@@ -74,6 +75,11 @@ def follow_verification(output: Output, steps: Iterator[VerifyProgress]) -> Veri
         damage = f"{last.damaged} pieces were damaged, and are fetched again when they are read"
         output.line(damage if last.damaged else checked, style="yellow" if last.damaged else "")
     return last
+
+
+def follow_trash(output: Output, steps: Iterator[TrashProgress], begin: str) -> TrashProgress | None:
+    """Show every step of something done to deleted tracks; returns the last. Raises what the steps raise."""
+    return _follow(output, steps, lambda step: Shown(step.done + step.passed_over, step.total, begin), begin)
 
 
 def _follow(output: Output, steps: Iterator[Step], show: Callable[[Step], Shown], begin: str) -> Step | None:
