@@ -42,6 +42,7 @@ from musicfs.index.parser import parse
 from musicfs.model import Health
 from tests.api.metadata_backend import FakeMetadata
 from tests.api.search_backend import FakeSearch
+from tests.api.trash_backend import FakeTrash
 
 CACHE = CacheStats(
     limit_bytes=10 << 30,
@@ -148,7 +149,7 @@ PROBLEMS = (ProblemFile("nas", "A/broken\udcff.mp3", "no MPEG frame"),)
 
 
 @dataclass
-class FakeBackend(FakeMetadata, FakeSearch):
+class FakeBackend(FakeMetadata, FakeSearch, FakeTrash):
     """Answers what its attributes say, and raises ``error`` if there is one; ``calls`` notes what was asked."""
 
     state: Status = STATUS

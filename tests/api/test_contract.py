@@ -109,7 +109,8 @@ _METHODS = {
 _ADDED = {
     "MusicFS": {
         "ConfirmOrigin", "ListProblems", "Pin", "Unpin", "ListPins", "VerifyCache", "ListCollections", "GetCollection",
-        "CreateCollection", "DeleteCollection", "GetMetrics", "ReloadConfig", "BackupState",
+        "CreateCollection", "DeleteCollection", "GetMetrics", "ReloadConfig", "BackupState", "ListTrash", "RestoreTrash",
+        "EmptyTrash",
     },
     "MetadataService": {"ExportMetadata", "UndoMetadata", "MetadataLog", "ListHeldMetadata"},
 }  # fmt: skip

@@ -9,6 +9,7 @@ import base64
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -100,7 +101,8 @@ def world(sample_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     (folder / "import").mkdir()
     address = f"127.0.0.1:{free_port()}"
     settings = f'[grpc]\naddresses = ["{address}"]\nimport_folders = ["import"]\n'
-    mounted = mount({"sample": sample_library}, folder, settings)
+    shutil.copytree(sample_library, folder / "music")  # our own: a call is about files that are deleted
+    mounted = mount({"sample": folder / "music"}, folder, settings)
     try:
         token = load_token(str(folder / "state" / "token"))
         with Client(address, token=token) as client:
@@ -236,6 +238,21 @@ def make_list_get_and_delete_a_collection(world: World) -> None:
 # MetadataService.
 
 
+def list_restore_and_empty_the_trash(world: World) -> None:
+    path = world.track
+    deleted = world.mounted.folder / "music" / world.client.metadata(path).origin_path
+    deleted.unlink()
+    wait_for("the deleted track", lambda: world.client.trash().total == 1, 30)
+    [entry] = world.grpcurl.one("MusicFS/ListTrash")["entries"]
+    assert (entry["path"], entry["origin_id"]) == (path, "sample")
+    *_, last = world.grpcurl.call("MusicFS/RestoreTrash", {"paths": [path]})
+    assert (last["done"], last["complete"]) == (1, True)
+    assert world.client.metadata(path).format == "flac"
+    *_, last = world.grpcurl.call("MusicFS/EmptyTrash", {"selection": {"pattern": "*"}, "restored": True})
+    assert (last["done"], last["complete"]) == (1, True)
+    assert world.client.trash().total == 0
+
+
 def reload_config(world: World) -> None:
     done = world.grpcurl.one("MusicFS/ReloadConfig")
     assert done["file"] == world.client.reload_config().file != ""
@@ -322,6 +339,7 @@ MADE: Mapping[Callable[[World], None], tuple[str, ...]] = {
         "MusicFS/GetCollection",
         "MusicFS/DeleteCollection",
     ),
+    list_restore_and_empty_the_trash: ("MusicFS/ListTrash", "MusicFS/RestoreTrash", "MusicFS/EmptyTrash"),
     reload_config: ("MusicFS/ReloadConfig",),
     backup_state: ("MusicFS/BackupState",),
     get_metadata: ("MetadataService/GetMetadata",),

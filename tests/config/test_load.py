@@ -199,7 +199,7 @@ _WRONG: list[tuple[str, list[str]]] = [
     (
         "[robots]\ntimeout_ms = 1",
         [
-            "1: robots is not a setting (allowed here: mount_point, cache_dir, state_dir, instance, origins, views, tree, collections, mount, scan, cache, health, metrics, webhooks, prefetch, grpc, logging)"
+            "1: robots is not a setting (allowed here: mount_point, cache_dir, state_dir, instance, origins, views, tree, collections, mount, scan, cache, health, metrics, webhooks, prefetch, trash, grpc, logging)"
         ],
     ),
     ("[tree]\nnames = 'unix'", ['2: tree.names = "unix" is not allowed (allowed: one of "posix", "windows")']),
@@ -223,6 +223,7 @@ _WRONG: list[tuple[str, list[str]]] = [
         ["2: mount.drain_timeout_s = inf is not allowed (allowed: a number from 0 to 31536000)"],
     ),
     ("[cache]\nmetadata_cache_mb = 0", ["2: cache.metadata_cache_mb = 0 is not allowed (allowed: a whole number of at least 1)"]),
+    ("[trash]\nkeep = '30'", ['2: trash.keep = "30" is not allowed (allowed: a number and one of s, m, h, d, w, as in 30d)']),
     ("cache_dir = ['a']", ['1: cache_dir = ["a"] is not allowed (allowed: text)']),
     ("mount_point = \"a\\u0000\"", ["1: mount_point contains a NUL character (no path can)"]),
     (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from musicfs.store.overlays import Change, Layer, Overlay, Pin, Play, Played, StoredCollection, play_key
+from musicfs.store.overlays import Change, Layer, Overlay, Pin, Play, Played, StoredCollection, Trashed, play_key
 from musicfs.store.state import State, open_state
 
 SPACES = ("nas", "s3")
@@ -26,6 +26,8 @@ class StateWorld:
         self.collections: dict[str, StoredCollection] = {}
         self.all_collections: set[StoredCollection] = set()
         self.plays: dict[bytes, Play] = {}
+        self.trashed: dict[int, Trashed] = {}
+        self.all_trashed: set[Trashed] = set()
         self.time_ns = 0
 
     def put(self, *overlays: Overlay) -> int:
@@ -60,6 +62,22 @@ class StateWorld:
         self.state.remove_collection(name)
         del self.collections[name]
 
+    def delete(self, *numbers: int) -> None:
+        """Tracks are deleted."""
+        self.time_ns += 1
+        tracks = [
+            Trashed(number, "nas", b"%d.flac" % number, b"/%d" % number, self.time_ns, 1, 2, b"v", 1, 0, b"\xc0")
+            for number in numbers
+        ]
+        self.state.put_trashed(tracks)
+        self.trashed.update((one.id, one) for one in tracks)
+        self.all_trashed.update(tracks)
+
+    def undelete(self, *numbers: int) -> None:
+        self.state.forget_trashed(numbers)
+        for number in numbers:
+            self.trashed.pop(number, None)
+
     def play(self, *numbers: int) -> None:
         """Tracks are played, one after the other."""
         played = []
@@ -86,6 +104,10 @@ class StateWorld:
                 self.collect(StoredCollection(ord(name), name, f"x:{turn}", b"\xff", added_ns=turn))
             if turn % 13 == 12 and self.collections:
                 self.drop(choice.choice(sorted(self.collections)))
+            if turn % 4 == 2:
+                self.delete(*choice.sample(range(1, 40), choice.choice((1, 10))))
+            if turn % 9 == 8:
+                self.undelete(*choice.sample(range(1, 40), 5))
             if turn % 3 == 1:
                 self.play(*choice.choices(range(1, 30), k=choice.choice((1, 4))))
 
@@ -99,6 +121,8 @@ class StateWorld:
         assert state.collections() == [one for _, one in sorted(self.collections.items())]
         assert {one.key: one for one in state.plays()} == self.plays
         assert state.count_plays() == len(self.plays)
+        assert {one.id: one for one in state.trashed()} == self.trashed
+        assert all(state.trashed_track(number) == one for number, one in self.trashed.items())
         for number, one in self.overlays.items():
             for origin_id, path in one.anchors:
                 assert state.overlay_at(origin_id, path) == one
@@ -118,6 +142,7 @@ class StateWorld:
                 assert (entry.sequence, entry.before, entry.after) in self.history[number]
         assert set(self.state.pins()) <= self.all_pins
         assert set(self.state.collections()) <= self.all_collections
+        assert set(self.state.trashed()) <= self.all_trashed
         for play in self.state.plays():
             assert 0 < play.count <= self.plays[play.key].count
             assert play.first_ns == self.plays[play.key].first_ns

@@ -230,7 +230,7 @@ def test_the_journal_is_made_smaller_when_most_of_it_is_past(tmp_path: Path, mon
 def test_a_newer_state_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = StateWorld(tmp_path)
     with monkeypatch.context() as newer:
-        newer.setattr(state_tables, "SCHEMA", 4)
+        newer.setattr(state_tables, "SCHEMA", state_tables.SCHEMA + 1)
         world.put(overlay(1, "a"))
     world.state.close()
     for _ in range(2):  # after a clean stop, and without its mark
@@ -285,7 +285,7 @@ def test_the_second_schema_is_read_as_it_is(
         lineage = world.state.lineage
         world.state.close()
     with lmdb.open(str(tmp_path / "state"), max_dbs=16) as env:
-        for name in (b"colls", b"plays"):
+        for name in (b"colls", b"plays", b"trash"):
             table = env.open_db(name)
             with env.begin(write=True) as txn:
                 txn.drop(table)
@@ -299,12 +299,13 @@ def test_the_second_schema_is_read_as_it_is(
     world.check()
     world.play(1, 2)
     world.collect(StoredCollection(1, "c"))
+    world.delete(3)
     world.check()
     assert world.state.lineage == lineage and world.state.verify() == []
     world.reopen(clean=clean)
     world.check()
     world.state.close()
-    assert state_tables.schema_of(str(tmp_path / "state")) == 3
+    assert state_tables.schema_of(str(tmp_path / "state")) == state_tables.SCHEMA
 
 
 @pytest.mark.expects_log("put aside")

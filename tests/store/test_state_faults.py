@@ -217,7 +217,7 @@ def test_flipped_bits_in_pictures(world: StateWorld, seed: int) -> None:
         assert world.state.image(key) == data
 
 
-@pytest.mark.parametrize("kind", [Kind.OVERLAY, Kind.PIN, Kind.HISTORY, Kind.COLLECTION, Kind.PLAY])
+@pytest.mark.parametrize("kind", [Kind.OVERLAY, Kind.PIN, Kind.HISTORY, Kind.COLLECTION, Kind.PLAY, Kind.TRASH])
 @pytest.mark.expects_log("the state was made anew.*nothing is lost")
 def test_damage_that_is_met_while_open_is_healed(world: StateWorld, kind: Kind) -> None:
     world.open()

@@ -152,17 +152,18 @@ def test_each_catalog_is_known_by_a_number(catalog: Catalog, tmp_path: Path) -> 
     other.close()
 
 
-@pytest.mark.parametrize("schema", [2, 3])
+@pytest.mark.parametrize("schema", [2, 3, 4])
 def test_a_catalog_without_log_is_given_one(tmp_path: Path, schema: int) -> None:
     path = str(tmp_path / "catalog")
     catalogs.prepare(path)
     with open_environment(path) as env:
         meta = env.open_db(b"meta")
-        touched = env.open_db(b"touched")
+        touched, trash = env.open_db(b"touched"), env.open_db(b"trash")
         with env.begin(write=True) as txn:
             txn.put(b"schema", msgspec.msgpack.encode(schema), db=meta)
             txn.delete(b"identity", db=meta)
             txn.drop(touched, delete=True)
+            txn.drop(trash, delete=True)
     mark_clean(path)
     assert catalogs.prepare(path) is None, "nothing is put aside"
     opened = Catalog(path, readonly=False, durable=False)
