@@ -54,6 +54,7 @@ CALLS = {
         "GetCollection": Access.OPEN,
         "CreateCollection": Access.TOKEN,
         "DeleteCollection": Access.TOKEN,
+        "LibraryHealth": Access.TOKEN,  # reads the whole catalog
         "ListTrash": Access.OPEN,
         "RestoreTrash": Access.TOKEN,
         "EmptyTrash": Access.TOKEN,

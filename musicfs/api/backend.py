@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from musicfs.api.collections import CollectionsBackend
+from musicfs.api.library import LibraryBackend
 from musicfs.api.metadata import MetadataBackend
 from musicfs.api.search import SearchBackend
 from musicfs.api.service import ServiceBackend
@@ -231,8 +232,10 @@ class VerifyProgress(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool = False
 
 
-class Backend(MetadataBackend, SearchBackend, CollectionsBackend, TrashBackend, ServiceBackend, Protocol):
-    """A running MusicFS, with what it can do about tags, searches, collections, the trash and itself.
+class Backend(
+    MetadataBackend, SearchBackend, CollectionsBackend, LibraryBackend, TrashBackend, ServiceBackend, Protocol
+):
+    """A running MusicFS, with what it can do about tags, searches, collections, the library, the trash and itself.
 
     Called from several threads at once; raises MusicFSError and its children.
 

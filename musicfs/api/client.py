@@ -23,6 +23,7 @@ from musicfs.api.backend import (
 from musicfs.api.collections_client import CollectionsClient
 from musicfs.api.connection import START_REMEDY
 from musicfs.api.generated import musicfs_pb2 as pb
+from musicfs.api.library_client import LibraryClient
 from musicfs.api.metadata_client import MetadataClient
 from musicfs.api.search_client import SearchClient
 from musicfs.api.service_client import ServiceClient
@@ -54,12 +55,12 @@ def find_socket(candidates: Iterable[str]) -> str:
     raise NoDaemonError(f"no MusicFS is running (nothing listens on {paths[0]})", remedy=START_REMEDY)
 
 
-class Client(MetadataClient, SearchClient, CollectionsClient, TrashClient, ServiceClient):
+class Client(MetadataClient, SearchClient, CollectionsClient, LibraryClient, TrashClient, ServiceClient):
     """A connection to a daemon, as its base :class:`~musicfs.api.connection.Connection` says.
 
     Every method blocks until the answer is there, ten seconds at most (a stream: as long as it takes), and raises
-    NoDaemonError when the daemon is gone, else the error that the daemon's backend raised. What is about tags,
-    searches, collections, the trash and the service itself is in its bases.
+    NoDaemonError when the daemon is gone, else the error that the daemon's backend raised. What is about tags, searches,
+    collections, the library as a whole, the trash and the service itself is in its bases.
     """
 
     def status(self) -> Status:

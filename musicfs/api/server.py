@@ -17,6 +17,7 @@ from musicfs.api.backend import ANSWER_TIMEOUT_S, Backend
 from musicfs.api.collections_server import CollectionsCalls
 from musicfs.api.generated import musicfs_pb2 as pb
 from musicfs.api.introspection import Introspection
+from musicfs.api.library_server import LibraryCalls
 from musicfs.api.listening import Network, NetworkListener, listen_on_socket
 from musicfs.api.metadata_server import MetadataService
 from musicfs.api.search_server import SearchCalls
@@ -56,6 +57,7 @@ class ControlServer:
             _Calls(backend, answer_timeout_s, self._check.is_stranger, self.note_shutdown),
             SearchCalls(backend, answer_timeout_s),
             CollectionsCalls(backend, answer_timeout_s),
+            LibraryCalls(backend, answer_timeout_s),
             TrashCalls(backend, answer_timeout_s),
             ServiceCalls(backend, answer_timeout_s),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -80,6 +81,13 @@ def follow_verification(output: Output, steps: Iterator[VerifyProgress]) -> Veri
 def follow_trash(output: Output, steps: Iterator[TrashProgress], begin: str) -> TrashProgress | None:
     """Show every step of something done to deleted tracks; returns the last. Raises what the steps raise."""
     return _follow(output, steps, lambda step: Shown(step.done + step.passed_over, step.total, begin), begin)
+
+
+def follow_quietly(output: Output, steps: Iterator[Step], show: Callable[[Step], Shown], begin: str) -> Step | None:
+    """Show every step on a terminal, and nothing elsewhere; returns the last. Raises what the steps raise."""
+    if output.is_terminal:
+        return _bar(steps, show, begin)
+    return functools.reduce(lambda _, step: step, steps, None)
 
 
 def _follow(output: Output, steps: Iterator[Step], show: Callable[[Step], Shown], begin: str) -> Step | None:

@@ -30,6 +30,7 @@ from musicfs.api.backend import (
     Work,
 )
 from musicfs.api.collections import Collection, CollectionPage, CollectionsBackend, CollectionSettings
+from musicfs.api.library import LibraryReport
 from musicfs.api.metadata import ChangeResult, HistoryItem, MetadataChange, TrackMetadata
 from musicfs.api.search import SearchHit, SearchPage
 from musicfs.api.service import ServiceBackend
@@ -38,6 +39,7 @@ from musicfs.clock import Clock
 from musicfs.config.settings import Settings
 from musicfs.daemon.cache_control import CacheControl
 from musicfs.daemon.health import HealthMonitor
+from musicfs.daemon.library_control import LibraryControl
 from musicfs.daemon.link import Counters, Start, Stop
 from musicfs.daemon.metadata import MetadataControl
 from musicfs.daemon.metrics.service import Metrics
@@ -92,6 +94,9 @@ class KeeperBackend:
         self._indexer = indexer
         self.reload_config = service_control.reload_config
         self.backup = service_control.backup
+        self._library = LibraryControl(
+            catalog, states, monitor, metadata.held_metadata, clock, covers=self._settings.tree.covers
+        )
         self._stopping = False
         self._troubles: tuple[str, ...] = ()
         self.counters = Counters(0, 0)
@@ -363,6 +368,9 @@ class KeeperBackend:
 
     def empty_trash(self, selection: TrashSelection, *, restored: bool, dry_run: bool) -> Iterator[TrashProgress]:
         return self._trash.empty_trash(selection, restored=restored, dry_run=dry_run)
+
+    def library_health(self, kinds: Sequence[str], origin_id: str, limit: int) -> Iterator[LibraryReport]:
+        return self._library.library_health(kinds, origin_id, limit)
 
     def _lookup(self, origin_id: str) -> OriginState:
         state = self._states.get(origin_id)

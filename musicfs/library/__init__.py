@@ -16,4 +16,7 @@ Tracks whose files are gone from every origin go to the ``trash``, which scans f
 do with it.
 
 Collections are defined by ``rules``, filled by ``collecting`` and sorted by ``ordering``.
+
+``checkup`` looks a library over for what is wrong with the music, with ``albums`` and ``repeats``; ``drift`` compares an
+origin with what is known of it. Both only read, on the threads of those who ask.
 """

@@ -4,8 +4,8 @@
 aside). Only this room imports lmdb. Every operation reads in a transaction of its own that never lasts across a wait.
 
 The catalog (``cache_dir/catalog``): ``schema`` names every table with its key and value; ``records`` encodes them;
-``catalog`` reads and ``transaction`` writes facts and tree; ``trashed`` and ``trash_tables`` have what was deleted.
-Only the keeper writes it, on one thread; all processes read.
+``catalog`` reads and ``transaction`` writes facts and tree, ``survey`` reads all of it, a stretch at a time; ``trashed`` and
+``trash_tables`` have what was deleted. Only the keeper writes it, on one thread; all processes read.
 
 The content store (``cache_dir/chunks``): ``chunks_schema`` says what is in it; ``chunks_tables`` opens it, ``chunks`` is
 the mount's side (reading from any thread; adding blocks from one that may wait), ``chunks_upkeep`` the keeper's (one

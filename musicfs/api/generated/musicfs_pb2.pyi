@@ -518,6 +518,60 @@ class ProblemFile(_message.Message):
     reason: str
     def __init__(self, origin_id: _Optional[str] = ..., path: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
+class LibraryHealthRequest(_message.Message):
+    __slots__ = ("kinds", "origin_id", "limit")
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_ID_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    kinds: _containers.RepeatedScalarFieldContainer[str]
+    origin_id: str
+    limit: int
+    def __init__(self, kinds: _Optional[_Iterable[str]] = ..., origin_id: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class LibraryHealthReport(_message.Message):
+    __slots__ = ("done", "total", "issue", "counts", "unchecked", "complete")
+    class CountsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class UncheckedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    ISSUE_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    UNCHECKED_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    done: int
+    total: int
+    issue: LibraryIssue
+    counts: _containers.ScalarMap[str, int]
+    unchecked: _containers.ScalarMap[str, str]
+    complete: bool
+    def __init__(self, done: _Optional[int] = ..., total: _Optional[int] = ..., issue: _Optional[_Union[LibraryIssue, _Mapping]] = ..., counts: _Optional[_Mapping[str, int]] = ..., unchecked: _Optional[_Mapping[str, str]] = ..., complete: bool = ...) -> None: ...
+
+class LibraryIssue(_message.Message):
+    __slots__ = ("kind", "origin_id", "paths", "detail", "files")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_ID_FIELD_NUMBER: _ClassVar[int]
+    PATHS_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    origin_id: str
+    paths: _containers.RepeatedScalarFieldContainer[str]
+    detail: str
+    files: int
+    def __init__(self, kind: _Optional[str] = ..., origin_id: _Optional[str] = ..., paths: _Optional[_Iterable[str]] = ..., detail: _Optional[str] = ..., files: _Optional[int] = ...) -> None: ...
+
 class TierStats(_message.Message):
     __slots__ = ("entries", "size_bytes", "hits", "misses")
     ENTRIES_FIELD_NUMBER: _ClassVar[int]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from musicfs.cli.candidates import complete_origin
 from musicfs.cli.command import Command
 from musicfs.cli.invocation import Invocation
 
@@ -15,20 +16,41 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
+@click.option("--library", is_flag=True, help="Look at the music instead: a running daemon looks it over.")
+@click.option(
+    "--all", "tell_all", is_flag=True, help="With --library: tell everything, not only the first ten of a kind."
+)
+@click.option("--origin", "origin_id", default="", metavar="ID", help="With --library: only what this origin has.",
+              shell_complete=complete_origin)  # fmt: skip
 @click.pass_obj
-def doctor(invocation: Invocation) -> int:
-    """Look for anything that keeps MusicFS from working.
+def doctor(invocation: Invocation, library: bool, tell_all: bool, origin_id: str) -> int:
+    """Look for anything that is wrong with MusicFS or with the music.
 
     Each finding comes with what to do about it. Works with and without a running daemon. The exit code is 1 when something
     fails; warnings do not count.
 
     With --json, prints an array of {check, level (ok, warn, fail), message, remedy}.
 
+    With --library, finds files that could not be read, or have no tags; recordings that one origin has twice; albums that
+    are shown in pieces because their tracks disagree about artist or year, or have no cover; files that have changed since
+    they were scanned (of origins on this machine); and corrections whose files are gone. With --json, prints {files (looked
+    at), counts: {kind: how many}, unchecked: {origin: why it was not compared with what was scanned}, issues: [{kind
+    (unreadable, no_tags, split_album, duplicate, no_cover, drifted, held), origin_id, paths (in the origin; without one, in
+    the mount), detail, files}]}.
+
     \b
     Examples:
       musicfs doctor
       musicfs --json doctor | jq '.[] | select(.level != "ok")'
+      musicfs doctor --library
+      musicfs --json doctor --library --all | jq '.issues[] | select(.kind == "duplicate").paths'
     """
+    if library:
+        from musicfs.cli.doctor.library import examine_library
+
+        return examine_library(invocation, origin_id=origin_id, tell_all=tell_all)
+    if tell_all or origin_id:
+        raise click.UsageError("--all and --origin are for --library")
     from musicfs.cli.doctor.finding import Examination, Level
 
     settings, findings = _configuration(invocation)

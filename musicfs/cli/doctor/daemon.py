@@ -52,7 +52,9 @@ def daemon(examination: Examination) -> Iterator[Finding]:
         fields = ", ".join([*track.overlay, *(("cover",) if track.cover.value != "own" else ())])
         place = f"{track.origin_id}:{track.origin_path}" if track.origin_path else "a file that is not known any more"
         yield warn("corrections", f"{place} is gone, and its corrected tags ({fields}) are kept", _HELD_REMEDY)
-    yield from _unreadable(page.total, [f"{item.origin_id}:{item.path} ({item.reason})" for item in page.problems])
+    yield from _unreadable(
+        max(page.total, status.problems), [f"{item.origin_id}:{item.path} ({item.reason})" for item in page.problems]
+    )
 
 
 def _unreadable(total: int, files: list[str]) -> Iterator[Finding]:

@@ -1,0 +1,199 @@
+"""What is wrong with the music itself: unreadable and tagless files, duplicates, split albums, albums without a cover.
+
+All of it is in the catalog: one pass over the facts, folder by folder, and one over the folders of the tree. No origin is
+asked for anything (:mod:`musicfs.library.drift` does that), and memory does not grow with the library, but for the files
+of a single folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from enum import StrEnum
+
+import msgspec
+
+from musicfs.library.albums import AlbumPieces
+from musicfs.library.repeats import Repeats
+from musicfs.model import FIELDS
+from musicfs.store.catalog import Catalog
+from musicfs.store.corrections import Correction, is_spliced
+from musicfs.store.records import FolderRecord, ObjectKind, StoredTags, tag
+from musicfs.store.survey import SurveyedFile, count_objects, files_after, folders_from, folders_without, problems_from
+
+_FOLDERS, _FILES, _PROBLEMS, _DIRECTORIES = 200, 1000, 1000, 2000  # looked at by one snapshot
+_SHOWN_COPIES = 10
+_NAMING = tuple(FIELDS[name] for name in ("title", "artist", "album", "album_artist"))
+_COVER_NAME = b"cover.jpg"
+_MIX = 0x9E37_79B9_7F4A_7C15
+_MASK = (1 << 64) - 1
+
+
+class IssueKind(StrEnum):
+    """What may be wrong with music, in the order in which it is looked for."""
+
+    UNREADABLE = "unreadable"
+    NO_TAGS = "no_tags"
+    SPLIT_ALBUM = "split_album"
+    DUPLICATE = "duplicate"
+    NO_COVER = "no_cover"
+    DRIFTED = "drifted"
+    HELD = "held"
+
+
+class Issue(msgspec.Struct, frozen=True, gc=False):
+    """One thing that is wrong.
+
+    ``paths`` lie in the origin with the number ``origin``; 0 stands for the mount, whose paths begin with a slash. ``files``
+    are concerned; of many, not all have their path here.
+    """
+
+    kind: IssueKind
+    origin: int
+    paths: tuple[bytes, ...]
+    detail: str = ""
+    files: int = 1
+
+
+class _Glance(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Of :class:`~musicfs.store.records.StoredFacts` what is looked at here; the rest is passed over."""
+
+    format: msgspec.Raw
+    tags: dict[int | str, str | list[str]]
+    technical: msgspec.Raw
+    layout: msgspec.Raw
+    pictures: msgspec.Raw = msgspec.Raw(b"\x90")
+    audio_id: int = 0
+
+
+_glance = msgspec.msgpack.Decoder(_Glance | None).decode
+
+
+class Checkup:
+    """One look at the library. ``done`` of ``total`` files have been looked at; both are for another thread to read."""
+
+    def __init__(self, catalog: Catalog, kinds: Collection[IssueKind], origin: int, spill_folder: str) -> None:
+        """``origin`` is the number of the only one that matters, or 0; what is too much for memory goes to a folder."""
+        self._catalog = catalog
+        self._kinds = frozenset(kinds)
+        self._origin = origin
+        self._spill_folder = spill_folder
+        self.done = 0
+        self.total = count_objects(catalog)
+
+    def issues(self) -> Iterator[Issue | None]:
+        """What is wrong, in no order; None now and then, some milliseconds apart. OSError if the disk is full."""
+        if IssueKind.UNREADABLE in self._kinds:
+            yield from self._unreadable()
+        if self._kinds & {IssueKind.NO_TAGS, IssueKind.SPLIT_ALBUM, IssueKind.DUPLICATE, IssueKind.DRIFTED}:
+            repeats = Repeats(self._spill_folder)
+            try:
+                yield from self._facts(repeats)
+                yield from self._duplicates(repeats)
+            finally:
+                repeats.close()
+        self.done = self.total
+        if IssueKind.NO_COVER in self._kinds:
+            yield from self._coverless()
+
+    def _unreadable(self) -> Iterator[Issue | None]:
+        start = 0
+        while batch := problems_from(self._catalog, start, _PROBLEMS):
+            for object_id, reason in batch:
+                located = self._catalog.locate(object_id)
+                if located is not None and self._origin in (0, located[0]):
+                    yield Issue(IssueKind.UNREADABLE, located[0], (located[1],), reason)
+            start = batch[-1][0] + 1
+            yield None
+
+    # The facts, folder by folder.
+
+    def _facts(self, repeats: Repeats) -> Iterator[Issue | None]:
+        start = 0
+        while batch := folders_from(self._catalog, start, _FOLDERS):
+            for folder_id, folder in batch:
+                if self._origin in (0, folder.origin):
+                    yield from self._folder(folder_id, folder, repeats)
+            start = batch[-1][0] + 1
+            yield None
+
+    def _folder(self, folder_id: int, folder: FolderRecord, repeats: Repeats) -> Iterator[Issue | None]:
+        albums = AlbumPieces()
+        name = b""
+        while batch := files_after(self._catalog, folder_id, name, _FILES):
+            for file in batch:
+                yield from self._file(file, folder, albums, repeats)
+            name = batch[-1].record.name
+            self.done += len(batch)
+            if len(batch) == _FILES:
+                yield None
+        if IssueKind.SPLIT_ALBUM in self._kinds:
+            for tracks, difference in albums.split():
+                yield Issue(IssueKind.SPLIT_ALBUM, folder.origin, (folder.path,), difference, tracks)
+
+    def _file(self, file: SurveyedFile, folder: FolderRecord, albums: AlbumPieces, repeats: Repeats) -> Iterator[Issue]:
+        if file.record.kind == ObjectKind.SIDECAR:
+            return
+        if file.correction is not None and IssueKind.DRIFTED in self._kinds:
+            reason = _why_uncorrected(file, file.correction)
+            if reason:
+                detail = f"its corrected tags are not in what is served: {reason}"
+                yield Issue(IssueKind.DRIFTED, folder.origin, (_path(folder, file),), detail)
+        glance = _glance(file.record.facts)
+        if glance is None:
+            return  # among the unreadable ones
+        tags = _as_read(glance.tags, file.correction)
+        if IssueKind.SPLIT_ALBUM in self._kinds:
+            albums.add(tags)
+        if glance.audio_id and IssueKind.DUPLICATE in self._kinds:
+            repeats.add((glance.audio_id + folder.origin * _MIX) & _MASK, file.object_id)  # within one origin
+        if IssueKind.NO_TAGS in self._kinds and not any(field in tags for field in _NAMING):
+            yield Issue(IssueKind.NO_TAGS, folder.origin, (_path(folder, file),))
+
+    def _duplicates(self, repeats: Repeats) -> Iterator[Issue | None]:
+        for group in repeats.groups():
+            if group is None:
+                yield None
+                continue
+            located = [found for one in group[:_SHOWN_COPIES] if (found := self._catalog.locate(one)) is not None]
+            if len(located) > 1:
+                paths = tuple(path for _, path, _ in located)
+                yield Issue(IssueKind.DUPLICATE, located[0][0], paths, files=len(group))
+
+    # The tree.
+
+    def _coverless(self) -> Iterator[Issue | None]:
+        start: int | None = 0
+        while start is not None:
+            found, start = folders_without(self._catalog, _COVER_NAME, start, _DIRECTORIES)
+            for bare in found:
+                path = self._catalog.path_of(bare.inode)
+                if path is not None and self._is_album(bare.object_id):
+                    yield Issue(IssueKind.NO_COVER, 0, (path,))
+            yield None
+
+    def _is_album(self, object_id: int) -> bool:
+        """Whether a track names an album, and lies in the origin that matters: what has no tags needs no cover."""
+        record = self._catalog.served(object_id)
+        glance = _glance(record.facts) if record is not None else None
+        if glance is None or not tag(glance.tags, FIELDS["album"]):
+            return False
+        located = self._catalog.locate(object_id) if self._origin else None
+        return not self._origin or (located is not None and located[0] == self._origin)
+
+
+def _path(folder: FolderRecord, file: SurveyedFile) -> bytes:
+    return (folder.path + b"/" if folder.path else b"") + file.record.name
+
+
+def _as_read(own: StoredTags, correction: Correction | None) -> StoredTags:
+    """The tags with what is corrected on top."""
+    if correction is None or not correction.tags:
+        return own
+    return {field: values for field, values in {**own, **correction.tags}.items() if values}
+
+
+def _why_uncorrected(file: SurveyedFile, correction: Correction) -> str:
+    """Why the corrections are not in the bytes that are served; empty if they are, need not be, or will be in a moment."""
+    if not correction.changes_bytes or correction.pending or is_spliced(file.record, correction):
+        return ""
+    return correction.reason or ("the file has changed since they were put there" if correction.mark else "")
