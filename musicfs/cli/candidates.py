@@ -29,7 +29,7 @@ def complete_path(context: click.Context, _parameter: click.Parameter, start: st
 
     point = context.ensure_object(Invocation).glance().settings.mount_point
     below = point.rstrip("/") + "/"
-    if not point or f"{start}/".startswith(below) or f"{os.getcwd()}/".startswith(below):
+    if not point or start.startswith("~") or f"{start}/".startswith(below) or f"{os.getcwd()}/".startswith(below):
         return [CompletionItem(start, type="file")]
     folder, _, name = start.rpartition("/")
     try:

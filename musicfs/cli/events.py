@@ -6,6 +6,7 @@ import time
 
 import click
 
+from musicfs.cli.candidates import complete_origin
 from musicfs.cli.command import Command
 from musicfs.cli.invocation import Invocation
 
@@ -17,7 +18,8 @@ _TYPES = (
 
 @click.command(cls=Command)
 @click.option("--type", "types", multiple=True, type=click.Choice(_TYPES), help="Only events of this type; repeatable.")
-@click.option("--origin", "origin_id", default="", metavar="ID", help="Only events of this origin.")
+@click.option("--origin", "origin_id", default="", metavar="ID", help="Only events of this origin.",
+              shell_complete=complete_origin)  # fmt: skip
 @click.pass_obj
 def events(invocation: Invocation, types: tuple[str, ...], origin_id: str) -> int:
     """Show what happens, as it happens, until interrupted.

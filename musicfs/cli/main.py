@@ -31,7 +31,10 @@ _COMMANDS = {
     "config": ("musicfs.cli.config:config", "Check, show and reload the configuration."),
     "backup": ("musicfs.cli.backup:backup", "Write what you made to one file, also while mounted."),
     "restore": ("musicfs.cli.backup:restore", "Put a backup in the place of what you made."),
-    "doctor": ("musicfs.cli.doctor.command:doctor", "Look for anything that keeps MusicFS from working."),
+    "doctor": (
+        "musicfs.cli.doctor.command:doctor",
+        "Look for anything that is wrong with MusicFS or with the music.",
+    ),
     "completion": ("musicfs.cli.completion:completion", "Print the completion script of a shell."),
 }
 
@@ -56,6 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
+    shell = os.environ.get("_MUSICFS_COMPLETE")
+    if shell:
+        return _complete(shell)
     try:
         code = cli.main(
             args=list(arguments) if arguments is not None else None, prog_name="musicfs", standalone_mode=False
@@ -80,6 +86,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report_bug(error)
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _complete(shell: str) -> int:
+    from musicfs.cli.completing import answer
+
+    try:
+        return answer(cli, shell)
+    except Exception:  # a user who presses Tab is told nothing rather than a traceback between two words
+        return 1
 
 
 if __name__ == "__main__":
