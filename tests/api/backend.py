@@ -40,6 +40,7 @@ from musicfs.errors import NotFoundError
 from musicfs.events import Event, EventType
 from musicfs.index.parser import parse
 from musicfs.model import Health
+from tests.api.library_backend import FakeLibrary
 from tests.api.metadata_backend import FakeMetadata
 from tests.api.search_backend import FakeSearch
 from tests.api.trash_backend import FakeTrash
@@ -149,7 +150,7 @@ PROBLEMS = (ProblemFile("nas", "A/broken\udcff.mp3", "no MPEG frame"),)
 
 
 @dataclass
-class FakeBackend(FakeMetadata, FakeSearch, FakeTrash):
+class FakeBackend(FakeMetadata, FakeSearch, FakeLibrary, FakeTrash):
     """Answers what its attributes say, and raises ``error`` if there is one; ``calls`` notes what was asked."""
 
     state: Status = STATUS

@@ -110,7 +110,7 @@ _ADDED = {
     "MusicFS": {
         "ConfirmOrigin", "ListProblems", "Pin", "Unpin", "ListPins", "VerifyCache", "ListCollections", "GetCollection",
         "CreateCollection", "DeleteCollection", "GetMetrics", "ReloadConfig", "BackupState", "ListTrash", "RestoreTrash",
-        "EmptyTrash",
+        "EmptyTrash", "LibraryHealth",
     },
     "MetadataService": {"ExportMetadata", "UndoMetadata", "MetadataLog", "ListHeldMetadata"},
 }  # fmt: skip

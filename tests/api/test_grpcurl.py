@@ -238,6 +238,14 @@ def make_list_get_and_delete_a_collection(world: World) -> None:
 # MetadataService.
 
 
+def library_health(world: World) -> None:
+    *_, last = world.grpcurl.call("MusicFS/LibraryHealth")
+    *_, ours = world.client.library_health((), "", 10)
+    assert last["complete"]
+    assert {kind: int(count) for kind, count in last["counts"].items()} == dict(ours.counts)
+    assert ours.counts["no_tags"] > 0
+
+
 def list_restore_and_empty_the_trash(world: World) -> None:
     path = world.track
     deleted = world.mounted.folder / "music" / world.client.metadata(path).origin_path
@@ -339,6 +347,7 @@ MADE: Mapping[Callable[[World], None], tuple[str, ...]] = {
         "MusicFS/GetCollection",
         "MusicFS/DeleteCollection",
     ),
+    library_health: ("MusicFS/LibraryHealth",),
     list_restore_and_empty_the_trash: ("MusicFS/ListTrash", "MusicFS/RestoreTrash", "MusicFS/EmptyTrash"),
     reload_config: ("MusicFS/ReloadConfig",),
     backup_state: ("MusicFS/BackupState",),

@@ -223,51 +223,13 @@ def test_a_reader_who_has_seen_enough(user: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shell", "sign"), [("bash", "complete -o"), ("zsh", "#compdef musicfs"), ("fish", "complete --no-files")]
+    ("shell", "sign"), [("bash", "complete -o nosort"), ("zsh", "#compdef musicfs"), ("fish", "--no-files")]
 )
 def test_completion_scripts(run: Run, shell: str, sign: str) -> None:
     done = run("completion", shell)
     assert done.code == 0
     assert sign in done.out
     assert "_MUSICFS_COMPLETE" in done.out
-
-
-def test_completion_completes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    file = tmp_path / "home" / ".config" / "musicfs" / "config.toml"
-    file.parent.mkdir(parents=True)
-    file.write_text("[[origins]]\nid = 'nas-1'\npath = '/a'\n[[origins]]\nid = 'usb'\npath = '/b'\n")
-    monkeypatch.setenv("_MUSICFS_COMPLETE", "bash_complete")
-
-    def complete(words: str, number: int) -> list[str]:
-        monkeypatch.setenv("COMP_WORDS", words)
-        monkeypatch.setenv("COMP_CWORD", str(number))
-        script = "import sys; from musicfs.cli.main import main; sys.exit(main([]))"
-        done = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=REPOSITORY
-        )
-        return [line.partition(",")[2] for line in done.stdout.splitlines() if line]
-
-    assert complete("musicfs st", 1) == ["status"]
-    assert complete("musicfs origin ", 2) == ["confirm", "health", "list", "rescan", "test"]
-    assert complete("musicfs origin rescan n", 3) == ["nas-1"]
-    assert complete("musicfs cache clear n", 3) == ["nas-1"]
-    assert complete("musicfs metadata s", 2) == ["set"]
-    assert complete("musicfs metadata get / --field album_", 5) == ["album_artist", "album_artist_sort", "album_sort"]
-    assert complete("musicfs metadata set / --album-a", 4) == ["--album-artist", "--album-artist-sort"]
-    assert complete("musicfs metadata import / --format j", 5) == ["json", "jsonl"]
-    assert complete("musicfs cache p", 2) == ["pin", "pins", "prefetch"]
-    assert complete("musicfs cache clear --tier ", 4) == ["edges", "main"]
-    assert complete("musicfs collection s", 2) == ["show"]
-    assert complete("musicfs collection show ", 3) == [], "no daemon, nothing to offer"
-    assert complete("musicfs cache unpin /", 3) == [], "no daemon, nothing to offer"
-    point = tmp_path / "mnt"
-    (point / "Artist" / "Album").mkdir(parents=True)
-    (point / "Artist" / "Art.mp3").touch()
-    assert complete("musicfs cache pin /A", 3) == ["/A"], "no mount point: the shell's own file names"
-    file.write_text(f"mount_point = '{point}'\n")
-    assert complete("musicfs cache pin /A", 3) == ["/Artist/"]
-    assert complete("musicfs cache prefetch Artist/A", 3) == ["Artist/Album/", "Artist/Art.mp3"]
-    assert complete(f"musicfs cache pin {point}/A", 3) == [f"{point}/A"], "the shell's own file names"
 
 
 def test_in_a_process_of_its_own(tmp_path: Path) -> None:
