@@ -47,6 +47,7 @@ _ERRORS: dict[grpc.StatusCode, type[MusicFSError]] = {
 _LIMITS_BYTES = {"MusicFS": MAX_MESSAGE_BYTES, "MetadataService": MAX_METADATA_MESSAGE_BYTES}
 # gRPC has no status for it, only words.
 _TLS_FAILURE = re.compile(r"handshak|certificate|SSL|TSI_|peer name", re.IGNORECASE)
+_TOO_MANY = "Concurrent RPC limit"  # of grpc.server(maximum_concurrent_rpcs); the house never says it
 R = TypeVar("R")
 
 
@@ -122,6 +123,10 @@ class Connection:
                 return lost
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             return MusicFSError(f"the daemon does not answer: {details}", remedy="`musicfs doctor` looks for the cause")
+        if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_MANY in details:
+            return UnreachableError(
+                "the daemon answers too many calls already", remedy="end some of them, or try again"
+            )
         column = metadata.get(COLUMN_KEY)
         if isinstance(column, str) and column.isdecimal():
             return QueryError(details.removeprefix(f"column {column}: "), column=int(column), remedy=remedy)

@@ -47,14 +47,15 @@ def backup(invocation: Invocation, file: str, *, force: bool) -> int:
 
 @click.command(cls=Command)
 @click.argument("file", type=click.Path(dir_okay=False))
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", "is_sure", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def restore(invocation: Invocation, file: str, *, yes: bool) -> int:
+def restore(invocation: Invocation, file: str, *, is_sure: bool) -> int:
     """Put a backup in the place of what you made.
 
     Unmount before.
 
-    The whole file is checked first. What is replaced is kept beside it, in a folder that is named.
+    Asks first; without a terminal it takes --yes. The whole file is checked before. What is replaced is kept beside it, in a
+    folder that is named.
 
     With --json, prints {"state_dir": str, "kept": str, "created_ns": int, "musicfs": str}.
 
@@ -63,14 +64,14 @@ def restore(invocation: Invocation, file: str, *, yes: bool) -> int:
       musicfs restore ~/musicfs-2026-11-21.tar
       musicfs restore --yes /mnt/nas/musicfs.tar
     """
+    from musicfs.cli.asking import make_sure
     from musicfs.daemon.locks import hold_folder
     from musicfs.store.backup import check_backup, restore_backup
 
     settings = _settings(invocation)
     about = check_backup(file)
-    if not yes:
-        when = _date(about.created_ns)
-        click.confirm(f"Replace what is in {settings.state_dir} with the backup of {when}?", abort=True, err=True)
+    when = _date(about.created_ns)
+    make_sure(f"Replace what is in {settings.state_dir} with the backup of {when}?", is_sure=is_sure)
     with hold_folder(settings.state_dir, "mount", "state", "a state_dir of its own in its configuration"):
         kept = restore_backup(file, settings.state_dir)
     output = invocation.output()

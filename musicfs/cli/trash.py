@@ -127,7 +127,7 @@ def empty(
 ) -> int:
     """Forget deleted tracks, and what the cache has of them and of nothing else.
 
-    Asks first on a terminal. Corrections and play history stay, and find a file that returns all the same.
+    Asks first; without a terminal it takes --yes. Corrections and play history stay, and find a file that returns.
 
     With --json, prints one object a line for each step: {done, total, passed_over (0), freed_bytes, complete}.
 
@@ -136,6 +136,7 @@ def empty(
       musicfs trash empty --older-than 90d
       musicfs trash empty --pattern '*.mp3' --yes
     """
+    from musicfs.cli.asking import make_sure
     from musicfs.cli.output import size
     from musicfs.cli.progress import follow_trash
 
@@ -150,8 +151,7 @@ def empty(
             else:
                 output.line(f"would forget {total} tracks" if total else "there is nothing to forget")
             return 0
-        if output.is_terminal and not is_sure and not click.confirm(f"Forget {total} tracks?"):
-            return 1
+        make_sure(f"Forget {total} tracks?", is_sure=is_sure)
         last = follow_trash(output, client.empty_trash(selection, restored=restored), "forgetting")
     if last is not None and not output.is_json:
         output.line(f"{last.done} tracks are forgotten, {size(last.freed_bytes)} of the cache are free")

@@ -11,6 +11,7 @@ from musicfs.config.settings import DEFAULT_GRPC_ADDRESSES, Settings
 from musicfs.errors import ConfigError
 
 _CHECK = "control"
+_ANSWER_S = 2.0  # whoever else has the port may never answer
 
 
 def ports(examination: Examination) -> Iterator[Finding]:
@@ -53,7 +54,7 @@ def _is_ours(settings: Settings, address: Address) -> bool:
     if not address.is_loopback:
         return is_alive(settings.cache_dir)
     try:
-        with Client(Endpoint(address=address)) as client:
+        with Client(Endpoint(address=address), timeout_s=_ANSWER_S) as client:
             return client.status().instance == settings.instance
     except MusicFSError:
         return False
