@@ -26,7 +26,7 @@ from musicfs.api.generated import musicfs_pb2 as pb
 from musicfs.api.tokens import load_token
 from musicfs.errors import UnreachableError
 from tests.api.network import free_port
-from tests.faults.living import wait_for
+from tests.faults.living import accept_originals, wait_for
 from tests.mounting import Mounted, mount
 
 Messages = list[dict[str, Any]]
@@ -250,6 +250,7 @@ def list_restore_and_empty_the_trash(world: World) -> None:
     path = world.track
     deleted = world.mounted.folder / "music" / world.client.metadata(path).origin_path
     deleted.unlink()
+    accept_originals(world.mounted)
     wait_for("the deleted track", lambda: world.client.trash().total == 1, 30)
     [entry] = world.grpcurl.one("MusicFS/ListTrash")["entries"]
     assert (entry["path"], entry["origin_id"]) == (path, "sample")

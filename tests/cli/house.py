@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +83,7 @@ class House:
     def start(self) -> None:
         """Mount, and wait until everything is scanned and can be found."""
         assert self.run("musicfs", "mount").code == 0
-        deadline = time.monotonic() + _SCAN_S
-        while not self._is_ready():
-            assert time.monotonic() < deadline, self.run("musicfs", "status")
-            time.sleep(0.1)
+        self._wait("the first scan", self._is_ready)
         link = self.work / "song.mp3"
         if not link.is_symlink():
             link.symlink_to(self.mount_point / "Björk/Glóð (2001) [MP3]/01 - Ísbrú.mp3")
@@ -101,6 +98,24 @@ class House:
     def stop(self) -> None:
         """Unmount, if it is mounted."""
         self.run("musicfs", "shutdown", "--graceful", "false")
+
+    def delete(self, path: str) -> None:
+        """Delete an original, and wait until its track is in the trash."""
+        (self.music / path).rename(self.root / "deleted")
+        self._wait("a deleted track", lambda: bool(self.documents("trash", "list")[0]))
+
+    def let_return(self, path: str) -> None:
+        """Have the original back that was deleted, and wait until its track is in the tree."""
+        (self.root / "deleted").rename(self.music / path)
+        tracks = len(_TRACKS) + 1  # and the one that is broken
+        self._wait("the track", lambda: self.documents("status")[0]["tracks"] == tracks)
+        self._wait("an empty trash", lambda: not self.documents("trash", "list")[0])
+
+    def _wait(self, what: str, is_there: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _SCAN_S
+        while not is_there():
+            assert time.monotonic() < deadline, f"{what} did not come"
+            time.sleep(0.1)
 
     def run(self, *command: str, cwd: Path | None = None) -> Done:
         """A command with its output in pipes."""

@@ -87,6 +87,11 @@ QUERIED = {
 }
 RULED = {("rule" if key == "query" else key): (dict if key == "query" else shape) for key, shape in QUERIED.items()}
 MOUNTED = {"mount_point": str, "pid": int}
+TRASHED = {
+    "path": str, "origin_id": str, "origin_path": str, "deleted_ms": int, "size_bytes": int, "cached_bytes": int,
+    "artist": str, "album": str, "title": str, "duration_ms": int, "trash_path": str, "restored_ms": int,
+}  # fmt: skip
+STEP = {"done": int, "total": int, "passed_over": int, "freed_bytes": int, "complete": bool}
 PROBLEM = {"place": str, "message": str, "suggestion": str}
 
 SHAPES: dict[str, Shape] = {
@@ -124,11 +129,17 @@ SHAPES: dict[str, Shape] = {
     "cache unpin": {"files": int, "size_bytes": int},
     "cache pins": [{"path": str, "files": int, "size_bytes": int, "cached_bytes": int, "added_ms": int}],
     "cache verify": Lines({"checked": int, "total": int, "damaged": int, "complete": bool}),
-    "events": Lines({"type": str, "time_ms": int, "origin_id": str, "path": str, "details": Map(str)}),
+    "trash list": [TRASHED],
+    "trash restore": Lines(STEP),
+    "trash empty": Lines(STEP),
+    "events": Lines({"type": str, "time_ms": int, "origin_id": str, "path": str, "file_id": int, "details": Map(str)}),
     "config check": {
         "ok": bool, "file": (str, type(None)), "problems": [PROBLEM], "warnings": [PROBLEM],
         "preview": [{"origin_path": str, "virtual_path": str}],
     },
+    "config reload": {"file": str, "applied": [str], "needs_restart": [str], "problems": [PROBLEM]},
+    "backup": {"file": str, "size_bytes": int},
+    "restore": {"state_dir": str, "kept": str, "created_ns": int, "musicfs": str},
     "config show": {"file": (str, type(None)), "settings": dict},
     "doctor": [{"check": str, "level": str, "message": str, "remedy": str}],
     "doctor --library": {

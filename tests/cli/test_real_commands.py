@@ -78,6 +78,8 @@ ASKED: dict[str, tuple[tuple[str, ...], ...]] = {
     "cache clear": (("cache", "clear", "--dry-run"), ("cache", "clear")),
     "config check": (("config", "check"),),
     "config show": (("config", "show"),),
+    "config reload": (("config", "reload"),),
+    "backup": (("backup", "--force", "all.tar"),),
     "doctor": (("doctor",),),
     "doctor --library": (("doctor", "--library", "--all"),),
 }
@@ -98,6 +100,20 @@ def test_json_of_a_collection_has_its_tracks(house: House) -> None:
     [shown] = house.documents("collection", "show", "Recently Added")
     assert list(mistakes(shown, SHAPES["collection show"])) == []
     assert shown["entries"]
+
+
+def test_json_of_the_trash(house: House) -> None:
+    prepare(house, "trash")
+    for name, arguments in {
+        "trash list": (),
+        "trash restore": ("--all",),
+        "trash empty": ("--yes", "--restored"),
+    }.items():
+        documents = house.documents(*name.split(), *arguments)
+        assert documents
+        for document in documents:
+            assert list(mistakes(document, SHAPES[name])) == []
+    house.let_return("Nina Simone/Pastel Blues/1.flac")
 
 
 def test_json_of_the_library_names_what_is_wrong(house: House) -> None:
@@ -132,7 +148,8 @@ LOOKS = (
     "status", "origin list", "origin health nas", "origin rescan nas --wait", "origin confirm nas", "origin test nas",
     "search metallica", "collection list", "collection show 'Recently Added'", f"metadata get '{SONG}'",
     "metadata diff /", "metadata log", "cache stats", "cache pins", "cache prefetch /", "cache verify",
-    "cache clear --dry-run",    "config check", "config show", "doctor --library",
+    "cache clear --dry-run", "trash list", "config check", "config show", "config reload", "backup --force all.tar",
+    "doctor --library",
 )  # fmt: skip
 
 
@@ -168,7 +185,7 @@ def examples() -> Iterator[tuple[str, str]]:
 
 
 EXAMPLES = list(dict.fromkeys(line for _, line in examples()))
-SHUTS_DOWN = re.compile(r"musicfs shutdown|musicfs mount|mount --foreground")
+SHUTS_DOWN = re.compile(r"musicfs shutdown|musicfs mount|mount --foreground|musicfs restore")
 
 
 def test_there_are_examples() -> None:
@@ -183,12 +200,14 @@ def test_examples_run(house: House, line: str) -> None:
     if shutil.which(shell) is None:
         pytest.skip(f"no {shell}")
     prepare(house, line)
-    typed = line.replace("/srv/music", str(house.music))
+    typed = line.replace("/srv/music", str(house.music)).replace("/mnt/nas", f"{house.root}/mnt/nas")
     if shell == "zsh":
         typed = f"fpath=({house.home}); {typed}"
     code, text = house.on_terminal(typed, typed="y\n", shell=shell)
     assert code == 0, text
     house.run("musicfs", "metadata", "clear", "/")
+    if "trash" in line:
+        house.let_return("Nina Simone/Pastel Blues/1.flac")
 
 
 def prepare(house: House, line: str) -> None:
@@ -205,6 +224,8 @@ def prepare(house: House, line: str) -> None:
             (house.work / file).unlink(missing_ok=True)
     elif "metadata undo" in line:
         house.run("musicfs", "metadata", "set", GLOD, "--year", "2002")
+    elif "trash" in line:
+        house.delete("Nina Simone/Pastel Blues/1.flac")
     elif "cache unpin --query" in line:
         house.run("musicfs", "cache", "pin", "--query", 'artist:"Nina Simone"')
     elif "cache unpin" in line:
@@ -242,6 +263,15 @@ def test_mounting_and_unmounting_as_the_examples_do(tmp_path: Path) -> None:
             assert house.run("musicfs", "mount").code == 0
             code, text = house.on_terminal(line)
             assert (code, text) == (0, f"unmounted {house.mount_point}\n")
+        for line in (line for line in EXAMPLES if line.startswith("musicfs restore")):
+            typed = line.replace("/mnt", f"{house.root}/mnt")
+            assert house.run("bash", "-c", f"musicfs backup --force {typed.split()[-1]}").code == 0
+            code, text = house.on_terminal(typed, typed="y\n")
+            assert (code, "restored" in text) == (0, True), text
+            piped = typed.replace("musicfs ", "musicfs --json ", 1).replace(" --yes", "")
+            assert house.run("bash", "-c", f"{piped} </dev/null").code == 2
+            done = house.run("bash", "-c", piped.replace("restore", "restore --yes"))
+            assert list(mistakes(json.loads(done.out), SHAPES["restore"])) == []
         for line in (line for line in EXAMPLES if line.startswith("musicfs mount")):
             typed = line.replace("/srv", f"{house.root}/srv").replace("/mnt", f"{house.root}/mnt")
             code, text = house.on_terminal(typed)

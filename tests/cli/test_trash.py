@@ -76,11 +76,14 @@ def test_restore(run: Run, backend: FakeBackend) -> None:
 
 
 def test_empty(run: Run, backend: FakeBackend) -> None:
-    assert run("trash", "empty").out == "2 tracks are forgotten, 7.0 MiB of the cache are free\n"
+    assert run("trash", "empty", "--yes").out == "2 tracks are forgotten, 7.0 MiB of the cache are free\n"
     assert run("trash", "empty", "--dry-run").out == "would forget 2 tracks\n"
     assert [call[0] for call in backend.selections] == ["empty"] * 3
     assert [call[2:] for call in backend.selections] == [(False, True), (False, False), (False, True)]
     code, out = on_terminal("trash", "empty", "--restored", "--yes")
     assert (code, "2 tracks are forgotten" in out) == (0, True)
+    refused = run("trash", "empty")
+    assert (refused.code, "--yes" in refused.err) == (2, True)
+    assert backend.selections[-1][2:] == (False, True)  # it was only looked at
     backend.deleted = ()
     assert run("trash", "empty").out == "there is nothing to forget\n"

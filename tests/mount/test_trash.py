@@ -127,11 +127,11 @@ def test_emptied_by_pattern_and_age(begin: Begin, origin: Path) -> None:
         appears(song(mounted, number, deleted=True))
     assert trash(mounted, "empty", "--older-than", "1h")["total"] == 0
     assert trash(mounted, "empty", "--dry-run")["total"] == 2
-    done = trash(mounted, "empty", "--pattern", "*song 1.flac")
+    done = trash(mounted, "empty", "--pattern", "*song 1.flac", "--yes")
     assert (done["done"], done["freed_bytes"] > 0) == (1, True)
     vanishes(song(mounted, 1, deleted=True))
     assert digest(song(mounted, 2, deleted=True))
-    assert trash(mounted, "empty", "--older-than", "0s")["done"] == 1
+    assert trash(mounted, "empty", "--older-than", "0s", "--yes")["done"] == 1
     assert trash(mounted, "list") == []
     vanishes(mounted.point / ".trash")
 
