@@ -13,6 +13,7 @@ from musicfs.mount.session import interrupt
 log = logging.getLogger(__name__)
 
 _MARGIN_S = 5.0  # for what follows the draining
+_AT_ONCE_S = 0.5  # an end without requests in flight takes less to get out of llfuse's loop
 
 
 class Ending:
@@ -25,23 +26,44 @@ class Ending:
         self._main = threading.current_thread()
         self._lock = threading.Lock()
         self._deadline: threading.Timer | None = None
-        self.has_begun = threading.Event()  # llfuse's loop has ended, or is about to: nobody need interrupt it
+        self._is_hurried = False
+        self._is_done = False
+        self.loop_ended = threading.Event()  # llfuse's; nobody need interrupt it
 
     def begin(self, drain_s: float) -> None:
         """Have requests in flight end within ``drain_s``, then the process goes without them. Does not block."""
         with self._lock:
             if self._deadline is not None:
                 return
-            why = "requests did not end in time; unmounting without them"
-            self._deadline = threading.Timer(drain_s + _MARGIN_S, self.force, (why,))
+            self._limit(drain_s + _MARGIN_S, self.force, "requests did not end in time; unmounting without them")
+        self._on_begin()
+        threading.Thread(target=interrupt, args=(self._main, self.loop_ended), name="interrupt", daemon=True).start()
+
+    def hurry(self) -> None:
+        """Somebody asks again: what ends at once may do so in order, and nothing in flight is waited for. Does not block."""
+        with self._lock:
+            if self._deadline is not None and not self._is_hurried:
+                self._is_hurried = True
+                self._limit(_AT_ONCE_S, self._leave_requests)
+
+    def _leave_requests(self) -> None:
+        if not self.loop_ended.is_set():
+            self.force("asked twice to end: unmounting without waiting for requests")
+        with self._lock:
+            self._limit(_MARGIN_S, self.force, "the end takes too long; leaving without it")
+
+    def _limit(self, seconds: float, what: Callable[..., object], *arguments: str) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if not self._is_done:
+            self._deadline = threading.Timer(seconds, what, arguments)
             self._deadline.daemon = True
             self._deadline.start()
-        self._on_begin()
-        threading.Thread(target=interrupt, args=(self._main, self.has_begun), name="interrupt", daemon=True).start()
 
     def call_off(self) -> None:
         """All is done: nothing need be forced."""
         with self._lock:
+            self._is_done = True
             if self._deadline is not None:
                 self._deadline.cancel()
 

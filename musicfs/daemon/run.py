@@ -147,7 +147,7 @@ class _MountProcess:
             settings, os.getpid(), self._started_ns, self._clock, self._on_message, logs=self._log_setup
         )
         self._following = Following(
-            self._catalog, self._nodes, self._supervisor.send, self._on_damage, self._pulse, self._ending.has_begun
+            self._catalog, self._nodes, self._supervisor.send, self._on_damage, self._pulse, self._ending.loop_ended
         )
         if settings.collections.plays:
             self._listeners = Listeners(self._catalog, self._clock, self._supervisor.send)
@@ -325,7 +325,7 @@ class _MountProcess:
     def _take_signals(self) -> None:
         signals.Signals(
             on_end=lambda: self._ending.begin(self._settings.mount.drain_timeout_s),
-            on_force=lambda: self._ending.force("asked twice to end: unmounting without waiting for requests"),
+            on_again=self._ending.hurry,
             on_reload=self._reloading.ask,
             on_dump=self._dump,
         ).start()
@@ -338,7 +338,7 @@ class _MountProcess:
         """Nobody need be told any more that we live, nor interrupt llfuse."""
         self._notifier.stopping("Unmounting")
         self._liveness.close()
-        self._ending.has_begun.set()
+        self._ending.loop_ended.set()
         self._following.wake()
 
     def _leave(self) -> None:

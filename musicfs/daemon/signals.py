@@ -30,13 +30,13 @@ class Signals:
         self,
         *,
         on_end: Callable[[], object],
-        on_force: Callable[[], object],
+        on_again: Callable[[], object],
         on_reload: Callable[[], object],
         on_dump: Callable[[], object],
     ) -> None:
-        """``on_force`` is called from the second signal on that asks for the end."""
+        """``on_again`` is called from the second signal on that asks for the end."""
         self._on_end = on_end
-        self._on_force = on_force
+        self._on_again = on_again
         self._others: dict[int, Callable[[], object]] = {signal.SIGHUP: on_reload, signal.SIGUSR1: on_dump}
         self._thread = threading.Thread(target=self._wait, name="signals", daemon=True)
 
@@ -52,7 +52,7 @@ class Signals:
                 if number not in _ENDING:
                     self._others[number]()
                 elif is_ending:
-                    self._on_force()
+                    self._on_again()
                 else:
                     is_ending = True
                     self._on_end()
