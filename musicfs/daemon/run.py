@@ -46,7 +46,8 @@ from musicfs.daemon.reload import ReloadPlan, Takes
 from musicfs.daemon.reloading import Reloading
 from musicfs.daemon.supervisor import Supervisor
 from musicfs.errors import MusicFSError
-from musicfs.mount.mountpoint import MountPoint, check_allow_other, unmount
+from musicfs.mount.layers import unmount
+from musicfs.mount.mountpoint import MountPoint, check_allow_other
 from musicfs.mount.operations import Operations, Presentation, released
 from musicfs.mount.pushing import Pusher
 from musicfs.mount.session import Session, handlers_paused
@@ -170,13 +171,7 @@ class _MountProcess:
             self._clock,
         )
         signals.block()
-        session = Session(
-            self._operations,
-            mount_point.path,
-            allow_other=settings.mount.allow_other,
-            workers=self._reading.workers,
-            on_broken=lambda: self._ending.begin(0.0),
-        )
+        session = self._mount(mount_point)
         try:
             mount_point.cover()
             self._reloading = self._make_reloading()
@@ -185,7 +180,6 @@ class _MountProcess:
             session.serve()
         finally:
             self._end()
-            self._pusher.close()
             session.close()
             self._reading.close()
             mount_point.uncover()
@@ -202,6 +196,16 @@ class _MountProcess:
         self._ending.call_off()
         log.info("unmounted %s", mount_point.path)
         return 0
+
+    def _mount(self, mount_point: MountPoint) -> Session:
+        mount_point.admit()
+        return Session(
+            self._operations,
+            mount_point.stage,
+            allow_other=self._settings.mount.allow_other,
+            workers=self._reading.workers,
+            on_broken=lambda: self._ending.begin(0.0),
+        )
 
     def _presentation(self) -> Presentation:
         mount, prefetch = self._settings.mount, self._settings.prefetch
@@ -335,11 +339,13 @@ class _MountProcess:
         self._supervisor.send(Dump())
 
     def _end(self) -> None:
-        """Nobody need be told any more that we live, nor interrupt llfuse."""
+        """Nobody need be told any more that we live, nor interrupt llfuse, nor see what it does not answer."""
         self._notifier.stopping("Unmounting")
         self._liveness.close()
         self._ending.loop_ended.set()
         self._following.wake()
+        self._pusher.close()
+        self._mount_point.lower()
 
     def _leave(self) -> None:
         unmount(self._settings.mount_point)

@@ -47,7 +47,7 @@ class Session:
         workers: int,
         on_broken: Callable[[], object] = lambda: None,
     ) -> None:
-        """Mount at ``mount_point``; MountError with the helper's own words if that is refused.
+        """Mount at ``mount_point``; MountError with the helper's own words if that is refused. Call on the main thread.
 
         ``on_broken`` is called, from any thread and maybe several times, when llfuse gives up by itself: it then needs
         :func:`interrupt` to end where SIGUSR1, its own signal to its workers, is blocked.
@@ -62,6 +62,7 @@ class Session:
         }
         if allow_other:
             options.add("allow_other")
+        signal.signal(signal.SIGUSR2, lambda *_: None)  # ends a wait: see interrupt(), which may be called at once
         self._operations = operations
         self._workers = workers
         self.mount_point = mount_point
@@ -78,7 +79,6 @@ class Session:
 
     def serve(self) -> int | None:
         """Answer requests until unmounted (None) or ended by :func:`interrupt` (a number). Call on the main thread."""
-        signal.signal(signal.SIGUSR2, lambda *_: None)  # ends a wait, see interrupt()
         result: int | None = llfuse.main(workers=self._workers)
         return result
 

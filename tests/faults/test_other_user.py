@@ -109,7 +109,8 @@ class Somebody:
 
     def _is_scanned(self) -> bool:
         assert self.process is not None and self.process.poll() is None, self.log
-        return self.status().get("state") in ("ready", "degraded")
+        status = self.status()  # for a moment also that of a mount that was killed
+        return status.get("pid") == self.process.pid and status["state"] in ("ready", "degraded")
 
     @property
     def log(self) -> str:

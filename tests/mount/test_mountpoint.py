@@ -7,12 +7,14 @@ import os
 import signal
 import stat
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from musicfs.errors import MountError
+from musicfs.mount.layers import layers_at
 from musicfs.mount.mountpoint import MountPoint, check_allow_other
 from tests.faults.living import (
     album,
@@ -136,6 +138,36 @@ def test_the_covered_folder_is_shut_while_mounted_and_has_its_mode_back_after(li
         assert not (home / "cache" / "covered.json").exists()
     finally:
         os.close(before)
+
+
+def test_nobody_sees_an_empty_folder_between_a_kill_and_the_next_mount(running: Mounted) -> None:
+    """Root looks, to whom no mode matters, through two deaths: what is left of the first is still there at the second."""
+    seen: set[str] = set()
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            try:
+                seen.add("empty" if not os.listdir(running.point) else "library")
+            except OSError as error:
+                seen.add(errno.errorcode[error.errno or 0])
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    mounted = running
+    try:
+        for _ in range(2):
+            kill(mounted)
+            mounted = restart(mounted)
+            assert len(check_everything(mounted)) == 3
+            assert len(layers_at(str(mounted.point))) == 2
+    finally:
+        done.set()
+        looking.join()
+        mounted.close()
+    assert seen <= {"library", "ENOTCONN", "ECONNABORTED"}, seen
+    assert layers_at(str(mounted.point)) == []
+    assert stat.S_IMODE(mounted.point.stat().st_mode) == 0o755
 
 
 @pytest.mark.parametrize("looked", [False, True], ids=["nobody looked", "the kernel remembers"])
