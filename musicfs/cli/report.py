@@ -13,9 +13,9 @@ def report(error: MusicFSError) -> None:
     """Print an error of ours: what is wrong, each problem of a configuration, and what to do."""
     _print("error", str(error))
     for problem in error.problems if isinstance(error, ConfigError) else ():
-        click.echo(f"  {problem}", err=True)
+        _line(f"  {problem}")
     if error.remedy:
-        click.echo(f"  {error.remedy}", err=True)
+        _line(f"  {error.remedy}")
 
 
 def report_usage(error: click.ClickException) -> None:
@@ -23,7 +23,7 @@ def report_usage(error: click.ClickException) -> None:
     _print("error", error.format_message())
     context = getattr(error, "ctx", None)
     if context is not None:
-        click.echo(f"  see `{context.command_path} --help`", err=True)
+        _line(f"  see `{context.command_path} --help`")
 
 
 def report_bug(error: Exception) -> None:
@@ -34,11 +34,20 @@ def report_bug(error: Exception) -> None:
 
         traceback.print_exception(error)
     else:
-        click.echo("  please report it, with what MUSICFS_TRACEBACK=1 prints in addition", err=True)
+        _line("  please report it, with what MUSICFS_TRACEBACK=1 prints in addition")
 
 
 def _print(word: str, text: str) -> None:
-    click.echo(click.style(f"{word}:", fg="red", bold=True) + f" {text}", err=True)
+    _line(click.style(f"{word}:", fg="red", bold=True) + f" {text}")
+
+
+def _line(text: str) -> None:
+    """A line on standard error; where that is systemd's journal, at the priority of errors (sd-daemon(3))."""
+    from musicfs.daemon.logs.journal import is_standard_error
+
+    if is_standard_error(os.environ):
+        text = "\n".join(f"<3>{line}" for line in text.split("\n"))
+    click.echo(text, err=True)
 
 
 def sentence_of(error: OSError) -> str:
