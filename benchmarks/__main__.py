@@ -38,6 +38,7 @@ MODULES: dict[str, tuple[tuple[int, ...], bool]] = {
     "retagging": ((21,), True),
     "commands": ((22,), True),
     "latencies": ((23,), True),
+    "counting": ((24,), True),
 }
 RESULTS = Path(__file__).parent / "results"
 
