@@ -74,7 +74,11 @@ def missing() -> str:
     for program in ("unshare", "nsenter", "systemctl", "journalctl"):
         if shutil.which(program) is None:
             return f"there is no {program}"
-    return "" if os.path.exists(MANAGER) else f"there is no {MANAGER}"
+    if not os.path.exists(MANAGER):
+        return f"there is no {MANAGER}"
+    with open("/proc/self/mountinfo") as mounts:
+        has_root = any(line.split()[4] == "/" for line in mounts)
+    return "" if has_root else "in a chroot whose root is no mount nothing could be made read-only"
 
 
 class Systemd:
