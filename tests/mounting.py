@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from musicfs.config.settings import OriginSettings
-from musicfs.config.show import format_value
+from musicfs.config.toml_text import format_value
 
 REPOSITORY = Path(__file__).parent.parent
 POLL_S = 0.1

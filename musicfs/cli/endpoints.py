@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from musicfs.api.client import Client, find_socket
@@ -19,38 +20,40 @@ from musicfs.config.addresses import Address, parse_address
 from musicfs.errors import ConfigError, DeniedError, MusicFSError, NoDaemonError
 
 if TYPE_CHECKING:
-    from musicfs.cli.invocation import Invocation
     from musicfs.config.settings import Settings
 
 
-def open_endpoint(invocation: Invocation) -> Client:
-    """A client of the endpoint that the user has given. Raises NoDaemonError if that is a socket and nobody listens."""
-    endpoint = parse_endpoint(invocation.endpoint or "")
+def open_endpoint(text: str, token_file: str | None, ca_file: str | None, settings: Callable[[], Settings]) -> Client:
+    """A client of the endpoint that the user has given. Raises NoDaemonError if that is a socket and nobody listens.
+
+    ``settings`` are those of a daemon of this machine, for its token if ``token_file`` names none.
+    """
+    endpoint = parse_endpoint(text)
     if endpoint.socket_path:
         return Client(find_socket((endpoint.socket_path,)))
     token = ""
-    if invocation.token_file:
-        token = load_token(os.path.abspath(invocation.token_file))
+    if token_file:
+        token = load_token(os.path.abspath(token_file))
     elif not endpoint.has_tls:
-        token = _own_token(invocation.glance().settings, endpoint.address)
-    return Client(endpoint, token=token, ca_file=invocation.ca_file or "")
+        token = _own_token(settings(), endpoint.address)
+    return Client(endpoint, token=token, ca_file=ca_file or "")
 
 
-def find_daemon(invocation: Invocation, settings: Settings) -> Client:
+def find_daemon(settings: Settings, environment: Mapping[str, str], token_file: str | None) -> Client:
     """A client of the daemon with these settings: on its socket, else on one of its ports of this machine.
 
     Raises NoDaemonError, or DeniedError for the socket of another user.
     """
     try:
-        return Client(find_socket(socket_candidates(settings.instance, settings.state_dir, invocation.environment)))
+        return Client(find_socket(socket_candidates(settings.instance, settings.state_dir, environment)))
     except (NoDaemonError, DeniedError):
-        client = _on_port(invocation, settings)
+        client = _on_port(settings, token_file)
         if client is None:
             raise
         return client
 
 
-def _on_port(invocation: Invocation, settings: Settings) -> Client | None:
+def _on_port(settings: Settings, token_file: str | None) -> Client | None:
     for text in settings.grpc.addresses:
         try:
             address = parse_address(text)
@@ -58,7 +61,7 @@ def _on_port(invocation: Invocation, settings: Settings) -> Client | None:
             continue  # the configuration is wrong, which its own check says
         if not address.is_loopback or listener_uid(address) not in _users(settings):
             continue
-        token = load_token(invocation.token_file) if invocation.token_file else _own_token(settings, address)
+        token = load_token(token_file) if token_file else _own_token(settings, address)
         client = Client(Endpoint(address=address), token=token)
         try:
             # Several daemons of one user may have had the default port in turn.

@@ -63,11 +63,11 @@ class Invocation:
         from musicfs.errors import NoDaemonError
 
         if self.endpoint:
-            return open_endpoint(self)
+            return open_endpoint(self.endpoint, self.token_file, self.ca_file, lambda: self.glance().settings)
         loaded = self.glance()
         settings = loaded.settings
         try:
-            return find_daemon(self, settings)
+            return find_daemon(settings, self.environment, self.token_file)
         except NoDaemonError:
             if loaded.problems:
                 raise loaded.error() from None
@@ -76,7 +76,7 @@ class Invocation:
         # It is mounted: the process that answers is just being started, or started again.
         paths = socket_candidates(settings.instance, settings.state_dir, self.environment)
         wait_for_listener(paths, _RESTART_S)
-        return find_daemon(self, settings)
+        return find_daemon(settings, self.environment, self.token_file)
 
     def output(self) -> Output:
         """Where results go."""

@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from musicfs.config.layers import Layers, Raw, nearest
-from musicfs.config.schema import Field, describe, dotted, fields, leaves
+from musicfs.config.layers import Layers, Raw
+from musicfs.config.schema import Field, describe, dotted, fields, leaves, nearest
 from musicfs.config.settings import SecretReference, Settings
-from musicfs.config.show import format_value
+from musicfs.config.toml_text import format_value
 from musicfs.errors import Problem
 
 TYPE_CHECKING = False

@@ -12,25 +12,24 @@ Flags come as ``{"cache_dir": "/x", "mount.allow_other": True, "origins": ("/a",
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from musicfs.config.local_origins import origins_of_paths
+from musicfs.config.settings import ENVIRONMENT_PREFIX
 from musicfs.errors import Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from musicfs.config.places import KeyPath
 
-ENVIRONMENT_PREFIX = "MUSICFS_"
 # Variables of the command line itself; they are not settings.
 _NOT_SETTINGS = frozenset(
     {"MUSICFS_CONFIG", "MUSICFS_ENDPOINT", "MUSICFS_TOKEN_FILE", "MUSICFS_CA_FILE", "MUSICFS_TRACEBACK"}
 )
 _FLAG_NAMES = {"mount_point": "MOUNTPOINT", "origins": "--origin", "logging.level": "--level"}
-_ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
-_ID_LENGTH = 64
 
 Raw = dict[str, Any]
 
@@ -147,36 +146,6 @@ class Layers:
         self._overrides[path] = source
 
 
-def origins_of_paths(paths: Iterable[str]) -> list[Raw]:
-    """Local origins for folders; each id is derived from its folder's name and unique among them."""
-    origins: list[Raw] = []
-    taken: set[str] = set()
-    for path in paths:
-        identifier = _unused(_id_of(path), taken)
-        taken.add(identifier)
-        origins.append({"id": identifier, "origin_type": "local", "path": path})
-    return origins
-
-
-def _id_of(path: str) -> str:
-    import unicodedata
-
-    name = os.path.basename(os.path.abspath(os.path.expanduser(path)))
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    text = "".join(character if character in _ID_CHARACTERS else "-" for character in plain)
-    return text.strip("-._")[:_ID_LENGTH] or "origin"
-
-
-def _unused(name: str, taken: set[str]) -> str:
-    candidate = name
-    number = 2
-    while candidate in taken:
-        suffix = f"-{number}"
-        candidate = name[: _ID_LENGTH - len(suffix)] + suffix
-        number += 1
-    return candidate
-
-
 def _index(text: str) -> Mapping[KeyPath, int]:
     if not text:
         return {}
@@ -186,11 +155,3 @@ def _index(text: str) -> Mapping[KeyPath, int]:
         return index_lines(text)
     except RecursionError:  # nesting that tomllib could just bear: problems are still reported, without their lines
         return {}
-
-
-def nearest(word: str, known: Sequence[str]) -> str:
-    """``did you mean "names"?`` for a misspelt word, or an empty string."""
-    import difflib
-
-    matches = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)
-    return f'did you mean "{matches[0]}"?' if matches else ""

@@ -7,7 +7,7 @@ no problem and no environment variable.
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -111,3 +111,11 @@ def _bounds(low: float | None, high: float | None) -> str:
 
 def _number(value: float) -> str:
     return str(int(value)) if value == int(value) else str(value)
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """``did you mean "names"?`` for a misspelt word, or an empty string."""
+    import difflib
+
+    matches = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)
+    return f'did you mean "{matches[0]}"?' if matches else ""

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+ENVIRONMENT_PREFIX = "MUSICFS_"  # of the variables that are settings
 DEFAULT_TEMPLATE = "$albumartist/$album< ($year)> [$format_upper]/<$disc->$track - $title.$format"
 # Of these two one that is in use, or that the machine does not have, is left out with a warning.
 DEFAULT_GRPC_ADDRESSES = ("127.0.0.1:50052", "[::1]:50052")

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from musicfs.config.toml_text import format_value
+
 if TYPE_CHECKING:
     from musicfs.config.load import Loaded
     from musicfs.config.places import KeyPath
-
-_ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
 
 
 def show(loaded: Loaded) -> str:
@@ -18,25 +18,6 @@ def show(loaded: Loaded) -> str:
     lines: list[str] = []
     _table(loaded, loaded.settings, (), lines)
     return "\n".join(lines).strip() + "\n"
-
-
-def format_value(value: object) -> str:
-    """A value as TOML text; what TOML cannot say is shown as Python would."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return '"' + "".join(map(_escape, value)) + '"'
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(format_value, value)) + "]"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{format_value(key)} = {format_value(inner)}" for key, inner in value.items()) + "}"
-    return str(value)
-
-
-def _escape(character: str) -> str:
-    if character in _ESCAPES:
-        return _ESCAPES[character]
-    return f"\\u{ord(character):04X}" if character < " " or character == "\x7f" else character
 
 
 def _table(loaded: Loaded, table: msgspec.Struct, path: KeyPath, lines: list[str]) -> None:

@@ -7,8 +7,9 @@ from typing import get_origin
 
 import msgspec
 
-from musicfs.config.layers import ENVIRONMENT_PREFIX, nearest, origins_of_paths
-from musicfs.config.schema import Leaf, describe, leaves
+from musicfs.config.local_origins import origins_of_paths
+from musicfs.config.schema import Leaf, describe, leaves, nearest
+from musicfs.config.settings import ENVIRONMENT_PREFIX
 from musicfs.errors import Problem
 
 

@@ -156,7 +156,7 @@ def test_mountinfo_is_read(healthy: Examination, tmp_path: Path) -> None:
 
 
 def test_a_stale_mount(healthy: Examination, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(mounts, "_is_stale", lambda path: path == str(tmp_path / "elsewhere"))
+    monkeypatch.setattr(mounts, "is_stale", lambda path: path == str(tmp_path / "elsewhere"))
     finding = only(mounts.stale_mounts, healthy)
     assert finding.level is Level.FAIL
     assert f"fusermount -u {tmp_path}/elsewhere" in finding.remedy

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from musicfs.config.load import load, read
 from musicfs.config.settings import OriginSettings, Settings, ViewSettings
-from musicfs.config.show import format_value, show
+from musicfs.config.show import show
+from musicfs.config.toml_text import format_value
 from musicfs.errors import ConfigError, Problem
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from musicfs.cli.doctor.finding import Examination, Finding, fail, ok, warn
+from musicfs.mount.layers import is_stale
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
@@ -44,7 +45,7 @@ def stale_mounts(examination: Examination) -> Iterator[Finding]:
     paths = {mounted.path for mounted in ours}
     if examination.settings.mount_point:
         paths.add(examination.settings.mount_point)
-    stale = [path for path in sorted(paths) if _is_stale(path)]
+    stale = [path for path in sorted(paths) if is_stale(path)]
     for path in stale:
         yield fail(
             "stale mounts",
@@ -108,14 +109,6 @@ def _folder(path: str) -> Iterator[Finding]:
         yield ok("mount point", f"{path} is an empty folder")
     else:
         yield fail("mount point", f"{path} is not empty", "choose an empty folder: the mount would cover what is in it")
-
-
-def _is_stale(path: str) -> bool:
-    try:
-        os.statvfs(path)  # not stat: the kernel may still hold the attributes
-    except OSError as error:
-        return error.errno == errno.ENOTCONN
-    return False
 
 
 def _unescaped(text: str) -> str:
