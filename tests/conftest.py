@@ -25,10 +25,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # The same examples in every run, so that a red test is red again; --soak looks for new ones.
-    hypothesis.settings.register_profile("steady", derandomize=True, database=None)
-    if not config.getoption("--soak"):
-        hypothesis.settings.load_profile("steady")
+    # The same examples in every run, so that a red test is red again; --soak looks for new ones. How long one takes says how
+    # busy the machine is, and no more: 200 ms of Hypothesis's own are over as soon as a test has to wait for its turn.
+    patient = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+    hypothesis.settings.register_profile("searching", patient)
+    hypothesis.settings.register_profile("steady", patient, derandomize=True, database=None)
+    hypothesis.settings.load_profile("searching" if config.getoption("--soak") else "steady")
     config.addinivalue_line("markers", "expects_log(pattern): a warning that matches the pattern is expected here")
 
 
