@@ -25,6 +25,8 @@ _CONTROL_S = 5.0
 @click.option("--origin", "origins", multiple=True, metavar="PATH", help="A folder with music; may be repeated.")
 @click.option("--cache-dir", metavar="DIR", help="Where what can be rebuilt is kept.")
 @click.option("--state-dir", metavar="DIR", help="Where what you made is kept.")
+@click.option("--grpc-port", type=click.IntRange(0, 65535), metavar="PORT",
+              help="Answer gRPC on this port of this machine, whatever grpc.addresses says; 0 for none.")  # fmt: skip
 @click.option("--foreground", "-f", is_flag=True, help="Stay in the foreground, and log to standard error.")
 @click.option("--allow-other", is_flag=True, default=None, help="Let other users read the mount.")
 @click.option("--ready-fd", type=int, hidden=True, help="Descriptor to report on, for the command that waits.")
@@ -36,6 +38,7 @@ def mount(
     origins: tuple[str, ...],
     cache_dir: str | None,
     state_dir: str | None,
+    grpc_port: int | None,
     foreground: bool,
     allow_other: bool | None,
     ready_fd: int | None,
@@ -51,6 +54,7 @@ def mount(
     Examples:
       musicfs mount ~/Music-by-tag --origin /srv/music --origin /mnt/nas/music
       musicfs --config /etc/musicfs/home.toml mount --foreground
+      musicfs mount ~/Music-by-tag --origin /srv/music --grpc-port 50152
     """
     flags: dict[str, object] = {
         "mount_point": mountpoint,
@@ -58,6 +62,7 @@ def mount(
         "cache_dir": cache_dir,
         "state_dir": state_dir,
         "mount.allow_other": allow_other,
+        "grpc.addresses": None if grpc_port is None else _addresses(grpc_port),
     }
     if foreground:
         return _foreground(invocation, flags, ready_fd)
@@ -121,6 +126,15 @@ def _reader(invocation: Invocation, flags: dict[str, object], file: str | None) 
     return partial(invocation.read, flags, os.getcwd())
 
 
+def _addresses(port: int) -> list[str]:
+    """The default addresses with another port; none for 0."""
+    from musicfs.config.addresses import Address, parse_address
+    from musicfs.config.settings import DEFAULT_GRPC_ADDRESSES
+
+    hosts = [parse_address(text).host for text in DEFAULT_GRPC_ADDRESSES]
+    return [str(Address(host, port)) for host in hosts] if port else []
+
+
 def _arguments(invocation: Invocation, flags: dict[str, object]) -> list[str]:
     """The command line of the background process: the same flags, so that it comes to the same settings."""
     arguments: list[str] = []
@@ -136,6 +150,10 @@ def _arguments(invocation: Invocation, flags: dict[str, object]) -> list[str]:
     assert isinstance(origins, tuple)
     for origin in origins:
         arguments += ["--origin", origin]
+    addresses = flags["grpc.addresses"]
+    if addresses is not None:
+        assert isinstance(addresses, list)
+        arguments += ["--grpc-port", addresses[0].rpartition(":")[2] if addresses else "0"]
     if flags["mount.allow_other"]:
         arguments.append("--allow-other")
     if flags["mount_point"] is not None:

@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 _NOT_SETTINGS = frozenset(
     {"MUSICFS_CONFIG", "MUSICFS_ENDPOINT", "MUSICFS_TOKEN_FILE", "MUSICFS_CA_FILE", "MUSICFS_TRACEBACK"}
 )
-_FLAG_NAMES = {"mount_point": "MOUNTPOINT", "origins": "--origin", "logging.level": "--level"}
+_FLAG_NAMES = {
+    "mount_point": "MOUNTPOINT",
+    "origins": "--origin",
+    "logging.level": "--level",
+    "grpc.addresses": "--grpc-port",
+}
 
 Raw = dict[str, Any]
 

@@ -12,7 +12,7 @@ from musicfs.api.paths import socket_path
 from musicfs.api.server import ControlServer
 from musicfs.api.tcp import Trouble
 from musicfs.api.tokens import load_or_make_token, token_path
-from musicfs.config.addresses import parse_address
+from musicfs.config.addresses import Address, parse_address
 from musicfs.config.settings import DEFAULT_GRPC_ADDRESSES, Settings
 from musicfs.errors import ConfigError, MusicFSError
 
@@ -39,11 +39,12 @@ def serve_control(settings: Settings, backend: Backend, say: Callable[[Sequence[
         log.error("no control socket: %s; %s", error, error.remedy)
         return None
     has_default = settings.grpc.addresses == DEFAULT_GRPC_ADDRESSES
-    say([*problems, *(trouble.message for trouble in server.troubles if not has_default)])
+    troubles = [trouble for trouble in server.troubles if not _is_enough(trouble, server.addresses)]
+    say([*problems, *(trouble.message for trouble in troubles if not has_default)])
     if has_default:
-        _warn(server.troubles)
+        _warn(troubles)
     else:
-        for trouble in server.troubles:
+        for trouble in troubles:
             log.error("no control port: %s; %s", trouble.message, trouble.remedy)
     if server.addresses:
         log.info("answering on %s", ", ".join(map(str, server.addresses)))
@@ -62,6 +63,12 @@ def _network(settings: Settings) -> tuple[Network, list[str]]:
         return Network(), [str(error)]
     addresses = tuple(parse_address(text) for text in grpc.addresses)
     return Network(addresses, token, grpc.tls_cert, grpc.tls_key), []
+
+
+def _is_enough(trouble: Trouble, addresses: Sequence[Address]) -> bool:
+    """Whether nobody misses it: ``[::1]`` on a machine without IPv6, beside the same port of ``127.0.0.1``."""
+    near = {address.port for address in addresses if address.is_loopback}
+    return trouble.is_missing and trouble.address.is_loopback and trouble.address.port in near
 
 
 def _warn(troubles: Sequence[Trouble]) -> None:

@@ -31,6 +31,7 @@ def run_foreground(settings, ready_fd, read_again):
         "pid": os.getpid(), "session": os.getsid(0), "cwd": os.getcwd(), "mount_point": settings.mount_point,
         "cache_dir": settings.cache_dir, "state_dir": settings.state_dir, "level": settings.logging.level,
         "origins": [[origin.id, origin.path] for origin in settings.origins], "allow_other": settings.mount.allow_other,
+        "addresses": settings.grpc.addresses,
         "stdin": os.readlink("/proc/self/fd/0"), "stdout": os.readlink("/proc/self/fd/1"), "path": sys.path,
     }))
     what = os.environ["FAKE_DAEMON"]
@@ -108,7 +109,7 @@ def test_in_the_background(
     )
     given = json.loads(notes.read_text())
     assert (done.code, done.out, done.err) == (0, f"mounted {mount_point} (pid {given['pid']})\n", "")
-    assert given | {"path": []} == {
+    assert given | {"path": [], "addresses": []} == {
         "pid": given["pid"],
         "session": given["pid"],
         "cwd": "/",
@@ -118,6 +119,7 @@ def test_in_the_background(
         "level": "debug",
         "origins": [["music", str(music)]],
         "allow_other": True,
+        "addresses": [],
         "stdin": "/dev/null",
         "stdout": "/dev/null",
         "path": [],
@@ -142,6 +144,27 @@ def test_in_the_background_as_json_with_a_file(
     assert (
         tmp_path / "home" / ".local" / "share" / "musicfs" / "log" / f"home-{time.strftime('%Y-%m-%d')}.log"
     ).exists()
+
+
+@pytest.mark.parametrize(("port", "addresses"), [("50152", ["127.0.0.1:50152", "[::1]:50152"]), ("0", [])])
+@pytest.mark.usefixtures("ended")
+def test_another_port(
+    run: Run, notes: Path, music: Path, mount_point: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    port: str, addresses: list[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("FAKE_DAEMON", "ready")
+    file = tmp_path / "home.toml"
+    file.write_text("[grpc]\naddresses = ['127.0.0.1:50999']\n")
+    options = ("--grpc-port", port, "--state-dir", str(tmp_path / "s"))
+    done = run("--config", str(file), "mount", str(mount_point), "--origin", str(music), *options)
+    assert done.code == 0, done.err
+    assert json.loads(notes.read_text())["addresses"] == addresses
+
+
+@pytest.mark.parametrize("port", ["65536", "-1", "x"])
+def test_what_is_no_port(run: Run, music: Path, mount_point: Path, port: str) -> None:
+    done = run("mount", str(mount_point), "--origin", str(music), "--grpc-port", port)
+    assert done.code == 2 and "--grpc-port" in done.err
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from musicfs.api import listening
 from musicfs.api.client import Client
+from musicfs.api.tcp import Trouble
 from musicfs.api.tokens import load_token
+from musicfs.config.addresses import Address
 from musicfs.config.settings import GrpcSettings, Settings
 from musicfs.daemon import serving
 from musicfs.daemon.serving import serve_control
@@ -90,6 +93,25 @@ def test_busy_defaults_are_one_warning(
     [(level, message)] = complaints(caplog)
     assert level == "WARNING"
     assert all(address in message for address in defaults[:2])
+
+
+def test_a_machine_without_ipv6_has_the_other_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after ``mount --grpc-port``, which names both; of an address of its own nobody knows that it is not needed."""
+
+    def trouble_with(address: Address) -> Trouble | None:
+        return Trouble(address, f"{address} is not here", "", True) if address.host == "::1" else None
+
+    monkeypatch.setattr(listening, "trouble_with", trouble_with)
+    first, second = free_port(), free_port()
+    said: list[list[str]] = []
+    settings = settings_of(tmp_path, addresses=(f"127.0.0.1:{first}", f"[::1]:{first}", f"[::1]:{second}"))
+    server = serve_control(settings, FakeBackend(), lambda all_: said.append([*all_]))
+    assert server is not None
+    server.close(0.0)
+    assert said == [[f"[::1]:{second} is not here"]]
+    assert len(complaints(caplog)) == 1
 
 
 def test_a_token_that_others_can_read_closes_the_ports(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
