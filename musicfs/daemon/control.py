@@ -180,8 +180,12 @@ class KeeperBackend:
         return () if progress is None else (Work("index", progress.done, progress.total, "tracks"),)
 
     def shutdown(self, *, graceful: bool, timeout_s: float) -> None:
-        self._stopping = True
+        self.note_unmounting()
         self._ask_to_stop(Stop(graceful, timeout_s or self._settings.mount.drain_timeout_s))
+
+    def note_unmounting(self) -> None:
+        """The mount has begun to end."""
+        self._stopping = True
 
     def origins(self) -> tuple[OriginInfo, ...]:
         records = self._catalog.origins()

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from musicfs.api.server import ControlServer
 from musicfs.clock import Clock, SystemClock
 from musicfs.config.settings import Settings
 from musicfs.daemon.cache import Cache
@@ -188,6 +189,7 @@ class Keeper:
         scanning.start()
         housekeeping.start()
         server = serve_control(self._settings, backend, backend.note_troubles)
+        self._orders.on_unmounting = partial(_note_unmounting, backend, server)
         look()  # the first word: this keeper has come up
         try:
             self._listen(service, backend, catalog, cache, plays, searching.indexer)
@@ -315,6 +317,13 @@ class Keeper:
         for origin_id, record in catalog.origins().items():
             if record.number == number:
                 service.request(Request(origin_id, os.fsdecode(path.rpartition(b"/")[0]), recursive=False))
+
+
+def _note_unmounting(backend: KeeperBackend, server: ControlServer | None) -> None:
+    """What clients ask says so from now on."""
+    backend.note_unmounting()
+    if server is not None:
+        server.note_shutdown()
 
 
 def _join(scanning: threading.Thread, housekeeping: threading.Thread) -> None:

@@ -99,6 +99,10 @@ class Ping(msgspec.Struct, frozen=True, tag="ping"):
     number: int
 
 
+class Unmounting(msgspec.Struct, frozen=True, tag="unmounting"):
+    """mount -> keeper: the mount has begun to end."""
+
+
 class Reload(msgspec.Struct, frozen=True, tag="reload"):
     """keeper -> mount: a client asks for the configuration to be read again."""
 
@@ -134,7 +138,7 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
 
 Message = (
     Start | Counters | Replayed | Stale | Completed | Accessed | IndexDamaged | Rescan | Look | HealthReport | Stop
-    | Relog | Dump | Ping | Reload | Reloaded
+    | Relog | Dump | Ping | Reload | Reloaded | Unmounting
 )  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()

@@ -1,4 +1,4 @@
-"""What the mount process tells its keeper about itself and not about the library: log, stacks, signs of life, reloads."""
+"""What the mount process tells its keeper about itself and not about the library: log, stacks, signs of life, its end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from musicfs.daemon.crashes import CrashReports
 from musicfs.daemon.dumping import log_stacks
-from musicfs.daemon.link import Dump, Link, Message, Ping, Reloaded, Relog
+from musicfs.daemon.link import Dump, Link, Message, Ping, Reloaded, Relog, Unmounting
 from musicfs.daemon.logs import Logs
 from musicfs.daemon.reload_requests import ReloadRequests
 
@@ -19,6 +19,7 @@ class Orders:
         self._logs = logs
         self.crashes = crashes
         self.reloads = ReloadRequests(link.send)
+        self.on_unmounting: Callable[[], object] = lambda: None
 
     def follow(self, message: Message, state: Callable[[], object]) -> bool:
         """True if it was one of these. ``state`` is what is to be said of the process, when somebody asks."""
@@ -31,6 +32,8 @@ class Orders:
                 log_stacks(state())
             case Reloaded():
                 self.reloads.note(message)
+            case Unmounting():
+                self.on_unmounting()
             case _:
                 return False
         return True

@@ -114,7 +114,7 @@ class _MountProcess:
         self._log_setup = plan_logs(settings, in_background=ready_fd is not None)
         self._clock = SystemClock()
         self._started_ns = self._clock.time_ns()
-        self._ending = Ending(lambda: self._notifier.stopping("Waiting for requests in flight"), self._leave)
+        self._ending = Ending(self._begin_end, self._leave)
         self._damaged = False
         self._successions: Successions | None = None
         self._listeners: Listeners | None = None
@@ -338,9 +338,14 @@ class _MountProcess:
         log_stacks(self._counting.counters())
         self._supervisor.send(Dump())
 
+    def _begin_end(self) -> None:
+        self._notifier.stopping("Waiting for requests in flight")
+        self._supervisor.note_unmounting()
+
     def _end(self) -> None:
         """Nobody need be told any more that we live, nor interrupt llfuse, nor see what it does not answer."""
         self._notifier.stopping("Unmounting")
+        self._supervisor.note_unmounting()  # somebody else may have unmounted it
         self._liveness.close()
         self._ending.loop_ended.set()
         self._following.wake()

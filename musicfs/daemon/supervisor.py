@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 from musicfs.clock import Clock
 from musicfs.config.settings import Settings
-from musicfs.daemon.link import Link, Look, Message, Start
+from musicfs.daemon.link import Link, Look, Message, Start, Unmounting
 from musicfs.daemon.logs import LogSetup
 from musicfs.interpreter import child_environment, module_command
 
@@ -55,6 +55,7 @@ class Supervisor:
         self._hurry = threading.Event()
         self._replacing = threading.Lock()
         self._is_replaced = False
+        self._is_unmounting = False
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
         self.restarts = 0  # of keepers that ended unasked
         self.started = 0
@@ -78,6 +79,13 @@ class Supervisor:
             self._hurry.set()
             if link is not None:
                 link.close()
+
+    def note_unmounting(self) -> None:
+        """Tell the keeper, and any that follows, that the mount has begun to end. Does not block; idempotent."""
+        with self._replacing:
+            was_noted, self._is_unmounting = self._is_unmounting, True
+        if not was_noted:  # on a thread of its own: a keeper that was stopped takes nothing for ten seconds
+            threading.Thread(target=self.send, args=(Unmounting(),), name="unmounting", daemon=True).start()
 
     def stop(self) -> bool:
         """End the keeper by closing the link; kill it if it does not follow. Blocks up to ten seconds.
@@ -131,14 +139,17 @@ class Supervisor:
             ours.close()
             log.error("the keeper cannot be started: %s", error.strerror)
             return 1, False
+        link = Link(ours)
         with self._replacing:
-            self._link = link = Link(ours)
             self._is_replaced = False
             self.started += 1
-            start = Start(self._settings, self._mount_pid, self._started_ns, self.restarts, self._logs)
+            # Before anybody else can tell it something.
+            link.send(Start(self._settings, self._mount_pid, self._started_ns, self.restarts, self._logs))
+            if self._is_unmounting:
+                link.send(Unmounting())
+            self._link = link
         if self._stopping.is_set():  # stop() may have looked for a link just before there was one
             link.close()
-        link.send(start)
         self._on_message(Look())  # what the last keeper committed and could not tell
         came_up = False
         while (message := link.receive()) is not None:

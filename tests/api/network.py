@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 from google.protobuf.message import Message
+from grpc_health.v1 import health_pb2
 
 from musicfs.api.generated import musicfs_pb2 as pb
 from musicfs.api.listening import Network
@@ -100,6 +101,27 @@ def call(
         assert isinstance(remedy, bytes)
         return Answer(error.code(), error.details() or "", remedy.decode(), tuple(messages))
     return Answer(grpc.StatusCode.OK, messages=tuple(messages))
+
+
+def health(channel: grpc.Channel, service: str) -> str:
+    """What the health service says of ``service``, by name."""
+    check = channel.unary_unary(
+        "/grpc.health.v1.Health/Check",
+        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+        response_deserializer=health_pb2.HealthCheckResponse.FromString,
+    )
+    answer = check(health_pb2.HealthCheckRequest(service=service), timeout=10)
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
+
+
+def watch(channel: grpc.Channel) -> Any:
+    """A stream of how the daemon as a whole is."""
+    method = channel.unary_stream(
+        "/grpc.health.v1.Health/Watch",
+        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+        response_deserializer=health_pb2.HealthCheckResponse.FromString,
+    )
+    return method(health_pb2.HealthCheckRequest(service=""), timeout=60)
 
 
 def same(data: bytes) -> bytes:

@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from musicfs.api.client import Client
 from musicfs.api.endpoint import Endpoint
 from musicfs.api.generated import musicfs_pb2 as pb
-from musicfs.api.limits import MAX_STREAMS, POOL_SIZE, RequestTimeout
+from musicfs.api.limits import MAX_STREAMS, MAX_WATCHES, POOL_SIZE, RequestTimeout
 from musicfs.api.tcp import answers, listener_uid, trouble_with
 from musicfs.config.addresses import Address
 from musicfs.errors import ConfigError, DeniedError, NoDaemonError, UnreachableError
 from musicfs.events import Event
 from tests.api.backend import ORIGINS, STATUS, FakeBackend
-from tests.api.network import ANY_PORT, METHODS, SHOWN, TOKEN, call, listening, same
+from tests.api.network import ANY_PORT, METHODS, SHOWN, TOKEN, call, health, listening, same, watch
 
 STATUS_CALL = "/musicfs.v1.MusicFS/GetStatus"
 
@@ -150,25 +150,10 @@ def test_reflection_tells_all_that_can_be_called(tmp_path: Path) -> None:
             assert pb.DESCRIPTOR.serialized_pb in file.file_descriptor_response.file_descriptor_proto
 
 
-def health(channel: grpc.Channel, service: str) -> str:
-    check = channel.unary_unary(
-        "/grpc.health.v1.Health/Check",
-        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
-        response_deserializer=health_pb2.HealthCheckResponse.FromString,
-    )
-    answer = check(health_pb2.HealthCheckRequest(service=service), timeout=10)
-    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
-
-
 def test_health_as_a_whole_and_of_each_service(tmp_path: Path) -> None:
     services = ("", "musicfs.v1.MusicFS", "musicfs.v1.MetadataService")
     with listening(FakeBackend(), tmp_path) as server, grpc.insecure_channel(str(server.addresses[0])) as channel:
-        watch = channel.unary_stream(
-            "/grpc.health.v1.Health/Watch",
-            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
-            response_deserializer=health_pb2.HealthCheckResponse.FromString,
-        )
-        watched = iter(watch(health_pb2.HealthCheckRequest(service=""), timeout=20))
+        watched = watch(channel)
         assert next(watched).status == health_pb2.HealthCheckResponse.SERVING
         assert {health(channel, service) for service in services} == {"SERVING"}
         with pytest.raises(grpc.RpcError) as caught:
@@ -285,6 +270,33 @@ def test_streams_leave_room_for_calls_and_for_other_listeners(tmp_path: Path) ->
         backend.wait_for_streams(MAX_STREAMS - 1)
         streams.append(subscribe(channel))
         backend.wait_for_streams(MAX_STREAMS)
+
+
+def test_who_watches_takes_no_place_of_who_listens(tmp_path: Path) -> None:
+    backend = Endless()
+    with listening(backend, tmp_path) as server, grpc.insecure_channel(str(server.addresses[0])) as channel:
+        watches = [watch(channel) for _ in range(MAX_WATCHES)]
+        assert {next(one).status for one in watches} == {health_pb2.HealthCheckResponse.SERVING}
+        with pytest.raises(grpc.RpcError) as caught:
+            next(watch(channel))
+        assert isinstance(caught.value, grpc.Call)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert health(channel, "") == "SERVING", "asking once takes no place"
+        streams = [subscribe(channel) for _ in range(MAX_STREAMS)]
+        backend.wait_for_streams(MAX_STREAMS)
+        with Client(str(server.addresses[0])) as client:
+            assert client.status() == STATUS
+        watches.pop().cancel()
+        stop = time.monotonic() + 10
+        while True:  # its thread is free a moment after the caller has left
+            again = watch(channel)
+            try:
+                assert next(again).status == health_pb2.HealthCheckResponse.SERVING
+                break
+            except grpc.RpcError:
+                assert time.monotonic() < stop
+                time.sleep(0.05)
+        assert all(stream.is_active() for stream in streams)
 
 
 def test_hanging_calls_on_a_port_do_not_reach_the_socket(tmp_path: Path) -> None:

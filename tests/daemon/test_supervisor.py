@@ -15,7 +15,7 @@ import pytest
 
 from musicfs.clock import SystemClock
 from musicfs.config.settings import Settings
-from musicfs.daemon.link import Look, Message, Replayed, Stop
+from musicfs.daemon.link import Look, Message, Replayed, Stop, Unmounting
 from musicfs.daemon.supervisor import Supervisor
 from tests.faults.living import alive, wait_for
 
@@ -34,6 +34,7 @@ FAULTS = "time.sleep(1.1); signal.signal(signal.SIGSEGV, signal.SIG_DFL); os.kil
 DEAF = "time.sleep(600)"
 HANGS_UP = "link.close(); time.sleep(600)"
 NONSENSE = "link._socket.sendall(b'\\xff' * 100)\nwhile link.receive() is not None: pass"
+TELLS = "while (m := link.receive()) is not None: link.send(m)"
 ASKS = "link.send(Stop(True, 3.0))\nwhile (m := link.receive()) is not None: link.send(m)"
 
 
@@ -199,3 +200,16 @@ def test_a_keeper_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None:
     supervisor.start()
     wait_for("more attempts", lambda: len(clock.pauses) >= 3)
     assert supervisor.stop()
+
+
+@pytest.mark.expects_log("the keeper ended with status -9")
+def test_keepers_know_that_the_mount_ends(bench: Callable[..., Bench]) -> None:
+    found = bench(TELLS)
+    found.supervisor.start()
+    wait_for("a keeper", found.pids)
+    for _ in range(2):
+        found.supervisor.note_unmounting()
+    wait_for("it to know", lambda: Unmounting() in found.messages)
+    os.kill(found.pids()[0], signal.SIGKILL)
+    wait_for("the next one to know", lambda: found.messages.count(Unmounting()) == 2)
+    assert len(found.pids()) == 2
