@@ -7,6 +7,8 @@ from typing import Protocol
 
 import msgspec
 
+from musicfs.errors import Problem
+
 
 class ReloadOutcome(msgspec.Struct, frozen=True):
     """What a reload did, for people: one line each. ``file`` is empty where there is none."""
@@ -14,6 +16,7 @@ class ReloadOutcome(msgspec.Struct, frozen=True):
     file: str
     applied: tuple[str, ...] = ()
     needs_restart: tuple[str, ...] = ()
+    warnings: tuple[Problem, ...] = ()  # what applies, but perhaps not as wished
 
 
 class ServiceBackend(Protocol):

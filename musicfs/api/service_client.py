@@ -20,11 +20,16 @@ class ServiceClient(Connection):
             raise ConfigError(
                 answer.refusal,
                 remedy="correct them; `musicfs config check` lists them again",
-                problems=tuple(Problem(one.place, one.message, one.suggestion) for one in answer.problems),
+                problems=tuple(map(_problem, answer.problems)),
             )
-        return ReloadOutcome(answer.file, tuple(answer.applied), tuple(answer.needs_restart))
+        warnings = tuple(map(_problem, answer.warnings))
+        return ReloadOutcome(answer.file, tuple(answer.applied), tuple(answer.needs_restart), warnings)
 
     def backup(self) -> Iterator[bytes]:
         """See ``ServiceBackend.backup``; without a deadline."""
         for piece in self._stream("MusicFS", "BackupState", pb.Empty(), pb.BackupPiece):
             yield piece.data
+
+
+def _problem(message: pb.ConfigProblem) -> Problem:
+    return Problem(message.place, message.message, message.suggestion)

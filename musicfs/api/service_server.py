@@ -8,7 +8,7 @@ from musicfs.api.answering import Answering, Context
 from musicfs.api.generated import musicfs_pb2 as pb
 from musicfs.api.service import ServiceBackend
 from musicfs.api.wire import wire_text
-from musicfs.errors import ConfigError
+from musicfs.errors import ConfigError, Problem
 
 
 class ServiceCalls(Answering):
@@ -28,19 +28,20 @@ class ServiceCalls(Answering):
         except ConfigError as error:
             if not error.problems:
                 raise
-            problems = [
-                pb.ConfigProblem(
-                    place=wire_text(one.place), message=wire_text(one.message), suggestion=wire_text(one.suggestion)
-                )
-                for one in error.problems
-            ]
-            return pb.ReloadConfigResponse(problems=problems, refusal=wire_text(str(error)))
+            return pb.ReloadConfigResponse(problems=map(_problem, error.problems), refusal=wire_text(str(error)))
         return pb.ReloadConfigResponse(
             file=wire_text(outcome.file),
             applied=[wire_text(one) for one in outcome.applied],
             needs_restart=[wire_text(one) for one in outcome.needs_restart],
+            warnings=map(_problem, outcome.warnings),
         )
 
     def BackupState(self, _request: pb.Empty, context: Context) -> Iterator[pb.BackupPiece]:
         for data in self.stream(context, self._backend.backup):
             yield pb.BackupPiece(data=data)
+
+
+def _problem(one: Problem) -> pb.ConfigProblem:
+    return pb.ConfigProblem(
+        place=wire_text(one.place), message=wire_text(one.message), suggestion=wire_text(one.suggestion)
+    )

@@ -10,6 +10,8 @@ from musicfs.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from musicfs.cli.output import Output
     from musicfs.config.load import Loaded
     from musicfs.errors import Problem
@@ -44,7 +46,7 @@ def check(invocation: Invocation) -> int:
     if not loaded.problems:
         loaded.warnings += _unusable_ports(invocation, loaded)
     if loaded.problems and not invocation.json:
-        _print_warnings(invocation.output(), loaded)
+        _print_warnings(invocation.output(), loaded.warnings)
         raise loaded.error()
     _report(invocation, loaded)
     return ConfigError.exit_code if loaded.problems else 0
@@ -84,7 +86,8 @@ def reload_(invocation: Invocation) -> int:
     Origins come and go, templates, limits and log levels change without unmounting, and files that are open play on. What
     needs unmounting is said and left as it is. With a mistake in the file nothing changes, and the exit code is 2.
 
-    With --json, prints {file: str, applied: [str], needs_restart: [str], problems: [{place, message, suggestion}]}.
+    With --json, prints {file: str, applied: [str], needs_restart: [str], problems: [{place, message, suggestion}], warnings:
+    [the same]}.
 
     \b
     Examples:
@@ -98,7 +101,7 @@ def reload_(invocation: Invocation) -> int:
             if not invocation.json or not error.problems:
                 raise
             problems = [_problem(problem) for problem in error.problems]
-            document = {"file": "", "applied": [], "needs_restart": [], "problems": problems}
+            document = {"file": "", "applied": [], "needs_restart": [], "problems": problems, "warnings": []}
             invocation.output().json(document)
             return error.exit_code
     output = invocation.output()
@@ -109,9 +112,11 @@ def reload_(invocation: Invocation) -> int:
                 "applied": list(outcome.applied),
                 "needs_restart": list(outcome.needs_restart),
                 "problems": [],
+                "warnings": [_problem(warning) for warning in outcome.warnings],
             }
         )
         return 0
+    _print_warnings(output, outcome.warnings)
     if not outcome.applied and not outcome.needs_restart:
         output.line("nothing has changed")
     for text in outcome.applied:
@@ -144,7 +149,7 @@ def _report(invocation: Invocation, loaded: Loaded) -> None:
         }
         output.json(document)
         return
-    _print_warnings(output, loaded)
+    _print_warnings(output, loaded.warnings)
     output.line(f"{loaded.file or 'no file, defaults only'}: no problems", style="green")
     if pairs:
         output.line()
@@ -168,8 +173,8 @@ def _preview(loaded: Loaded) -> tuple[list[tuple[str, str]], str]:
     return pairs, "" if pairs else "no tracks were found" if loaded.settings.origins else "no origins: nothing to show"
 
 
-def _print_warnings(output: Output, loaded: Loaded) -> None:
-    for warning in loaded.warnings:
+def _print_warnings(output: Output, warnings: Iterable[Problem]) -> None:
+    for warning in warnings:
         output.line(f"warning: {warning}", style="yellow")
 
 

@@ -116,6 +116,7 @@ class Reloaded(msgspec.Struct, frozen=True, tag="reloaded"):
     applied: tuple[str, ...] = ()
     needs_restart: tuple[str, ...] = ()
     problems: tuple[tuple[str, str, str], ...] = ()  # place, message, suggestion
+    warnings: tuple[tuple[str, str, str], ...] = ()  # the same; they keep nothing from applying
     file: str = ""
 
 

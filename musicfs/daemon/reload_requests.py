@@ -48,7 +48,8 @@ class ReloadRequests:
                 remedy="correct them; `musicfs config check` lists them again",
                 problems=problems,
             )
-        return ReloadOutcome(answer.file, answer.applied, answer.needs_restart)
+        warnings = tuple(Problem(*one) for one in answer.warnings)
+        return ReloadOutcome(answer.file, answer.applied, answer.needs_restart, warnings)
 
     def note(self, answer: Reloaded) -> None:
         """What the mount process says; to signals nobody waits for an answer."""

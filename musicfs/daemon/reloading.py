@@ -8,14 +8,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 
 from musicfs.config.load import Loaded
 from musicfs.config.settings import Settings
 from musicfs.daemon.link import Message, Reloaded
+from musicfs.daemon.ports import busy_ports
 from musicfs.daemon.reload import ReloadPlan, plan_reload
-from musicfs.errors import MusicFSError
+from musicfs.errors import MusicFSError, Problem
 
 log = logging.getLogger(__name__)
 
@@ -77,18 +78,22 @@ class Reloading:
             self._on_unchanged()
             return
         loaded = self._read_again()
-        for warning in loaded.warnings:
+        warnings = list(loaded.warnings)
+        if not loaded.problems:
+            warnings += busy_ports(self._settings, loaded.settings)
+        for warning in warnings:
             log.warning("%s", warning)
         if loaded.problems:
             log.error("the configuration is not reloaded: %s", loaded.error())
             for problem in loaded.problems:
                 log.error("%s", problem)
-            problems = tuple((one.place, one.message, one.suggestion) for one in loaded.problems)
-            self._answer(Reloaded(number, problems=problems, file=loaded.file or ""))
+            self._answer(Reloaded(number, problems=_plain(loaded.problems), file=loaded.file or ""))
             return
         plan = plan_reload(self._settings, loaded.settings, store_limit_bytes=self._store_limit_bytes())
         self._say(plan)
-        self._answer(Reloaded(number, plan.applied, plan.needs_restart, file=loaded.file or ""))
+        self._answer(
+            Reloaded(number, plan.applied, plan.needs_restart, warnings=_plain(warnings), file=loaded.file or "")
+        )
         self._settings = plan.settings
         if plan.takes:
             try:
@@ -105,3 +110,7 @@ class Reloading:
             log.info("configuration reloaded: nothing has changed")
         if plan.needs_restart:
             log.warning("these settings apply after unmounting and mounting again: %s", "; ".join(plan.needs_restart))
+
+
+def _plain(problems: Iterable[Problem]) -> tuple[tuple[str, str, str], ...]:
+    return tuple((one.place, one.message, one.suggestion) for one in problems)

@@ -5,9 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 from pathlib import Path
 
+import pytest
+
+from musicfs.api.client import Client
+from musicfs.api.tcp import answers
+from musicfs.api.tokens import load_token
+from musicfs.config.addresses import parse_address
 from musicfs.config.settings import OriginSettings
+from musicfs.errors import DeniedError
+from tests.api.network import free_port, make_certificate
+from tests.daemon.test_real_ports import keeper_pid
 from tests.faults.living import album, wait_for
 from tests.mounting import Mounted, Place, mount
 
@@ -110,5 +120,59 @@ def test_signals_rescan_and_dump(tmp_path: Path) -> None:
         assert "thread signals: " in mounted.log
         assert "thread link" in mounted.log or "thread MainThread: " in mounted.log
         assert next(mounted.point.rglob("*.flac")).stat().st_size
+    finally:
+        mounted.close()
+
+
+def test_other_ports_token_and_certificate(tmp_path: Path) -> None:
+    music = tmp_path / "music"
+    album(music, "One", 1)
+    first, second = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    mounted = mount({"music": music}, tmp_path / "home", f'[grpc]\naddresses = ["{first}"]')
+    try:
+        before = mounted.status()["pid"]
+        old_token = load_token(str(mounted.folder / "state" / "token"))
+        token_file = tmp_path / "other-token"
+        rewrite(mounted, f'addresses = ["{first}"]', f'addresses = ["{second}"]\ntoken_file = "{token_file}"')
+        found = reload(mounted)
+        assert (found["applied"], found["warnings"]) == (["grpc.addresses", "grpc.token_file"], [])
+        wait_for("the new port", lambda: keeper_pid(second))
+        assert not answers(parse_address(first))
+        with Client(second, token=load_token(str(token_file))) as client:
+            assert client.confirm("music") == 0
+        with Client(second, token=old_token) as client, pytest.raises(DeniedError):
+            client.status()
+        made = make_certificate(tmp_path)
+        rewrite(mounted, "token_file =", f'tls_cert = "{made.path}"\ntls_key = "{made.key_path}"\ntoken_file =')
+        assert reload(mounted)["applied"] == ["grpc.tls_cert", "grpc.tls_key"]
+        wait_for("it again", lambda: keeper_pid(second))
+        assert mounted.status()["pid"] == before
+    finally:
+        mounted.close()
+
+
+def test_a_port_that_another_program_has_is_said(tmp_path: Path) -> None:
+    """At once to who reloads, and for as long as it lasts in the status; all else works."""
+    music = tmp_path / "music"
+    album(music, "One", 1)
+    first = f"127.0.0.1:{free_port()}"
+    mounted = mount({"music": music}, tmp_path / "home", f'[grpc]\naddresses = ["{first}"]')
+    mounted.allow_log("in use by another program")
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            busy = f"127.0.0.1:{other.getsockname()[1]}"
+            rewrite(mounted, f'"{first}"', f'"{first}", "{busy}"')
+            done = mounted.command("config", "reload")
+            assert done.returncode == 0
+            assert f"warning: grpc.addresses: {busy} is in use by another program" in done.stdout
+            assert "applied       grpc.addresses" in done.stdout
+            wait_for("the status to say so", lambda: busy in mounted.status().get("detail", ""))
+            assert mounted.status()["state"] == "degraded"
+            assert keeper_pid(first), "what can be had is had"
+        # That program has ended. Nothing has changed in the file, so another reload would not do.
+        os.kill(mounted.status()["keeper_pid"], signal.SIGKILL)
+        mounted.allow_log("keeper ended with status -9")
+        wait_for("the port", lambda: keeper_pid(busy))
+        assert mounted.status()["detail"] == ""
     finally:
         mounted.close()

@@ -289,18 +289,20 @@ class TrashProgress(_message.Message):
     def __init__(self, done: _Optional[int] = ..., total: _Optional[int] = ..., passed_over: _Optional[int] = ..., freed_bytes: _Optional[int] = ..., complete: bool = ...) -> None: ...
 
 class ReloadConfigResponse(_message.Message):
-    __slots__ = ("file", "applied", "needs_restart", "problems", "refusal")
+    __slots__ = ("file", "applied", "needs_restart", "problems", "refusal", "warnings")
     FILE_FIELD_NUMBER: _ClassVar[int]
     APPLIED_FIELD_NUMBER: _ClassVar[int]
     NEEDS_RESTART_FIELD_NUMBER: _ClassVar[int]
     PROBLEMS_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     file: str
     applied: _containers.RepeatedScalarFieldContainer[str]
     needs_restart: _containers.RepeatedScalarFieldContainer[str]
     problems: _containers.RepeatedCompositeFieldContainer[ConfigProblem]
     refusal: str
-    def __init__(self, file: _Optional[str] = ..., applied: _Optional[_Iterable[str]] = ..., needs_restart: _Optional[_Iterable[str]] = ..., problems: _Optional[_Iterable[_Union[ConfigProblem, _Mapping]]] = ..., refusal: _Optional[str] = ...) -> None: ...
+    warnings: _containers.RepeatedCompositeFieldContainer[ConfigProblem]
+    def __init__(self, file: _Optional[str] = ..., applied: _Optional[_Iterable[str]] = ..., needs_restart: _Optional[_Iterable[str]] = ..., problems: _Optional[_Iterable[_Union[ConfigProblem, _Mapping]]] = ..., refusal: _Optional[str] = ..., warnings: _Optional[_Iterable[_Union[ConfigProblem, _Mapping]]] = ...) -> None: ...
 
 class ConfigProblem(_message.Message):
     __slots__ = ("place", "message", "suggestion")
