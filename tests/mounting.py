@@ -216,11 +216,12 @@ def _toml_text(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)  # a JSON string is a TOML basic string
 
 
-def start(roots: Mapping[str, Path | Place], folder: Path, settings: str = "") -> Mounted:
+def start(roots: Mapping[str, Path | Place], folder: Path, settings: str = "", within: Sequence[str] = ()) -> Mounted:
     """Begin to mount ``roots`` (origin id to folder or :class:`Place`) below ``folder``; returns without waiting.
 
     ``settings`` is TOML that is put before the origins: top-level keys first, then tables. Without a table of them there
-    are no collections, which would show every track of a small library twice. Nor are there ports without one.
+    are no collections, which would show every track of a small library twice. Nor are there ports without one. ``within``
+    is a command that runs ours somewhere else.
     ``folder`` gets ``mount/``, ``cache/``, ``state/``, ``home/``, ``config.toml`` and ``log``.
     """
     point = folder / "mount"
@@ -255,7 +256,7 @@ def start(roots: Mapping[str, Path | Place], folder: Path, settings: str = "") -
     before = originals(list(folders.values()))
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [*musicfs_command(), "--config", str(folder / "config.toml"), "mount", str(point), "--foreground"],
+            [*within, *musicfs_command(), "--config", str(folder / "config.toml"), "mount", str(point), "--foreground"],
             env=environment,
             cwd=folder,
             stdin=subprocess.DEVNULL,
@@ -266,9 +267,9 @@ def start(roots: Mapping[str, Path | Place], folder: Path, settings: str = "") -
     return Mounted(point, folders, folder, process, environment, _before=before)
 
 
-def mount(roots: Mapping[str, Path | Place], folder: Path, settings: str = "") -> Mounted:
+def mount(roots: Mapping[str, Path | Place], folder: Path, settings: str = "", within: Sequence[str] = ()) -> Mounted:
     """As :func:`start`, and wait until the first scan is over. What fails leaves nothing behind."""
-    mounted = start(roots, folder, settings)
+    mounted = start(roots, folder, settings, within)
     try:
         mounted.wait_until_scanned()
     except BaseException:  # also a keyboard interrupt must not leave a mount

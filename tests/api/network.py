@@ -131,19 +131,19 @@ def same(data: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate that signs itself, for 127.0.0.1, and its key."""
+    """A certificate that signs itself, and its key."""
 
     path: Path
     key_path: Path
 
 
-def make_certificate(folder: Path) -> Certificate:
-    """A new one, good for a day."""
+def make_certificate(folder: Path, host: str = "127.0.0.1", days: int = 1) -> Certificate:
+    """A new one, for the IP address ``host``, good for ``days``."""
     made = Certificate(folder / "cert.pem", folder / "key.pem")
     subprocess.run(
         [
             "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-            "-days", "1", "-subj", "/CN=musicfs test", "-addext", "subjectAltName=IP:127.0.0.1",
+            "-days", str(days), "-subj", "/CN=musicfs test", "-addext", f"subjectAltName=IP:{host}",
             "-keyout", os.fspath(made.key_path), "-out", os.fspath(made.path),
         ],
         check=True,

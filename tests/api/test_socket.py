@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +28,44 @@ def test_only_its_user_can_reach_it(tmp_path: Path) -> None:
         assert [entry.name for entry in path.parent.iterdir()] == ["test.sock"]
         assert peer_pid(str(path)) == os.getpid()
     assert list(path.parent.iterdir()) == []
+
+
+NOBODY = 65534
+_CONNECT = """
+import socket, sys
+try:
+    socket.socket(socket.AF_UNIX).connect(sys.argv[1])
+except OSError as error:
+    sys.exit(error.strerror)
+"""
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may look into; those of pytest are for one."""
+    folder = Path(tempfile.mkdtemp(prefix="musicfs-open-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_another_user_is_refused_by_the_kernel(open_folder: Path) -> None:
+    path = open_folder / "test.sock"
+    python = shutil.which("python3", path="/usr/bin:/usr/local/bin")
+    assert python is not None, "a python that every user may run"
+
+    def connect_as_nobody() -> str:
+        done = subprocess.run(
+            [python, "-I", "-c", _CONNECT, str(path)], user=NOBODY, group=NOBODY, extra_groups=[],
+            cwd="/", env={}, capture_output=True, text=True, timeout=20, check=False,
+        )  # fmt: skip
+        return done.stderr.strip()
+
+    with serving(FakeBackend(), path) as client:
+        assert connect_as_nobody() == "Permission denied"
+        path.chmod(0o666)
+        assert connect_as_nobody() == "", "it is the mode of the socket, and nothing else"
+        assert client.status() == STATUS
 
 
 def test_the_socket_of_a_dead_daemon_is_replaced(tmp_path: Path) -> None:
