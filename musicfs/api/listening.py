@@ -3,6 +3,10 @@
 What gRPC for Python lets nobody see is the descriptor of a connection, and with it the kernel's word on who is behind it
 (SO_PEERCRED). Connecting to a Unix socket takes the right to write to it (unix(7)), though: with mode 0600, set before it has
 its name, the kernel itself admits its owner and root, and nobody else.
+
+gRPC has one limit for all messages to a server, and refuses a larger one by its length alone, which comes before it: one of
+400 MB cost a few MB of memory. So the limit is that of the service that takes covers, 20 MiB. What is refused above the 4 MiB
+of the other service is in memory by then, once for each thread that answers at most.
 """
 
 from __future__ import annotations

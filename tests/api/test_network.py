@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -401,6 +403,43 @@ def test_a_message_that_is_too_large(standing: Address, method: str, size_bytes:
     with grpc.insecure_channel(str(standing)) as channel:
         assert call(channel, method, b"\0" * size_bytes).code is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert call(channel, STATUS_CALL).code is grpc.StatusCode.OK
+
+
+_SERVES = """
+import sys, time
+from pathlib import Path
+from tests.api.backend import FakeBackend
+from tests.api.network import listening
+with listening(FakeBackend(), Path(sys.argv[1])) as server:
+    print(server.addresses[0], flush=True)
+    sys.stdin.read()
+"""
+
+
+def _peak_mb(pid: int) -> int:
+    """The most memory that a process has had since it was last asked for (proc(5), VmHWM)."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    [line] = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="utf-8")
+    return int(line.split()[1]) >> 10
+
+
+@pytest.mark.parametrize("method", [STATUS_CALL, "/musicfs.v1.MusicFS/RescanOrigin"])  # open, and with the token
+def test_a_message_that_is_far_too_large_is_not_taken(tmp_path: Path, method: str) -> None:
+    """The server is a process of its own: the message is in the memory of this one."""
+    command = [sys.executable, "-c", _SERVES, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdin is not None
+        address = process.stdout.readline().strip()
+        options = (("grpc.max_send_message_length", -1), ("grpc.use_local_subchannel_pool", 1))
+        with grpc.insecure_channel(address, options) as channel:
+            assert call(channel, STATUS_CALL).code is grpc.StatusCode.OK
+            before = _peak_mb(process.pid)
+            answer = call(channel, method, b"\0" * (256 << 20), timeout_s=60)
+            assert answer.code in {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAUTHENTICATED}
+            assert _peak_mb(process.pid) < before + 64
+            assert call(channel, STATUS_CALL).code is grpc.StatusCode.OK
+        process.stdin.close()
 
 
 def test_metadata_that_is_too_large(standing: Address) -> None:
