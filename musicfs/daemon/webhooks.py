@@ -16,11 +16,12 @@ import hashlib
 import hmac
 import http.client
 import logging
+import os
 import socket
 import threading
 import urllib.parse
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -74,9 +75,14 @@ class Target(msgspec.Struct, frozen=True):
         return f"{'https' if self.is_tls else 'http'}://{host}{port}"
 
 
-def target_of(settings: WebhookSettings) -> Target:
+def is_reference(url: str) -> bool:
+    """Whether the url of a webhook is not there but kept as a secret."""
+    return url.startswith(_REFERENCES)
+
+
+def target_of(settings: WebhookSettings, environment: Mapping[str, str] = os.environ) -> Target:
     """Look up what the settings refer to. Raises ConfigError, which shows no secret; may wait for the keyring's user."""
-    url = lookup_secret(settings.url).reveal() if settings.url.startswith(_REFERENCES) else settings.url
+    url = lookup_secret(settings.url, environment).reveal() if is_reference(settings.url) else settings.url
     try:
         parts = urllib.parse.urlsplit(url.strip())
         host, port = parts.hostname, parts.port
@@ -89,7 +95,7 @@ def target_of(settings: WebhookSettings) -> Target:
         )
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     quoted = urllib.parse.quote(path, safe="/?&=%:@!$'()*+,;~-._")
-    secret = lookup_secret(settings.secret).reveal().encode()
+    secret = lookup_secret(settings.secret, environment).reveal().encode()
     return Target(parts.scheme == "https", host, port, quoted, secret, settings.timeout_s)
 
 

@@ -15,9 +15,9 @@ import msgspec
 import pytest
 
 from musicfs.api.client import Client
-from musicfs.cli.doctor import cache, daemon, extras, fuse, limits, mounts, secrets, storage
+from musicfs.cli.doctor import cache, daemon, extras, fuse, limits, mounts, secrets, storage, webhooks
 from musicfs.cli.doctor.finding import Check, Examination, Finding, Level, System
-from musicfs.config.settings import CacheSettings, MountSettings, OriginSettings, Settings
+from musicfs.config.settings import CacheSettings, MountSettings, OriginSettings, Settings, WebhookSettings
 from musicfs.errors import ConfigError, NoDaemonError, UnreachableError
 from tests.api.backend import PROBLEMS, STATUS, FakeBackend, serving
 from tests.api.metadata_backend import track
@@ -304,6 +304,38 @@ def test_secrets(healthy: Examination, tmp_path: Path) -> None:
     assert (opened.level, opened.remedy) == (Level.FAIL, f"chmod 600 {file}")
     for finding in (*secrets.secrets(examination), *secrets.secrets(known)):
         assert "hush" not in str(finding) and "mum" not in str(finding)
+
+
+def test_webhooks(healthy: Examination, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("hush-hush\n")
+    file.chmod(0o600)
+    given = (
+        WebhookSettings(url="http://home.example:8123/api/hush", secret=f"file:{file}"),
+        WebhookSettings(url="env:HOOK", secret="file:/nonexistent"),
+        WebhookSettings(url="env:PLAIN"),
+        WebhookSettings(url="env:NEAR"),
+        WebhookSettings(url="env:WRONG"),
+    )
+    examination = with_settings(healthy, webhooks=given)
+    variables = {
+        "PLAIN": "http://home.example/hush", "NEAR": "http://127.0.0.1:99/hush", "WRONG": "ftp://home.example/hush",
+    }  # fmt: skip
+    found = list(webhooks.webhooks(replace(examination, environment=variables)))
+    assert [(finding.level.value, finding.message) for finding in found] == [
+        ("ok", f"webhook 1: secret: found in file:{file}"),
+        ("ok", "webhook 1: http://home.example:8123"),
+        ("warn", "webhook 2: url: the environment variable HOOK is not set"),  # the daemon may know it
+        ("fail", "webhook 2: secret: the secret in /nonexistent cannot be read: No such file or directory"),
+        ("ok", "webhook 3: url: found in env:PLAIN"),
+        ("warn", "webhook 3: its address is a secret, and http://home.example sends it readable by others on the way"),
+        ("ok", "webhook 4: url: found in env:NEAR"),
+        ("ok", "webhook 4: http://127.0.0.1:99"),
+        ("ok", "webhook 5: url: found in env:WRONG"),
+        ("fail", "webhook 5: the address of a webhook is not http://HOST/... or https://HOST/..."),
+    ]
+    assert all(bool(finding.remedy) is (finding.level is not Level.OK) for finding in found)
+    assert "hush" not in str(found)
 
 
 def test_a_keyring_that_waits_for_its_user(healthy: Examination, monkeypatch: pytest.MonkeyPatch) -> None:

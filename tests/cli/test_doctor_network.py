@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import socket as sockets
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from musicfs.api.client import Client
 from musicfs.cli.doctor import network
-from musicfs.cli.doctor.finding import Examination, Finding
+from musicfs.cli.doctor.finding import Examination, Finding, System
 from musicfs.config.settings import GrpcSettings, Settings
 from musicfs.errors import NoDaemonError
 from tests.api.backend import STATUS, FakeBackend
-from tests.api.network import free_port, listening, make_certificate
+from tests.api.network import Certificate, free_port, listening, make_certificate
 from tests.cli.conftest import Run
 
 
@@ -24,13 +26,19 @@ def no_daemon() -> Client:
     raise NoDaemonError("none")
 
 
-def look(tmp_path: Path, *addresses: str, **grpc: str) -> list[Finding]:
+def look(tmp_path: Path, *addresses: str, days: float = 0, **grpc: str) -> list[Finding]:
+    """What is found, in so many days."""
     settings = Settings(
         cache_dir=str(tmp_path / "cache"),
         state_dir=str(tmp_path / "state"),
         grpc=GrpcSettings(addresses=addresses, **grpc),  # type: ignore[arg-type] # strings all
     )
-    return list(network.ports(Examination(settings, no_daemon, {})))
+    system = System(now_s=time.time() + days * 86_400)
+    return list(network.ports(Examination(settings, no_daemon, {}, system)))
+
+
+def files_of(made: Certificate) -> dict[str, Any]:
+    return {"tls_cert": str(made.path), "tls_key": str(made.key_path)}
 
 
 def levels(findings: list[Finding]) -> list[str]:
@@ -75,8 +83,8 @@ def test_a_token_that_others_can_read(tmp_path: Path) -> None:
 
 
 def test_certificates(tmp_path: Path) -> None:
-    made = make_certificate(tmp_path)
-    files = {"tls_cert": str(made.path), "tls_key": str(made.key_path)}
+    made = make_certificate(tmp_path, days=100)
+    files = files_of(made)
     address = f"127.0.0.1:{free_port()}"
     assert levels(look(tmp_path, address, **files)) == ["ok", "ok", "ok"]
     made.key_path.write_text("nonsense")
@@ -84,6 +92,30 @@ def test_certificates(tmp_path: Path) -> None:
     made.path.unlink()
     [*_, certificate] = look(tmp_path, address, **files)
     assert certificate.level.value == "fail" and str(made.path) in certificate.message
+
+
+def test_a_certificate_that_expires(tmp_path: Path) -> None:
+    made = make_certificate(tmp_path, days=100)
+    files = files_of(made)
+    address = f"127.0.0.1:{free_port()}"
+    for days, level, said in (
+        (69.5, "ok", "good until"), (70.5, "warn", "in 29 days"), (99.5, "warn", "in 0 days"), (100.5, "fail", "expired"),
+        (-1.0, "fail", "not good before"),
+    ):  # fmt: skip
+        [*_, certificate] = look(tmp_path, address, days=days, **files)
+        assert (certificate.level.value, said in certificate.message) == (level, True), certificate
+        assert bool(certificate.remedy) is (level != "ok")
+
+
+def test_a_key_that_everybody_can_read(tmp_path: Path) -> None:
+    made = make_certificate(tmp_path, days=100)
+    files = files_of(made)
+    address = f"127.0.0.1:{free_port()}"
+    made.key_path.chmod(0o640)  # such as Debian's group ssl-cert
+    assert levels(look(tmp_path, address, **files)) == ["ok", "ok", "ok"]
+    made.key_path.chmod(0o644)
+    [*_, key] = look(tmp_path, address, **files)
+    assert key.level.value == "fail" and str(made.key_path) in key.message and "chmod" in key.remedy
 
 
 def test_config_check_says_it_too(run: Run, tmp_path: Path, busy: str, monkeypatch: pytest.MonkeyPatch) -> None:

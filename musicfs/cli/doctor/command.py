@@ -69,7 +69,19 @@ def doctor(invocation: Invocation, library: bool, tell_all: bool, origin_id: str
 
 def examine(examination: Examination) -> list[Finding]:
     """The findings of all checks, in the order of the report."""
-    from musicfs.cli.doctor import cache, crashes, daemon, extras, fuse, limits, mounts, network, secrets, storage
+    from musicfs.cli.doctor import (
+        cache,
+        crashes,
+        daemon,
+        extras,
+        fuse,
+        limits,
+        mounts,
+        network,
+        secrets,
+        storage,
+        webhooks,
+    )
 
     checks = (
         fuse.device,
@@ -87,6 +99,7 @@ def examine(examination: Examination) -> list[Finding]:
         extras.extras,
         extras.origin_extras,
         secrets.secrets,
+        webhooks.webhooks,
         network.ports,
         crashes.crashes,
         daemon.daemon,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -43,6 +44,7 @@ class System:
     apparmor_profiles: str = "/sys/kernel/security/apparmor/profiles"
     search_path: str = field(default_factory=lambda: os.environ.get("PATH", os.defpath))
     is_root: bool = field(default_factory=lambda: os.geteuid() == 0)
+    now_s: float = field(default_factory=time.time)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 
 from musicfs.cli.doctor.finding import Examination, Finding, fail, ok, warn
@@ -11,6 +12,10 @@ from musicfs.config.settings import DEFAULT_GRPC_ADDRESSES, Settings
 from musicfs.errors import ConfigError
 
 _CHECK = "control"
+_DAY_S = 86_400
+_WARN_DAYS = 30
+_RENEW = "renew it in place: the daemon takes over what the files hold then"
+_ANYBODY = 0o007  # a group may well be meant to read keys
 _ANSWER_S = 2.0  # whoever else has the port may never answer
 
 
@@ -27,7 +32,7 @@ def ports(examination: Examination) -> Iterator[Finding]:
             continue  # said of the configuration
         yield _port(settings, address)
     yield from _token(settings)
-    yield from _certificate(settings)
+    yield from _certificate(settings, examination.system.now_s)
 
 
 def _port(settings: Settings, address: Address) -> Finding:
@@ -75,7 +80,7 @@ def _token(settings: Settings) -> Iterator[Finding]:
         yield ok(_CHECK, f"the token in {path} can be read by its owner only")
 
 
-def _certificate(settings: Settings) -> Iterator[Finding]:
+def _certificate(settings: Settings, now_s: float) -> Iterator[Finding]:
     grpc = settings.grpc
     if not (grpc.tls_cert and grpc.tls_key):
         return
@@ -83,7 +88,27 @@ def _certificate(settings: Settings) -> Iterator[Finding]:
 
     try:
         check_certificate(grpc.tls_cert, grpc.tls_key)
+        yield _validity(grpc.tls_cert, now_s)
+        if os.stat(grpc.tls_key).st_mode & _ANYBODY:
+            yield fail(
+                _CHECK,
+                f"the key {grpc.tls_key} can be read by everybody on this machine",
+                f"chmod 640 {grpc.tls_key}, and make another key if somebody may have seen it",
+            )
     except ConfigError as error:
         yield fail(_CHECK, str(error), error.remedy)
-    else:
-        yield ok(_CHECK, f"{grpc.tls_cert} is a certificate with its key")
+
+
+def _validity(path: str, now_s: float) -> Finding:
+    from musicfs.api.validity import validity_of
+
+    found = validity_of(path)
+    start, stop = (time.strftime("%Y-%m-%d", time.gmtime(moment_s)) for moment_s in (found.start_s, found.stop_s))
+    if now_s < found.start_s:
+        return fail(_CHECK, f"{path} is not good before {start}", "look at the clock of this machine")
+    if now_s > found.stop_s:
+        return fail(_CHECK, f"{path} has expired on {stop}", _RENEW)
+    days = int((found.stop_s - now_s) / _DAY_S)
+    if days < _WARN_DAYS:
+        return warn(_CHECK, f"{path} expires on {stop}, in {days} days", _RENEW)
+    return ok(_CHECK, f"{path} is a certificate with its key, good until {stop}")

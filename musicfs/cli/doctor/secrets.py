@@ -24,10 +24,11 @@ def secrets(examination: Examination) -> Iterator[Finding]:
     """Every reference of an origin in use leads to a secret."""
     for origin in examination.settings.origins:
         for key, reference in references(origin) if origin.enabled else ():
-            yield _check(f"{origin.id}: {key}", reference, examination.environment)
+            yield check_reference(f"{origin.id}: {key}", reference, examination.environment)
 
 
-def _check(place: str, reference: str, environment: Mapping[str, str]) -> Finding:
+def check_reference(place: str, reference: str, environment: Mapping[str, str]) -> Finding:
+    """Whether ``reference`` leads to a secret. Blocks for three seconds at most."""
     errors: list[ConfigError] = []
     done = threading.Event()
 
