@@ -83,6 +83,8 @@ class CacheStats(msgspec.Struct, frozen=True, kw_only=True):
     damaged: int = 0
     metadata_entries: int = 0
     metadata_bytes: int = 0
+    evictions: int = 0  # how often room was made
+    evicted_bytes: int = 0
 
     @property
     def hit_ratio(self) -> float:

@@ -44,6 +44,8 @@ def stats_message(stats: CacheStats) -> pb.CacheStats:
         contents_complete=u64(stats.contents_complete),
         pins=u64(stats.pins),
         damaged=u64(stats.damaged),
+        evictions=u64(stats.evictions),
+        evicted_bytes=u64(stats.evicted_bytes),
     )
 
 
@@ -65,6 +67,8 @@ def stats_value(message: pb.CacheStats) -> CacheStats:
         damaged=message.damaged,
         metadata_entries=message.metadata_entries,
         metadata_bytes=message.metadata_bytes,
+        evictions=message.evictions,
+        evicted_bytes=message.evicted_bytes,
     )
 
 

@@ -39,7 +39,8 @@ def stats(invocation: Invocation) -> int:
 
     With --json, prints {limit_bytes, used_bytes, chunk_count, chunks_unique, dedup_ratio, hits, misses, hit_ratio, edge_bytes
     (of used_bytes, for first and last parts of files), contents, contents_complete, fetched_bytes, saved_bytes, pins,
-    damaged, metadata_entries, metadata_bytes}. Hits, misses and bytes fetched and saved count from the start of the daemon.
+    damaged, metadata_entries, metadata_bytes, evictions, evicted_bytes}. Hits, misses, evictions and bytes fetched, saved and
+    evicted count from the start of the daemon.
 
     \b
     Examples:
@@ -235,6 +236,7 @@ def _stats_pairs(answer: CacheStats) -> dict[str, str]:
         "chunks": f"{answer.chunks_unique}, named {answer.chunk_count} times (saves {_deduplicated(answer)})",
         "reads": f"{reads}, {percent(answer.hit_ratio)} of them without an origin" if reads else "none yet",
         "fetched": f"{size(answer.fetched_bytes)}, {size(answer.saved_bytes)} saved after files had changed",
+        "evicted": f"{size(answer.evicted_bytes)} to make room",
         "pins": str(answer.pins),
         "catalog": f"{answer.metadata_entries} files, {size(answer.metadata_bytes)}",
     }

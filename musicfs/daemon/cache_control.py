@@ -75,6 +75,8 @@ class CacheControl:
             saved_bytes=self._saved_bytes(),
             pins=self._pins.count,
             damaged=stored.bad if stored else 0,
+            evictions=self._upkeep.evictions if self._upkeep is not None else 0,
+            evicted_bytes=self._upkeep.evicted_bytes if self._upkeep is not None else 0,
         )
 
     def fetched_bytes(self, counters: Counters) -> int:

@@ -100,6 +100,8 @@ class Upkeep:
         self._confirmed = False
         self._resume_at = 0.0
         self._evict_at = 0.0
+        self.evictions = 0  # since the start
+        self.evicted_bytes = 0
 
     def start(self) -> None:
         """Begin, with what was complete when the last keeper ended."""
@@ -225,6 +227,8 @@ class Upkeep:
         if stats.used_bytes - stats.edge_bytes > main or stats.edge_bytes > edges:
             eviction = self._upkeep.evict(main, edges, self._pinned())
             if eviction.freed_bytes:
+                self.evictions += 1
+                self.evicted_bytes += eviction.freed_bytes
                 log.info("content store: %d MB were evicted", eviction.freed_bytes >> 20)
                 self._events.publish(
                     EventType.CACHE_EVICTION, size_bytes=eviction.freed_bytes, contents=len(eviction.contents)

@@ -17,6 +17,7 @@ import hmac
 import http.client
 import logging
 import os
+import re
 import socket
 import threading
 import urllib.parse
@@ -44,6 +45,7 @@ _END_S = 1.0
 _ANSWER_BYTES = 64 * 1024  # of an answer, which nobody looks at
 _TOO_MANY = 429
 _REFERENCES = ("env:", "file:", "keyring:")
+_ODD = re.compile(r"[\x00-\x20\x7f]")  # of what http.client refuses in a host
 _SIGNATURE = "X-MusicFS-Signature"
 _TIMESTAMP = "X-MusicFS-Timestamp"
 _DELIVERY = "X-MusicFS-Delivery"
@@ -88,7 +90,7 @@ def target_of(settings: WebhookSettings, environment: Mapping[str, str] = os.env
         host, port = parts.hostname, parts.port
     except ValueError:
         parts, host, port = urllib.parse.SplitResult("", "", "", "", ""), None, None
-    if parts.scheme not in ("http", "https") or not host or parts.username is not None:
+    if parts.scheme not in ("http", "https") or not host or _ODD.search(host) or parts.username is not None:
         raise ConfigError(
             "the address of a webhook is not http://HOST/... or https://HOST/...",
             remedy="give it without a user's name; a secret signs what is sent",

@@ -136,6 +136,7 @@ class Indexer:
         self._anew = threading.Event()
         self._built_at = self._followed_at = self._failed_at = float("-inf")
         self._trouble = ""  # until it is in step
+        self._sequence = 0  # of the last commit
         self._retry_s = 0.0
         self._thread = threading.Thread(target=self._run, name="index", daemon=True)
 
@@ -148,6 +149,11 @@ class Indexer:
     def trouble(self) -> str:
         """Why the index is not in step, as words after "the search index"; empty if nothing is wrong."""
         return self._trouble
+
+    @property
+    def behind(self) -> int:
+        """How many writes to the library are not in the index yet."""
+        return max(0, self._catalog.last_touched - self._sequence)
 
     def start(self) -> None:
         """Begin: catch up, then follow."""
@@ -221,6 +227,7 @@ class Indexer:
                 log.info("the search index is not of this catalog as it is: it is built anew")
                 self._anew.set()
                 return
+            self._sequence = max(writer.sequence, 0)
             if writer.sequence < 0:
                 self._build(writer)
             while not self._stopping:
@@ -332,6 +339,7 @@ class Indexer:
         with _blaming_index():
             writer.commit(sequence)
         self._progress = None
+        self._sequence = sequence
         self._last_known = max(self._last_known, sequence)
         if sequence - self._trimmed >= _KEPT_ENTRIES:
             self._trim(sequence)

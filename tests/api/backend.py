@@ -62,6 +62,8 @@ CACHE = CacheStats(
     damaged=1,
     metadata_entries=1000,
     metadata_bytes=5 << 20,
+    evictions=4,
+    evicted_bytes=3 << 30,
 )
 RELOADED = ReloadOutcome("/etc/musicfs/home.toml", ("tree.template",), ("cache_dir",))
 STATUS = Status(

@@ -56,7 +56,7 @@ CACHE = {
     "limit_bytes": int, "used_bytes": int, "chunk_count": int, "chunks_unique": int, "dedup_ratio": (float, int),
     "hits": int, "misses": int, "hit_ratio": (float, int), "edge_bytes": int, "contents": int, "contents_complete": int,
     "fetched_bytes": int, "saved_bytes": int, "pins": int, "damaged": int, "metadata_entries": int,
-    "metadata_bytes": int,
+    "metadata_bytes": int, "evictions": int, "evicted_bytes": int,
 }  # fmt: skip
 STATUS = {
     "version": str, "instance": str, "uptime_s": int, "mount_point": str, "state": str, "pid": int, "keeper_pid": int,

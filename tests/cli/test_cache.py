@@ -26,6 +26,7 @@ def test_stats(run: Run, backend: FakeBackend) -> None:
         "chunks   2000, named 3000 times (saves 20 %)\n"
         "reads    1000, 93 % of them without an origin\n"
         "fetched  2.0 GiB, 1.0 MiB saved after files had changed\n"
+        "evicted  3.0 GiB to make room\n"
         "pins     2\n"
         "catalog  1000 files, 5.0 MiB\n"
         "damaged  1 pieces so far; they are fetched again\n"
@@ -58,6 +59,8 @@ def test_stats_as_json_have_a_stable_shape(run: Run, backend: FakeBackend) -> No
         "damaged": 1,
         "metadata_entries": 1000,
         "metadata_bytes": 5 << 20,
+        "evictions": 4,
+        "evicted_bytes": 3 << 30,
     }
 
 

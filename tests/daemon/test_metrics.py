@@ -24,8 +24,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from musicfs.config.addresses import Address
-from musicfs.config.settings import MetricsSettings, Settings
+from musicfs.config.settings import GrpcSettings, MetricsSettings, Settings
 from musicfs.daemon.link import Counters, Start
+from musicfs.daemon.metrics import service as metrics_service
 from musicfs.daemon.metrics.families import families
 from musicfs.daemon.metrics.http import MetricsServer
 from musicfs.daemon.metrics.observed import Disk, Observed, WebhookCount, disks
@@ -39,6 +40,7 @@ from musicfs.mount.counting import FUSE_BOUNDS_S, FUSE_BUCKETS, FUSE_OPERATIONS,
 from musicfs.origins.wrappers.trace import Tally
 from musicfs.origins.wrappers.wrapper import Operation
 from tests.api.backend import ORIGINS, STATUS
+from tests.api.network import make_certificate
 
 DIST = Path(__file__).parent.parent.parent / "dist"
 
@@ -74,6 +76,9 @@ def observed(**changes: Any) -> Observed:
         disks={"cache": Disk(1 << 30, 10 << 30)},
         events={kind.value: number for number, kind in enumerate(EVENT_TYPES)},
         webhooks={"webhook-1": WebhookCount(5, 1, 0)},
+        index_behind=3,
+        crashes_s={MOUNT: 0.0, KEEPER: 1.65e9},
+        certificate_stop_s=1.9e9,
     )
     return msgspec.structs.replace(seen, **changes)
 
@@ -129,6 +134,12 @@ def test_the_promised_names_are_there() -> None:
     assert value("musicfs_process_cpu_seconds_total", process="workers") == 1.5
     assert value("musicfs_events_total", type="sync_started") > 0
     assert value("musicfs_webhook_events_total", webhook="webhook-1", outcome="failed") == 1
+    assert value("musicfs_cache_evictions_total") == STATUS.cache.evictions
+    assert value("musicfs_cache_evicted_bytes_total") == STATUS.cache.evicted_bytes
+    assert value("musicfs_index_behind") == 3
+    crashed = [value("musicfs_last_crash_timestamp_seconds", process=process) for process in (MOUNT, KEEPER)]
+    assert crashed == [0, 1.65e9]
+    assert value("musicfs_certificate_expiry_timestamp_seconds") == 1.9e9
 
 
 def test_before_the_mount_has_said_anything_its_counts_are_not_zero_but_absent() -> None:
@@ -159,6 +170,50 @@ def test_promtool_finds_nothing_wrong() -> None:
         text=True, capture_output=True, timeout=60, check=False,
     )  # fmt: skip
     assert rules.returncode == 0, rules.stdout + rules.stderr
+
+
+# Series from 1970 on, a sample a minute; then which of the alerts fire, and when.
+_ALERTS = """
+rule_files: [{rules}]
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series:
+      - {{series: 'musicfs_last_crash_timestamp_seconds{{process="keeper"}}', values: '0x59 3600x120'}}
+      - {{series: 'musicfs_last_crash_timestamp_seconds{{process="mount"}}', values: '0x180'}}
+      - {{series: 'musicfs_certificate_expiry_timestamp_seconds', values: '1212000x180'}}
+      - {{series: 'musicfs_index_behind{{name="stuck"}}', values: '0x19 5x160'}}
+      - {{series: 'musicfs_index_behind{{name="busy"}}', values: '0 3 9 0 2 0 1 0 0 7 0x170'}}
+      - {{series: 'musicfs_webhook_events_total{{webhook="webhook-1", outcome="failed"}}', values: '0x59 4x120'}}
+      - {{series: 'musicfs_webhook_events_total{{webhook="webhook-1", outcome="delivered"}}', values: '0+9x180'}}
+    alert_rule_test:
+{expected}
+"""
+_WAIT = ("MusicFSIndexDoesNotCatchUp", "name: stuck")
+_EXPIRES = ("MusicFSCertificateExpires", "")
+_UNTOLD = ("MusicFSWebhookFails", "webhook: webhook-1")
+_CRASHED = ("MusicFSCrashed", "process: keeper")
+_FIRING = {"20m": set[tuple[str, str]](), "61m": {_EXPIRES, _UNTOLD, _CRASHED}, "82m": {_EXPIRES, _UNTOLD, _WAIT}}
+
+
+def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
+    promtool = shutil.which("promtool")
+    assert promtool is not None, "install the package prometheus (dist/test does)"
+    # Without what they say to people, which would have to be written here once more.
+    rules = (DIST / "prometheus" / "musicfs.rules.yml").read_text(encoding="utf-8")
+    bare = re.sub(r"^ +(annotations|summary|description):.*\n", "", rules, flags=re.MULTILINE)
+    (tmp_path / "rules.yml").write_text(bare, encoding="utf-8")
+    expected = []
+    for moment, firing in _FIRING.items():
+        for name, labels in (_WAIT, _EXPIRES, _UNTOLD, _CRASHED):
+            alerts = f"[exp_labels: {{severity: warning, {labels}}}]" if (name, labels) in firing else "[]"
+            expected.append(f"      - {{eval_time: {moment}, alertname: {name}, exp_alerts: {alerts}}}")
+    file = tmp_path / "alerts.yml"
+    file.write_text(_ALERTS.format(rules=tmp_path / "rules.yml", expected="\n".join(expected)), encoding="utf-8")
+    done = subprocess.run(
+        [promtool, "test", "rules", str(file)], text=True, capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 _NAME = re.compile(r"\bmusicfs_[a-z0-9_]+\b")
@@ -346,14 +401,15 @@ class Told:
         return ORIGINS
 
 
-def service(tmp_path: Path, address: str) -> Metrics:
-    settings = Settings(cache_dir=str(tmp_path), state_dir=str(tmp_path), metrics=MetricsSettings(address=address))
+def service(tmp_path: Path, address: str, **changes: Any) -> Metrics:
+    metrics = MetricsSettings(address=address)
+    settings = Settings(cache_dir=str(tmp_path), state_dir=str(tmp_path), metrics=metrics, **changes)
     start = Start(settings, os.getpid(), time.time_ns(), 0)
     return Metrics(
         start,
         Told(),
         ScanCounts(),
-        cast("Indexer", SimpleNamespace(trouble="")),
+        cast("Indexer", SimpleNamespace(trouble="", behind=0)),
         Tallies(),
         EventBus(time.time_ns),
         dict,
@@ -397,3 +453,38 @@ def test_an_address_in_use_is_said_and_the_keeper_works_on(tmp_path: Path, caplo
     (record,) = [record for record in caplog.records if record.name.startswith("musicfs")]
     assert record.levelname == "ERROR" and "Address already in use" in record.getMessage()
     assert threading.active_count() < 50
+
+
+def test_the_default_address_in_use_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody asked for it, and the second of two mounts never has it."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        monkeypatch.setattr(metrics_service, "DEFAULT_METRICS_ADDRESS", address)
+        metrics = service(tmp_path, address)
+        metrics.start()
+        metrics.close()
+    (record,) = [record for record in caplog.records if record.name.startswith("musicfs")]
+    assert record.levelname == "WARNING" and address in record.getMessage() and "[metrics]" in record.getMessage()
+    assert "musicfs_tracks" in metrics.text()[0].decode(), "over gRPC they are there"
+
+
+def test_crashes_and_certificates_are_found_where_they_are(tmp_path: Path) -> None:
+    def gauges(**changes: Any) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+        return samples(service(tmp_path, "", **changes).text()[0].decode())
+
+    crashed = ("musicfs_last_crash_timestamp_seconds", frozenset({("process", "mount")}))
+    expires = ("musicfs_certificate_expiry_timestamp_seconds", frozenset[tuple[str, str]]())
+    assert gauges()[crashed] == 0 and expires not in gauges()
+    (tmp_path / "crashes").mkdir()
+    for moment_s in (1_700_000_000, 1_600_000_000):
+        report = tmp_path / "crashes" / f"mount-{moment_s}-1.txt"
+        report.write_text("x")
+        os.utime(report, (moment_s, moment_s))
+    assert gauges()[crashed] == 1_700_000_000
+    made = make_certificate(tmp_path, days=3)
+    grpc = GrpcSettings(tls_cert=str(made.path), tls_key=str(made.key_path))
+    assert gauges(grpc=grpc)[expires] == pytest.approx(time.time() + 3 * 86_400, abs=60)
+    made.path.write_text("nonsense")
+    assert expires not in gauges(grpc=grpc)

@@ -120,6 +120,7 @@ def test_the_least_recently_used_makes_room_and_what_is_pinned_stays(make: Make)
     bench.round()
     assert bench.upkeep.stats().used_bytes <= 8 * MB
     assert [bench.is_whole(number) for number in (0, 1, 2, 3, 5)] == [True, False, False, False, True]
+    assert bench.upkeep.evictions >= 1 and bench.upkeep.evicted_bytes > MB
     bench.pinned = frozenset
     bench.put(6)
     bench.round()

@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from musicfs.config.settings import EventName, WebhookSettings
 from musicfs.daemon.metrics.observed import WebhookCount
-from musicfs.daemon.webhooks import RETRY_DELAYS_S, Webhook, Webhooks, target_of
+from musicfs.daemon.webhooks import RETRY_DELAYS_S, Target, Webhook, Webhooks, target_of
 from musicfs.errors import ConfigError
 from musicfs.events import EventBus, EventType, FileNews
 from tests.servers.receiver import DROP, HANG, Receiver
@@ -45,9 +46,10 @@ class Hasty:
 class Setting:
     """A bus, one webhook, and its receiver."""
 
-    def __init__(self, *script: int, **settings: object) -> None:
-        self.receiver = Receiver(*script)
-        self.receiver.start()
+    def __init__(self, *script: int, receiver: Receiver | None = None, **settings: object) -> None:
+        self.receiver = receiver or Receiver(*script)
+        if receiver is None:
+            self.receiver.start()
         self.clock = Hasty()
         self.bus = EventBus(self.clock.time_ns)
         given: dict[str, object] = {"url": self.receiver.url, "timeout_s": 5.0} | settings
@@ -77,8 +79,8 @@ MakeSetting = Callable[..., Setting]
 def make() -> Iterator[MakeSetting]:
     made: list[Setting] = []
 
-    def make_one(*script: int, **settings: object) -> Setting:
-        made.append(Setting(*script, **settings))
+    def make_one(*script: int, receiver: Receiver | None = None, **settings: object) -> Setting:
+        made.append(Setting(*script, receiver=receiver, **settings))
         return made[-1]
 
     yield make_one
@@ -314,6 +316,54 @@ def test_the_address_can_be_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     target = target_of(WebhookSettings(url="env:HOOK"))
     assert (target.is_tls, target.host, target.port, target.address) == (True, "::1", 8443, "https://[::1]:8443")
     assert target.path == "/a%20b/%C3%BC?token=t%20u"
+
+
+def test_a_secret_address_is_in_no_log_whatever_happens(
+    make: MakeSetting, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    receiver = Receiver(404, 302, 503, DROP, HANG, 200)
+    receiver.start()
+    receiver.location = f"{receiver.url}&again"
+    monkeypatch.setenv("HOOK", receiver.url)
+    setting = make(receiver=receiver, url="env:HOOK", timeout_s=1.0)
+    for count in (WebhookCount(0, 1), WebhookCount(0, 2), WebhookCount(1, 2)):
+        setting.bus.publish(EventType.SYNC_STARTED)
+        setting.wait_for_count(count)
+    assert {delivery.path for delivery in receiver.deliveries} == {"/hook?token=hidden"}
+    assert len(receiver.deliveries) == 6
+    receiver.stop()
+    setting.bus.publish(EventType.SYNC_STARTED)
+    setting.wait_for_count(WebhookCount(1, 3))
+    assert "takes no events" in caplog.text and "it answers 503" in caplog.text
+    assert "hidden" not in caplog.text
+    assert "hidden" not in "".join(str(record.exc_info) for record in caplog.records)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:hidden/", "http://no-such-host.invalid/hidden", "http://[hidden/", "hidden", "http://a\x00b/hidden",
+            f"http://{'x' * 70}.invalid/hidden", "http://127.0.0.1:1/hidden\r\nX: y", "http://127.0.0.1:99999/hidden"],
+)  # fmt: skip
+def test_a_secret_address_that_cannot_be_used_is_not_shown_either(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    setting = WebhookSettings(url="file:/nonexistent", timeout_s=1.0)
+    clock = Hasty()
+    bus = EventBus(clock.time_ns)
+
+    def find(settings: WebhookSettings) -> Target:
+        return target_of(msgspec.structs.replace(settings, url="env:HOOK"), {"HOOK": url})
+
+    webhook = Webhook("webhook-1", setting, "den", bus.subscribe(), clock, find)
+    webhook.start()
+    try:
+        bus.publish(EventType.SYNC_STARTED)
+        deadline = time.monotonic() + 20
+        while not (webhook.count.failed or "is told nothing" in caplog.text):
+            assert time.monotonic() < deadline, caplog.text
+            time.sleep(0.01)
+    finally:
+        webhook.close()
+    assert "hidden" not in caplog.text
 
 
 @pytest.mark.parametrize("url", ["", "ftp://host/", "http:///path", "http://host:port/", "https://me:word@host/"])

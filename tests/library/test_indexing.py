@@ -87,13 +87,15 @@ def test_it_is_built_and_then_follows(world: World, stored: StoredIndex) -> None
         follow(world, stored, indexer)
         assert heard == [None]
         assert stored.calls["put"] == 4
+        assert indexer.behind == 0
         add(world, "new")
+        assert indexer.behind == 1, "it is told of nothing yet"
         follow(world, stored, indexer)
         assert heard[1:] == [[world.files[1, b"A", b"new.flac"].object_id]]
         world.apply([Remove((1, b"A", b"new.flac"))])
         follow(world, stored, indexer)
         assert len(stored.titles) == 4
-        assert (indexer.progress, indexer.trouble) == (None, "")
+        assert (indexer.progress, indexer.trouble, indexer.behind) == (None, "", 0)
 
 
 def test_an_empty_catalog_has_an_index(tmp_path: Path, stored: StoredIndex) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -19,11 +20,13 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from musicfs.api.client import Client
 from musicfs.config.settings import OriginSettings
+from musicfs.errors import MusicFSError
+from musicfs.events import Event, EventType
 from tests.daemon.test_metrics import DIST, expressions
 from tests.faults.living import accept_originals, album, track, wait_for
 from tests.mounting import Mounted, Place, musicfs_command
 from tests.servers.prometheus import PrometheusServer
-from tests.servers.receiver import Receiver
+from tests.servers.receiver import DROP, Receiver
 
 MountLibrary = Callable[..., Mounted]
 _KILLED = r"the keeper ended with status -9"
@@ -146,7 +149,10 @@ def test_every_name_of_the_dashboard_and_the_alerts_is_in_a_scrape(mount_library
             for name in re.findall(r"\bmusicfs_[a-z0-9_]+\b", text)
         }
         # What is there only while something runs or has failed.
-        assert used - names <= {"musicfs_work_done", "musicfs_work_expected", "musicfs_origin_errors_total"}
+        assert used - names <= {
+            "musicfs_work_done", "musicfs_work_expected", "musicfs_origin_errors_total",
+            "musicfs_certificate_expiry_timestamp_seconds",
+        }  # fmt: skip
         with control(mounted) as client:
             told = {sample.name for family in parse(client.metrics()) for sample in family.samples}
         assert told >= names
@@ -250,6 +256,60 @@ def test_files_that_come_change_and_go_are_told_to_terminals_and_webhooks(
         accept_originals(mounted)
         mounted.close()
         receiver.stop()
+
+
+def test_files_that_change_are_told_with_what_has_changed(
+    mount_library: MountLibrary, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a webhook whose address is a secret keeps it."""
+    receiver = Receiver(503, DROP)
+    receiver.start()
+    monkeypatch.setenv("HOOK_URL", receiver.url)
+    hook = '[logging]\nlevel = "debug"\n\n[[webhooks]]\nurl = "env:HOOK_URL"\nevents = ["file_modified"]\n'
+    mounted = mount_library({"o": library}, hook)
+
+    def told() -> dict[str, dict[str, str]]:
+        """By path, what has changed."""
+        return {one["path"]: one["details"] for delivery in receiver.deliveries for one in delivery.events}
+
+    file = next(library.rglob("*.flac"))
+    shown = "/" + str(next(one.virtual for one in mounted.files() if one.origin == file).relative_to(mounted.point))
+    try:
+        with control(mounted) as client:
+            stream = client.events([EventType.FILE_MODIFIED])
+            heard: queue.Queue[Event] = queue.Queue()
+            threading.Thread(target=_listen, args=(stream, heard), daemon=True).start()
+            event = None
+            while event is None:  # the listener may need a while to begin
+                os.utime(file)
+                with contextlib.suppress(queue.Empty):
+                    event = heard.get(timeout=3.0)
+            assert (event.type, event.origin_id, event.path) == (EventType.FILE_MODIFIED, "o", shown)
+            assert (event.details["change"], event.details["origin_path"]) == (
+                "content",
+                str(file.relative_to(library)),
+            )
+            assert event.file_id
+            moved = file.with_name(f"moved-{file.name}")
+            file.rename(moved)
+            wait_for("the move", lambda: told().get(shown, {}).get("change") == "moved", 30)
+            assert told()[shown]["origin_path"] == str(moved.relative_to(library))
+        assert receiver.deliveries[0].body == receiver.deliveries[1].body, "it was tried again"
+        status = mounted.command("--json", "status").stdout + mounted.command("config", "show").stdout
+        assert "HOOK_URL" in status
+        for text in (mounted.log, status, mounted.command("doctor").stdout):
+            assert "=hidden" not in text
+        assert "it answers 503" in mounted.log
+    finally:
+        accept_originals(mounted)
+        mounted.close()
+        receiver.stop()
+
+
+def _listen(events: Iterator[Event], heard: queue.Queue[Event]) -> None:
+    with contextlib.suppress(MusicFSError):  # the mount ends
+        for event in events:
+            heard.put(event)
 
 
 def _first_added(listener: Listener, library: Path) -> dict[str, object]:

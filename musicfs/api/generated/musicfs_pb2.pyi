@@ -587,7 +587,7 @@ class TierStats(_message.Message):
     def __init__(self, entries: _Optional[int] = ..., size_bytes: _Optional[int] = ..., hits: _Optional[int] = ..., misses: _Optional[int] = ...) -> None: ...
 
 class CacheStats(_message.Message):
-    __slots__ = ("total_size_bytes", "used_size_bytes", "size_limit_bytes", "chunk_count", "chunks_unique", "dedup_ratio", "hit_count", "miss_count", "hit_ratio", "metadata_entries", "metadata_bytes", "l1_metadata", "l2_headers", "l3_chunks", "fetched_bytes", "saved_bytes", "contents", "contents_complete", "pins", "damaged")
+    __slots__ = ("total_size_bytes", "used_size_bytes", "size_limit_bytes", "chunk_count", "chunks_unique", "dedup_ratio", "hit_count", "miss_count", "hit_ratio", "metadata_entries", "metadata_bytes", "l1_metadata", "l2_headers", "l3_chunks", "fetched_bytes", "saved_bytes", "contents", "contents_complete", "pins", "damaged", "evictions", "evicted_bytes")
     TOTAL_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     USED_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     SIZE_LIMIT_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -608,6 +608,8 @@ class CacheStats(_message.Message):
     CONTENTS_COMPLETE_FIELD_NUMBER: _ClassVar[int]
     PINS_FIELD_NUMBER: _ClassVar[int]
     DAMAGED_FIELD_NUMBER: _ClassVar[int]
+    EVICTIONS_FIELD_NUMBER: _ClassVar[int]
+    EVICTED_BYTES_FIELD_NUMBER: _ClassVar[int]
     total_size_bytes: int
     used_size_bytes: int
     size_limit_bytes: int
@@ -628,7 +630,9 @@ class CacheStats(_message.Message):
     contents_complete: int
     pins: int
     damaged: int
-    def __init__(self, total_size_bytes: _Optional[int] = ..., used_size_bytes: _Optional[int] = ..., size_limit_bytes: _Optional[int] = ..., chunk_count: _Optional[int] = ..., chunks_unique: _Optional[int] = ..., dedup_ratio: _Optional[float] = ..., hit_count: _Optional[int] = ..., miss_count: _Optional[int] = ..., hit_ratio: _Optional[float] = ..., metadata_entries: _Optional[int] = ..., metadata_bytes: _Optional[int] = ..., l1_metadata: _Optional[_Union[TierStats, _Mapping]] = ..., l2_headers: _Optional[_Union[TierStats, _Mapping]] = ..., l3_chunks: _Optional[_Union[TierStats, _Mapping]] = ..., fetched_bytes: _Optional[int] = ..., saved_bytes: _Optional[int] = ..., contents: _Optional[int] = ..., contents_complete: _Optional[int] = ..., pins: _Optional[int] = ..., damaged: _Optional[int] = ...) -> None: ...
+    evictions: int
+    evicted_bytes: int
+    def __init__(self, total_size_bytes: _Optional[int] = ..., used_size_bytes: _Optional[int] = ..., size_limit_bytes: _Optional[int] = ..., chunk_count: _Optional[int] = ..., chunks_unique: _Optional[int] = ..., dedup_ratio: _Optional[float] = ..., hit_count: _Optional[int] = ..., miss_count: _Optional[int] = ..., hit_ratio: _Optional[float] = ..., metadata_entries: _Optional[int] = ..., metadata_bytes: _Optional[int] = ..., l1_metadata: _Optional[_Union[TierStats, _Mapping]] = ..., l2_headers: _Optional[_Union[TierStats, _Mapping]] = ..., l3_chunks: _Optional[_Union[TierStats, _Mapping]] = ..., fetched_bytes: _Optional[int] = ..., saved_bytes: _Optional[int] = ..., contents: _Optional[int] = ..., contents_complete: _Optional[int] = ..., pins: _Optional[int] = ..., damaged: _Optional[int] = ..., evictions: _Optional[int] = ..., evicted_bytes: _Optional[int] = ...) -> None: ...
 
 class ClearCacheRequest(_message.Message):
     __slots__ = ("origin_id", "clear_metadata", "clear_chunks", "dry_run", "tier")

@@ -92,6 +92,19 @@ def _instance(seen: Observed) -> Iterator[Metric]:
     )
     yield _counter("musicfs_keeper_restarts", "Keepers that have ended unasked.", (), _one(status.keeper_restarts))
     yield _gauge(
+        "musicfs_last_crash_timestamp_seconds",
+        "When the process has last left a report of a crash, in seconds since 1970 UTC; 0: none is there.",
+        ("process",),
+        [((process,), moment_s) for process, moment_s in seen.crashes_s.items()],
+    )
+    if seen.certificate_stop_s is not None:
+        yield _gauge(
+            "musicfs_certificate_expiry_timestamp_seconds",
+            "When the certificate of the control interface expires, in seconds since 1970 UTC.",
+            (),
+            _one(seen.certificate_stop_s),
+        )
+    yield _gauge(
         "musicfs_mount_state",
         "1 for the state that the mount is in.",
         ("state",),
@@ -165,6 +178,10 @@ def _cache(seen: Observed) -> Iterator[Metric]:
         "Bytes of changed files that were taken over and not fetched again.",
         (),
         _one(cache.saved_bytes),
+    )
+    yield _counter("musicfs_cache_evictions", "How often room was made.", (), _one(cache.evictions))
+    yield _counter(
+        "musicfs_cache_evicted_bytes", "Bytes that were removed to make room.", (), _one(cache.evicted_bytes)
     )
 
 
@@ -301,6 +318,12 @@ def _library(seen: Observed) -> Iterator[Metric]:
         "1 if the search index follows the library, 0 if something keeps it from that.",
         (),
         _one(float(seen.index_in_step)),
+    )
+    yield _gauge(
+        "musicfs_index_behind",
+        "Writes to the library that the search index does not have yet.",
+        (),
+        _one(seen.index_behind),
     )
 
 

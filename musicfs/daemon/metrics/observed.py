@@ -61,7 +61,10 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     events: Mapping[str, int] = {}  # type -> published
     webhooks: Mapping[str, WebhookCount] = {}
     index_in_step: bool = True
+    index_behind: int = 0  # writes to the library that it does not have yet
     index_bytes: int = 0
+    crashes_s: Mapping[str, float] = {}  # process -> when its last report was written, since 1970 UTC
+    certificate_stop_s: float | None = None  # when it expires; None without one
 
 
 def disks(folders: Mapping[str, str]) -> dict[str, Disk]:

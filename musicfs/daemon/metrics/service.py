@@ -8,14 +8,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from musicfs.api.validity import validity_of
 from musicfs.config.addresses import Address, parse_address
 from musicfs.config.settings import DEFAULT_METRICS_ADDRESS, Settings
+from musicfs.daemon.crashes import crashes_folder, list_crashes
 from musicfs.daemon.link import Start
 from musicfs.daemon.metrics.observed import Observed, Told, WebhookCount, disks
-from musicfs.daemon.metrics.processes import Processes
+from musicfs.daemon.metrics.processes import KEEPER, MOUNT, Processes
 from musicfs.daemon.opening import Tallies
 from musicfs.daemon.reading import index_path
 from musicfs.daemon.scan_counts import ScanCounts
+from musicfs.errors import ConfigError
 from musicfs.events import EventBus
 from musicfs.library.indexing import Indexer
 
@@ -107,7 +110,10 @@ class Metrics:
             events=self._events.published,
             webhooks=self._webhooks(),
             index_in_step=not self._indexer.trouble,
+            index_behind=self._indexer.behind,
             index_bytes=_size_of(index_path(settings)),
+            crashes_s=_last_crashes(settings.state_dir),
+            certificate_stop_s=_expiry(settings.grpc.tls_cert),
         )
 
 
@@ -121,6 +127,25 @@ class _Collector:
         from musicfs.daemon.metrics.families import families
 
         return families(self._observe())
+
+
+def _last_crashes(state_dir: str) -> dict[str, float]:
+    """When each process has last left a report; 0 for never."""
+    found = {MOUNT: 0.0, KEEPER: 0.0}
+    for report in list_crashes(crashes_folder(state_dir)):
+        if report.process in found:
+            found[report.process] = max(found[report.process], report.time_ns / 1e9)
+    return found
+
+
+def _expiry(certificate: str) -> float | None:
+    """None also for a file that cannot be read: whoever listens with it complains."""
+    if not certificate:
+        return None
+    try:
+        return validity_of(certificate).stop_s
+    except (ConfigError, OSError):
+        return None
 
 
 def _size_of(folder: str) -> int:
