@@ -32,7 +32,7 @@ from musicfs.store.chunks_schema import Content
 from musicfs.store.environment import is_damage
 from musicfs.store.overlays import Trashed
 from musicfs.store.records import unpack_facts
-from musicfs.store.trashed import read_trashed_by_id
+from musicfs.store.trashed import TrashedObject, read_trashed_by_id
 from musicfs.vfs.names import TRASH_NAME
 from musicfs.vfs.trash import TrashShelf
 
@@ -137,7 +137,7 @@ class Trashing:
         done = tried = 0
         for batch in _batches(found):
             restored = self._edits.restore(batch)
-            self._tell(EventType.FILE_ADDED, self._tracks(restored), "restored")
+            self._tell(EventType.FILE_ADDED, self._tracks(restored), lambda track: self._restored(track, "restored"))
             done += len(restored)
             tried += len(batch)
             yield TrashProgress(done, len(found), tried - done)
@@ -193,10 +193,22 @@ class Trashing:
         )
 
     def _trash_path(self, track: Trashed) -> bytes:
-        with self._catalog.snapshot() as txn:
-            trashed = read_trashed_by_id(txn, self._catalog.tables, track.id)
-        path = self._catalog.path_of(trashed.inode) if trashed is not None and trashed.inode else None
+        found = self._in_catalog(track)
+        path = self._catalog.path_of(found[1].inode) if found is not None and found[1].inode else None
         return path or b""
+
+    def _restored(self, track: Trashed, how: str) -> FileNews:
+        """What there is to tell of a restored track: it is where it was, unless something else is there."""
+        found = self._in_catalog(track)
+        object_id = found[0] if found is not None and found[1].is_restored else 0
+        inode = self._catalog.place_of(object_id) if object_id else 0
+        path = self._catalog.path_of(inode) if inode else None
+        details = {"origin_path": os.fsdecode(track.path), how: "true"}
+        return FileNews(os.fsdecode(path or track.virtual_path), object_id, details)
+
+    def _in_catalog(self, track: Trashed) -> tuple[int, TrashedObject] | None:
+        with self._catalog.snapshot() as txn:
+            return read_trashed_by_id(txn, self._catalog.tables, track.id)
 
     def _content(self, track: Trashed) -> Content | None:
         """What its content is stored as; None where none is kept."""
@@ -211,8 +223,11 @@ class Trashing:
     def _forget(self, trashed_ids: Collection[int]) -> int:
         """Forget tracks, then what is stored of them alone; how many bytes of the store these were."""
         tracks = self._tracks(trashed_ids)
+        leaving = [track for track in tracks if track.restored_ns]
+        is_told = self._events.wants(EventType.FILE_REMOVED)  # where they are is not known afterwards
+        news = {track.id: self._restored(track, "forgotten") for track in leaving} if is_told else {}
         self._edits.forget(trashed_ids)
-        self._tell(EventType.FILE_REMOVED, [track for track in tracks if track.restored_ns], "forgotten")
+        self._tell(EventType.FILE_REMOVED, leaving, lambda track: news.get(track.id))
         contents = {content.key: content for track in tracks if (content := self._unused(track)) is not None}
         if contents:  # another deleted track may be of the same bytes
             for track in self._state.trashed():
@@ -224,15 +239,15 @@ class Trashing:
     def _tracks(self, trashed_ids: Iterable[int]) -> list[Trashed]:
         return [track for track in map(self._state.trashed_track, trashed_ids) if track is not None]
 
-    def _tell(self, kind: EventType, tracks: Iterable[Trashed], how: str) -> None:
+    def _tell(
+        self, kind: EventType, tracks: Iterable[Trashed], describe: Callable[[Trashed], FileNews | None]
+    ) -> None:
         """Tracks have come to the tree, or left it, without a file."""
-
-        def describe(track: Trashed) -> FileNews:
-            details = {"origin_path": os.fsdecode(track.path), how: "true"}
-            return FileNews(os.fsdecode(track.virtual_path), details=details)
-
+        by_origin: dict[str, list[Trashed]] = {}
         for track in tracks:
-            self._events.publish_each(kind, track.origin_id, (track,), describe)
+            by_origin.setdefault(track.origin_id, []).append(track)
+        for origin_id, of_origin in by_origin.items():
+            self._events.publish_each(kind, origin_id, of_origin, describe)
 
     def _unused(self, track: Trashed) -> Content | None:
         """What is stored of a track, unless a file that is there is stored as the same."""

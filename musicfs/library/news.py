@@ -20,13 +20,25 @@ class FileEvents:
         self._catalog = catalog
         self._events = events
 
-    def written(self, origin: int, objects: Sequence[tuple[int, ObjectRecord | None, ObjectRecord | None]]) -> None:
-        """Files of an origin were committed: (id, as it was before, as it is now), None before for a new one."""
+    def written(
+        self,
+        origin: int,
+        objects: Sequence[tuple[int, ObjectRecord | None, ObjectRecord | None]],
+        returned: Container[int] = (),
+    ) -> None:
+        """Files of an origin were committed: (id, as it was before, as it is now), None before for a new one.
+
+        Those of ``returned`` were deleted.
+        """
         kinds: dict[str, list[int]] = {"added": [], "content": [], "moved": []}
         for object_id, before, now in objects:
             kinds[_kind(before, now)].append(object_id)
         origin_id = self._origin_id(origin)
-        self._events.publish_each(EventType.FILE_ADDED, origin_id, kinds["added"], self._news)
+
+        def added(object_id: int) -> FileNews | None:
+            return self._news(object_id, **({"returned": "true"} if object_id in returned else {}))
+
+        self._events.publish_each(EventType.FILE_ADDED, origin_id, kinds["added"], added)
         for change in ("content", "moved"):
             describe = partial(self._news, change=change)
             self._events.publish_each(EventType.FILE_MODIFIED, origin_id, kinds[change], describe)
@@ -55,7 +67,7 @@ class FileEvents:
     def _origin_id(self, number: int) -> str:
         return next((one for one, record in self._catalog.origins().items() if record.number == number), "")
 
-    def _news(self, object_id: int, *, change: str = "") -> FileNews | None:
+    def _news(self, object_id: int, **further: str) -> FileNews | None:
         """None for a file that has gone meanwhile."""
         located = self._catalog.locate(object_id)
         if located is None:
@@ -63,9 +75,7 @@ class FileEvents:
         track = self._catalog.track_of(object_id)
         inode = self._catalog.place_of(track[0])
         path = self._catalog.path_of(inode) if inode else None
-        details = {"origin_path": os.fsdecode(located[1])}
-        if change:
-            details["change"] = change
+        details = {"origin_path": os.fsdecode(located[1]), **further}
         if len(track) > 1:
             details["sources"] = str(len(track))  # files that are this track, on all origins
         return FileNews(os.fsdecode(path or b""), track[0], details)

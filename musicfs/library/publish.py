@@ -125,10 +125,14 @@ class Leaving(msgspec.Struct, frozen=True):
 
 
 class Returning(msgspec.Struct, frozen=True):
-    """Deleted tracks on their way out, by object id, and what that means for the tree: restored ones leave it."""
+    """Deleted tracks on their way out, by object id, and what that means for the tree: restored ones leave it.
+
+    ``files`` are the objects that they are now.
+    """
 
     tracks: dict[int, TrashedObject] = {}
     changes: tuple[Change, ...] = ()
+    files: frozenset[int] = frozenset()
 
 
 class Trash(Protocol):
@@ -206,7 +210,7 @@ class Publisher:
     def publish(self, origin: int, folders: Sequence[FinishedFolder]) -> Counts:
         """Write the folders' files and their places in the tree. Blocks for the commit."""
 
-        def write(tx: WriteTransaction) -> tuple[Counts, list[Change]]:
+        def write(tx: WriteTransaction) -> tuple[Counts, list[Change], frozenset[int]]:
             counts = Counts()
             changes: list[Change] = []
             overlays = self._overlays if self._overlays is not None and self._overlays.any else None
@@ -221,12 +225,12 @@ class Publisher:
             if self._trash is not None:
                 self._trash.forget(tx, returning)
             tx.count_files(origin, counts.files, counts.size_bytes)
-            return counts, changes
+            return counts, changes, returning.files
 
-        counts, changes = write_batch(self.catalog, self._pictures, write)
+        counts, changes, returned = write_batch(self.catalog, self._pictures, write)
         self._on_commit()
         if self._news is not None:
-            self._news.written(origin, [(one.object_id, one.old, one.new) for one in changes])
+            self._news.written(origin, [(one.object_id, one.old, one.new) for one in changes], returned)
         return counts
 
     def _write(

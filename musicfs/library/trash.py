@@ -139,6 +139,7 @@ class Trash:
         ids = {one.number: origin_id for origin_id, one in origins.items()}
         has_trash = tx.has_trash
         found: dict[int, TrashedObject] = {}
+        files = set()
         for change in changes if has_trash or any(listed.values()) else ():
             object_id, record = change.object_id, tx.object(change.object_id)
             if record is None or record.kind == ObjectKind.SIDECAR:
@@ -152,8 +153,10 @@ class Trash:
                 here = _elsewhere(tx, facts, found, is_sure=is_sure)
                 if not here and is_sure:
                     self._note_arrival(object_id, facts.audio_id)
+            if here:
+                files.add(object_id)
             found.update(here)
-        return self.ending(tx, found)
+        return msgspec.structs.replace(self.ending(tx, found), files=frozenset(files))
 
     def ending(self, tx: WriteTransaction, tracks: dict[int, TrashedObject]) -> Returning:
         """As :meth:`returning`, for tracks that are known. Changes nothing."""

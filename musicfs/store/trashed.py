@@ -61,10 +61,14 @@ def read_trashed(txn: lmdb.Transaction[bytes], tables: Tables, object_id: int) -
     return None if raw is None else _decode(raw)
 
 
-def read_trashed_by_id(txn: lmdb.Transaction[bytes], tables: Tables, trashed_id: int) -> TrashedObject | None:
-    """The deleted track with this id, or None."""
+def read_trashed_by_id(
+    txn: lmdb.Transaction[bytes], tables: Tables, trashed_id: int
+) -> tuple[int, TrashedObject] | None:
+    """(object id, deleted track) of the one with this id, or None."""
     raw = txn.get(ID_PREFIX + U64.pack(trashed_id), db=tables.trash)
-    return None if raw is None else read_trashed(txn, tables, int(U64.unpack(raw)[0]))
+    object_id = 0 if raw is None else int(U64.unpack(raw)[0])
+    trashed = read_trashed(txn, tables, object_id)
+    return None if trashed is None else (object_id, trashed)
 
 
 def iterate_trashed(

@@ -5,8 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import queue
 import shutil
 import signal
+import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +19,7 @@ import pytest
 
 from musicfs.config.settings import OriginSettings
 from tests.faults.living import accept_originals, digest, restart, track, wait_for
-from tests.mounting import Mounted, Place, mount
+from tests.mounting import Mounted, Place, mount, musicfs_command
 
 TRACKS = 6
 ALBUM = "A/Album (1999) [FLAC]"
@@ -233,3 +237,70 @@ def test_a_restored_track_is_searched_and_corrected_like_any(begin: Begin, origi
     assert (entry["title"], entry["trash_path"], entry["restored_ms"] > 0) == ("Eins", "", True)
     assert trash(mounted, "empty", "--restored", "--yes")["done"] == 1
     vanishes(mounted.point / ALBUM / "01 - Eins.flac")
+
+
+class Heard:
+    """``musicfs --json events`` beside the mount."""
+
+    def __init__(self, mounted: Mounted) -> None:
+        self._process = subprocess.Popen(
+            [*musicfs_command(), "--config", str(mounted.folder / "config.toml"), "--json", "events", "--type", "file_added",
+             "--type", "file_removed", "--type", "metadata_changed"],
+            env=mounted.environment, cwd=mounted.folder, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self._lines: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+        wait_for("it listens", lambda: self._is_listening(mounted) or None, 30)
+
+    def _is_listening(self, mounted: Mounted) -> bool:
+        """Nothing says when a listener hears: what happens before is not told, so it happens until it is."""
+        changed = mounted.command("metadata", "set", f"/{ALBUM}/06 - Song 6.flac", "--comment", str(time.monotonic()))
+        assert changed.returncode == 0, changed.stderr
+        return not self._lines.empty()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line)
+
+    def next(self) -> dict[str, Any]:
+        """The next about a file that has come or gone."""
+        while True:
+            event: dict[str, Any] = json.loads(self._lines.get(timeout=30))
+            if event["type"] != "metadata_changed":
+                return event
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait(10)
+
+
+def test_events_say_what_became_of_a_file(begin: Begin, origin: Path, tmp_path: Path) -> None:
+    mounted = begin()
+    heard = Heard(mounted)
+
+    def told() -> tuple[Any, ...]:
+        event = heard.next()
+        details = event["details"]
+        assert (event["origin_id"], details.pop("origin_path")) == ("o", "Album/1.flac")
+        return event["type"], event["path"], details
+
+    path = f"/{ALBUM}/01 - Song 1.flac"
+    (origin / "Album/1.flac").rename(tmp_path / "1.flac")
+    assert told() == ("file_removed", path, {"trashed": "true"})
+    taken = track(origin, "Other/1.flac", title="Song 1", artist="A", album="Album", track="1", date="1999", seed=50)
+    assert heard.next()["path"] == path
+    assert trash(mounted, "restore", path)["done"] == 1
+    beside = path.replace(".flac", " (2).flac")
+    assert told() == ("file_added", beside, {"restored": "true"})
+    shutil.copy(tmp_path / "1.flac", origin / "Album/1.flac")
+    assert told() == ("file_added", beside, {"returned": "true"})
+    taken.unlink()
+    assert heard.next()["details"]["trashed"] == "true"
+    assert trash(mounted, "restore", "--all")["done"] == 1
+    event = heard.next()
+    assert (event["type"], event["details"]["restored"], event["file_id"] > 0) == ("file_added", "true", True)
+    assert trash(mounted, "empty", "--restored", "--yes")["done"] == 1
+    event = heard.next()
+    assert (event["type"], event["details"]["forgotten"]) == ("file_removed", "true")
+    heard.close()
