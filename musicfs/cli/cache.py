@@ -79,7 +79,7 @@ def clear(invocation: Invocation, origin_id: str, tier: str | None, dry_run: boo
       musicfs cache clear --tier edges
     """
     from musicfs.api.backend import Tier
-    from musicfs.cli.output import size
+    from musicfs.cli.output import counted, size
 
     with invocation.client() as client:
         cleared = client.clear_cache(origin_id, Tier(tier or ""), dry_run=dry_run)
@@ -90,7 +90,7 @@ def clear(invocation: Invocation, origin_id: str, tier: str | None, dry_run: boo
         output.line("there is nothing to remove")
     else:
         verb = "would remove" if dry_run else "removed"
-        output.line(f"{verb} {size(cleared.size_bytes)} of {cleared.pieces} files")
+        output.line(f"{verb} {size(cleared.size_bytes)} of {counted(cleared.pieces, 'file')}")
     return 0
 
 
@@ -222,26 +222,26 @@ def _virtual(client: Client, paths: Sequence[str]) -> list[str]:
 
 
 def _stats_pairs(answer: CacheStats) -> dict[str, str]:
-    from musicfs.cli.output import percent, share, size
+    from musicfs.cli.output import counted, percent, share, size
 
     if not answer.limit_bytes:
         return {
             "content": "nothing is kept: no origin needs it, or content_cache_gb is 0",
-            "catalog": f"{answer.metadata_entries} files, {size(answer.metadata_bytes)}",
+            "catalog": f"{counted(answer.metadata_entries, 'file')}, {size(answer.metadata_bytes)}",
         }
     reads = answer.hits + answer.misses
     pairs = {
         "used": f"{share(answer.used_bytes, answer.limit_bytes)}, {size(answer.edge_bytes)} of it for ends of files",
         "files": f"{answer.contents_complete} whole, {answer.contents - answer.contents_complete} in part",
-        "chunks": f"{answer.chunks_unique}, named {answer.chunk_count} times (saves {_deduplicated(answer)})",
+        "chunks": f"{answer.chunks_unique}, named {counted(answer.chunk_count, 'time')} (saves {_deduplicated(answer)})",
         "reads": f"{reads}, {percent(answer.hit_ratio)} of them without an origin" if reads else "none yet",
         "fetched": f"{size(answer.fetched_bytes)}, {size(answer.saved_bytes)} saved after files had changed",
         "evicted": f"{size(answer.evicted_bytes)} to make room",
         "pins": str(answer.pins),
-        "catalog": f"{answer.metadata_entries} files, {size(answer.metadata_bytes)}",
+        "catalog": f"{counted(answer.metadata_entries, 'file')}, {size(answer.metadata_bytes)}",
     }
     if answer.damaged:
-        pairs["damaged"] = f"{answer.damaged} pieces so far; they are fetched again"
+        pairs["damaged"] = f"{counted(answer.damaged, 'piece')} so far; fetched again when read"
     return pairs
 
 
@@ -253,13 +253,13 @@ def _deduplicated(answer: CacheStats) -> str:
 
 
 def _print_change(invocation: Invocation, verb: str, change: PinChange) -> None:
-    from musicfs.cli.output import plain, size
+    from musicfs.cli.output import counted, plain, size
 
     output = invocation.output()
     if output.is_json:
         output.json(plain(change))
     else:
-        output.line(f"{verb} {change.files} files, {size(change.size_bytes)}")
+        output.line(f"{verb} {counted(change.files, 'file')}, {size(change.size_bytes)}")
 
 
 def _pin_row(item: PinnedPath) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+_TRASHED_MAX = 1000  # tracks below the folder that is completed
+
 
 def complete_origin(context: click.Context, _parameter: click.Parameter, start: str) -> list[CompletionItem]:
     """The configured ids. What is wrong with the configuration is of no interest here."""
@@ -23,13 +25,20 @@ def complete_origin(context: click.Context, _parameter: click.Parameter, start: 
     ]
 
 
+def _is_of_the_shell(mount_point: str, start: str) -> bool:
+    """Whether a path is in the mount as the shell sees it, or nobody knows where that is."""
+    below = mount_point.rstrip("/") + "/"
+    return (
+        not mount_point or start.startswith("~") or f"{start}/".startswith(below) or f"{os.getcwd()}/".startswith(below)
+    )
+
+
 def complete_path(context: click.Context, _parameter: click.Parameter, start: str) -> list[CompletionItem]:
     """Names in the mount from its root; within the mount, or for a path that leads there, the shell's own file names."""
     from click.shell_completion import CompletionItem
 
     point = context.ensure_object(Invocation).glance().settings.mount_point
-    below = point.rstrip("/") + "/"
-    if not point or start.startswith("~") or f"{start}/".startswith(below) or f"{os.getcwd()}/".startswith(below):
+    if _is_of_the_shell(point, start):
         return [CompletionItem(start, type="file")]
     folder, _, name = start.rpartition("/")
     try:
@@ -39,6 +48,29 @@ def complete_path(context: click.Context, _parameter: click.Parameter, start: st
         return []
     before = f"{folder}/" if "/" in start else ""
     return [CompletionItem(before + entry + ("/" if is_folder else "")) for entry, is_folder in found]
+
+
+def complete_trashed(context: click.Context, _parameter: click.Parameter, start: str) -> list[CompletionItem]:
+    """Paths that deleted tracks had in the mount, a folder at a time; within the mount the shell's own file names."""
+    from click.shell_completion import CompletionItem
+
+    from musicfs.api.trash import TrashSelection
+    from musicfs.errors import MusicFSError
+
+    invocation = context.ensure_object(Invocation)
+    if _is_of_the_shell(invocation.glance().settings.mount_point, start):
+        return [CompletionItem(start, type="file")]
+    folder = start.rpartition("/")[0]
+    try:
+        with invocation.client() as client:
+            page = client.trash(TrashSelection(paths=("/" + folder.lstrip("/"),)), 0, _TRASHED_MAX)
+    except MusicFSError:
+        return []
+    before = f"{folder}/" if "/" in start else ""
+    below = "/" + before.lstrip("/")
+    names = [entry.path.removeprefix(below).partition("/") for entry in page.entries if not entry.restored_ms]
+    found = sorted({before + name + slash for name, slash, _ in names})
+    return [CompletionItem(path) for path in found if path.startswith(start)]
 
 
 def complete_pin(context: click.Context, _parameter: click.Parameter, start: str) -> list[CompletionItem]:

@@ -222,6 +222,8 @@ def _rule(text: str) -> Rule:
 
 def _print_page(output: Output, page: CollectionPage, offset: int) -> None:
     found = page.collection
+    from musicfs.cli.output import counted
+
     output.record(
         {
             "name": found.name,
@@ -235,7 +237,7 @@ def _print_page(output: Output, page: CollectionPage, offset: int) -> None:
         output.line()
         track_table(output, page.entries, offset + 1)
     if len(page.entries) < found.count:
-        output.line(f"{len(page.entries)} of {found.count} tracks are shown", style="dim")
+        output.line(f"{len(page.entries)} of {counted(found.count, 'track', 'is', 'are')} shown", style="dim")
 
 
 def _content(settings: CollectionSettings) -> str:

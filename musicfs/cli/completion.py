@@ -86,8 +86,8 @@ SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 def completion(shell: str) -> int:
     """Print the completion script of a shell.
 
-    Packages of MusicFS bring all three. What is offered: commands, options, ids of origins, paths in the mount, names of
-    collections, pins, fields of tags.
+    Packages of MusicFS bring all three. What is offered: commands, options, ids of origins, paths in the mount and in the
+    trash, names of collections, pins, fields of tags.
 
     \b
     Examples:

@@ -129,13 +129,16 @@ def confirm(invocation: Invocation, origin_id: str) -> int:
     Example:
       musicfs origin confirm nas
     """
+    from musicfs.cli.output import counted
+
     with invocation.client() as client:
         removed = client.confirm(origin_id)
     output = invocation.output()
     if output.is_json:
         output.json({"origin_id": origin_id, "removed": removed})
     else:
-        output.line(f"{removed} files removed from {origin_id}" if removed else f"nothing was held for {origin_id}")
+        count = counted(removed, "file")
+        output.line(f"{count} removed from {origin_id}" if removed else f"nothing was held for {origin_id}")
     return 0
 
 
@@ -197,4 +200,7 @@ def _health_pairs(answer: OriginHealth) -> dict[str, str]:
 
 
 def _held(origin_id: str, count: int) -> str:
-    return f"{count} files are gone, but still shown; `musicfs origin confirm {origin_id}` removes them"
+    from musicfs.cli.output import counted
+
+    gone = counted(count, "file", "is gone", "are gone")
+    return f"{gone}, but still shown; `musicfs origin confirm {origin_id}` removes {'it' if count == 1 else 'them'}"

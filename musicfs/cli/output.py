@@ -116,6 +116,12 @@ def plain(value: Any) -> Any:
     return msgspec.to_builtins(value)
 
 
+def counted(count: int, noun: str, singular: str = "", plural: str = "") -> str:
+    """How many of what, and the verb that follows: ``1 track is``, ``7 tracks are``."""
+    text, verb = (f"{count} {noun}", singular) if count == 1 else (f"{count} {noun}s", plural)
+    return f"{text} {verb}" if verb else text
+
+
 def size(count: int) -> str:
     """Bytes for people: ``1.5 GiB``."""
     value = float(count)

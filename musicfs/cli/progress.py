@@ -12,7 +12,7 @@ import msgspec
 
 from musicfs.api.backend import Phase, PrefetchProgress, SyncProgress, VerifyProgress
 from musicfs.api.trash import TrashProgress
-from musicfs.cli.output import Output, percent, plain, printable, size
+from musicfs.cli.output import Output, counted, percent, plain, printable, size
 
 _LINE_INTERVAL_S = 5.0
 
@@ -59,7 +59,7 @@ def follow_prefetch(output: Output, steps: Iterator[PrefetchProgress]) -> Prefet
 
     last = _follow(output, steps, show, "looking for files")
     if last is not None and not output.is_json:
-        text = f"{last.completed} files are in the cache, {size(last.fetched_bytes)} of them fetched now"
+        text = f"{counted(last.completed, 'file', 'is', 'are')} in the cache, {size(last.fetched_bytes)} of them fetched now"
         output.line(f"{text}; {last.failed} could not be fetched" if last.failed else text)
     return last
 

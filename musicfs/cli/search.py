@@ -90,11 +90,13 @@ def _ask(client: Client, query: str, origin_id: str, limit: int, offset: int) ->
 
 
 def _summary(total: int, offset: int, count: int) -> str:
+    from musicfs.cli.output import counted
+
     if not total:
         return "nothing matches"
+    tracks = counted(total, "track", "matches", "match")
     if not count:
-        return f"{total} tracks match, none of them after the first {offset}"
-    tracks = "1 track matches" if total == 1 else f"{total} tracks match"
+        return f"{tracks}, none of them after the first {offset}"
     if count == total:
         return tracks
     return f"{tracks}; {offset + 1} to {offset + count} are shown, --limit 0 shows all"

@@ -41,22 +41,22 @@ def status(invocation: Invocation) -> int:
 
 
 def _print(output: Output, status: Status) -> None:
-    from musicfs.cli.output import size, span
+    from musicfs.cli.output import counted, size, span
 
     pairs = {
         "mount point": status.mount_point,
         "state": f"{status.state.value} ({status.detail})" if status.detail else status.state.value,
-        "tracks": f"{status.tracks} ({status.files_indexed} files)",
+        "tracks": f"{status.tracks} ({counted(status.files_indexed, 'file')})",
         "on disk": size(status.cache_size_bytes),
         "open files": str(status.open_file_handles),
         "uptime": span(status.uptime_s),
-        "process": f"{status.pid} (keeper {status.keeper_pid}, {status.keeper_restarts} restarts)",
+        "process": f"{status.pid} (keeper {status.keeper_pid}, {counted(status.keeper_restarts, 'restart')})",
         "version": status.version,
     }
     if status.cache.limit_bytes:
         pairs["content"] = _content(status.cache)
     if status.problems:
-        pairs["problems"] = f"{status.problems} files could not be read; `musicfs doctor` lists them"
+        pairs["problems"] = f"{counted(status.problems, 'file')} could not be read; `musicfs doctor` lists them"
     output.record(pairs)
     if status.origins:
         output.line()

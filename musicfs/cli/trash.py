@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from musicfs.cli.candidates import complete_origin
+from musicfs.cli.candidates import complete_origin, complete_trashed
 from musicfs.cli.command import Group
 from musicfs.cli.invocation import Invocation
 
@@ -81,7 +81,7 @@ def list_(invocation: Invocation, since: str, origin_id: str, pattern: str) -> i
 
 
 @trash.command()
-@click.argument("paths", metavar="[PATH...]", nargs=-1)
+@click.argument("paths", metavar="[PATH...]", nargs=-1, shell_complete=complete_trashed)
 @click.option("--all", "everything", is_flag=True, help="Restore all that is in the trash.")
 @click.pass_obj
 def restore(invocation: Invocation, paths: tuple[str, ...], everything: bool) -> int:
@@ -98,6 +98,7 @@ def restore(invocation: Invocation, paths: tuple[str, ...], everything: bool) ->
       musicfs trash restore "/Nina Simone/Pastel Blues (1965) [FLAC]"
       musicfs trash restore --all
     """
+    from musicfs.cli.output import counted
     from musicfs.cli.progress import follow_trash
     from musicfs.cli.virtual_path import virtual_paths
 
@@ -108,8 +109,10 @@ def restore(invocation: Invocation, paths: tuple[str, ...], everything: bool) ->
         selection = _selection(paths=tuple(virtual_paths(paths, client.status().mount_point, os.getcwd())))
         last = follow_trash(output, client.restore_trash(selection), "restoring")
     if last is not None and not output.is_json:
-        text = f"{last.done} tracks are in the tree again"
-        output.line(f"{text}; {last.passed_over} are not" if last.passed_over else text)
+        text = counted(last.done, "track", "is", "are") + " in the tree again"
+        if last.passed_over:
+            text += f"; {last.passed_over} {'is' if last.passed_over == 1 else 'are'} not"
+        output.line(text)
     return 1 if last is None or last.passed_over else 0
 
 
@@ -137,7 +140,7 @@ def empty(
       musicfs trash empty --pattern '*.mp3' --yes
     """
     from musicfs.cli.asking import make_sure
-    from musicfs.cli.output import size
+    from musicfs.cli.output import counted, size
     from musicfs.cli.progress import follow_trash
 
     selection = _selection(origin_id=origin_id, pattern=pattern, older_than=older_than)
@@ -149,12 +152,14 @@ def empty(
             if output.is_json:
                 output.json_line({"done": 0, "total": total, "passed_over": 0, "freed_bytes": 0, "complete": True})
             else:
-                output.line(f"would forget {total} tracks" if total else "there is nothing to forget")
+                output.line(f"would forget {counted(total, 'track')}" if total else "there is nothing to forget")
             return 0
-        make_sure(f"Forget {total} tracks?", is_sure=is_sure)
+        make_sure(f"Forget {counted(total, 'track')}?", is_sure=is_sure)
         last = follow_trash(output, client.empty_trash(selection, restored=restored), "forgetting")
     if last is not None and not output.is_json:
-        output.line(f"{last.done} tracks are forgotten, {size(last.freed_bytes)} of the cache are free")
+        output.line(
+            f"{counted(last.done, 'track', 'is', 'are')} forgotten, {size(last.freed_bytes)} of the cache are free"
+        )
     return 0 if last is not None else 1
 
 
@@ -197,17 +202,28 @@ def _last(steps: Iterator[TrashProgress]) -> TrashProgress | None:
 
 
 def _print_table(output: Output, entries: list[TrashEntry]) -> None:
-    from musicfs.cli.output import share, span
+    from musicfs.cli.output import span
 
     now_ms = time.time_ns() // 1_000_000
     rows: list[Any] = [
         [
             [(f"{span(max(0, now_ms - entry.deleted_ms) // 1000)} ago", "")],
             [(entry.origin_id, "")],
-            [(share(entry.cached_bytes, entry.size_bytes), "")],
+            _plays(entry),
             [("restored" if entry.restored_ms else "", "")],
             [(entry.path, "")],
         ]
         for entry in entries
     ]
-    output.table(("deleted", "origin", "cached", "state", "path"), rows)
+    output.table(("deleted", "origin", "plays", "state", "path"), rows)
+
+
+def _plays(entry: TrashEntry) -> list[tuple[str, str]]:
+    """How much of a track the cache has: nothing else has any of it."""
+    from musicfs.cli.output import share
+
+    if entry.cached_bytes >= entry.size_bytes:
+        return [("all", "green")]
+    if not entry.cached_bytes:
+        return [("nothing", "red")]
+    return [(f"part, {share(entry.cached_bytes, entry.size_bytes)}", "yellow")]

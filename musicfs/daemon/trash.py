@@ -239,9 +239,7 @@ class Trashing:
     def _tracks(self, trashed_ids: Iterable[int]) -> list[Trashed]:
         return [track for track in map(self._state.trashed_track, trashed_ids) if track is not None]
 
-    def _tell(
-        self, kind: EventType, tracks: Iterable[Trashed], describe: Callable[[Trashed], FileNews | None]
-    ) -> None:
+    def _tell(self, kind: EventType, tracks: Iterable[Trashed], describe: Callable[[Trashed], FileNews | None]) -> None:
         """Tracks have come to the tree, or left it, without a file."""
         by_origin: dict[str, list[Trashed]] = {}
         for track in tracks:

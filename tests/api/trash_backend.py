@@ -44,8 +44,14 @@ class FakeTrash:
         self.selections.append(call)
         selection = call[1]
         assert isinstance(selection, TrashSelection)
-        found = tuple(one for one in self.deleted if selection.origin_id in ("", one.origin_id))
-        if selection.paths and not any(one.path in selection.paths for one in found):
+        roots = tuple(path.rstrip("/") for path in selection.paths)
+        found = tuple(
+            one
+            for one in self.deleted
+            if selection.origin_id in ("", one.origin_id)
+            and (not roots or any(f"{one.path}/".startswith(f"{root}/") for root in roots))
+        )
+        if roots and not found and call[0] != "list":
             raise NotFoundError(f"nothing at {selection.paths[0]!r} is in the trash", remedy="see 'musicfs trash list'")
         return found
 

@@ -29,7 +29,7 @@ def test_stats(run: Run, backend: FakeBackend) -> None:
         "evicted  3.0 GiB to make room\n"
         "pins     2\n"
         "catalog  1000 files, 5.0 MiB\n"
-        "damaged  1 pieces so far; they are fetched again\n"
+        "damaged  1 piece so far; fetched again when read\n"
     )
     backend.cache = CacheStats(metadata_entries=7)
     assert run("cache", "stats").out == (
@@ -98,7 +98,7 @@ def test_prefetch_in_a_pipe(run: Run, backend: FakeBackend, monkeypatch: pytest.
     ]
     backend.prefetched = (PrefetchProgress(completed=1, total=1),)
     done = run("cache", "prefetch", "/A")
-    assert (done.code, done.out.splitlines()[-1]) == (0, "1 files are in the cache, 0 B of them fetched now")
+    assert (done.code, done.out.splitlines()[-1]) == (0, "1 file is in the cache, 0 B of them fetched now")
 
 
 def test_prefetch_as_json(run: Run, backend: FakeBackend) -> None:
@@ -136,7 +136,7 @@ def test_what_goes_wrong(run: Run, backend: FakeBackend) -> None:
 
 def test_pins(run: Run, backend: FakeBackend) -> None:
     assert run("cache", "pin", "/A", "B").out == "pinned 3 files, 30.0 MiB\n"
-    assert run("cache", "unpin", "/A\udcff").out == "unpinned 1 files, 10.0 MiB\n"
+    assert run("cache", "unpin", "/A\udcff").out == "unpinned 1 file, 10.0 MiB\n"
     assert [call for call in backend.calls if call != ("status",)] == [("pin", "/A", "/B"), ("unpin", "/A\\xff")]
     assert json.loads(run("--json", "cache", "pin", "/A").out) == {"files": 3, "size_bytes": 30 << 20}
     assert run("cache", "pins").out.splitlines() == [

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from musicfs.api.trash import TrashEntry
 from musicfs.cli.completing import Typed, quoted, read_bash_line
 from musicfs.cli.completion import SCRIPTS
 from tests.api.backend import FakeBackend
@@ -27,6 +28,20 @@ from tests.cli.conftest import REPOSITORY
 BREAKS = " \t\n\"'><=;|&(:"  # what bash has, with the @ of hosts left out
 ODD = "Odd, name: $1 [x]* 'q' \"d\" \\ &~"
 NAMES = (f"{ODD}/One/1.flac", "Nina Simone/Pastel Blues/01 - Sinnerman.flac", "Nina Simone/Wild Is the Wind/2.flac")
+
+
+def deleted(path: str, *, restored_ms: int = 0) -> TrashEntry:
+    return TrashEntry(
+        path=path, origin_id="nas", origin_path="x", deleted_ms=1, size_bytes=1, restored_ms=restored_ms
+    )  # fmt: skip
+
+
+DELETED = (
+    deleted("/Nina Simone/Wild Is the Wind/01 - Four Women.flac"),
+    deleted("/Nina Simone/Wild Is the Wind/02 - Lilac Wine.flac"),
+    deleted("/Nina Simone/Restored/1.flac", restored_ms=1),
+    deleted(f"/{ODD}/It's gone.mp3"),
+)
 
 NAME = st.text(st.characters(exclude_characters="\0\n\t", exclude_categories=["Cs"]), min_size=1, max_size=12)
 
@@ -129,6 +144,40 @@ def test_what_is_offered(sandbox: Sandbox) -> None:
     assert offered(sandbox, "st", shell="tcsh") == []
 
 
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (("origin", ""), ["confirm", "health", "list", "rescan", "test"]),
+        (("origin", "rescan", "n"), ["nas"]),
+        (("cache", "clear", "u"), ["usb"]),
+        (("cache", "clear", "--tier", ""), ["edges", "main"]),
+        (("cache", "p"), ["pin", "pins", "prefetch"]),
+        (("cache", "prefetch", "Nina Simone/Wild"), ["Nina Simone/Wild Is the Wind/"]),
+        (("metadata", "s"), ["set"]),
+        (("metadata", "get", "/", "--field", "album_"), ["album_artist", "album_artist_sort", "album_sort"]),
+        (("metadata", "set", "/", "--album-a"), ["--album-artist", "--album-artist-sort"]),
+        (("metadata", "import", "/", "--format", "j"), ["json", "jsonl"]),
+        (("trash", ""), ["empty", "list", "restore"]),
+    ],
+    ids=" ".join,
+)
+def test_commands_options_and_values(sandbox: Sandbox, words: Sequence[str], found: Sequence[str]) -> None:
+    assert [line.split("\t")[1] for line in offered(sandbox, *words)] == found
+
+
+@pytest.mark.parametrize("words", [("collection", "show"), ("cache", "unpin"), ("trash", "restore")], ids=" ".join)
+def test_without_a_daemon_nothing_is_offered(sandbox: Sandbox, words: Sequence[str]) -> None:
+    assert offered(sandbox, *words, "/") == []
+
+
+def test_paths_that_the_shell_knows(sandbox: Sandbox, tmp_path: Path) -> None:
+    for words in (("cache", "pin"), ("trash", "restore")):
+        assert offered(sandbox, *words, f"{tmp_path}/mnt/N") == ["files"]
+    config = sandbox.home / ".config" / "musicfs" / "config.toml"
+    config.write_text(config.read_text().replace("mount_point", "cache_dir"))
+    assert offered(sandbox, "cache", "pin", "/A") == ["files"], "nobody knows where the mount is"
+
+
 def test_nothing_heavy_is_imported_for_it(sandbox: Sandbox) -> None:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "musicfs.cli.main"], input="musicfs\0sta\0", capture_output=True,
@@ -200,13 +249,16 @@ CASES = (
     ("musicfs search x --origin u<Tab>", ["search", "x", "--origin", "usb"]),
     ("musicfs collection show 80<Tab>", ["collection", "show", "80s Music"]),
     ("musicfs collection show Mi<Tab>", ["collection", "show", "Mine's"]),
+    ("musicfs trash restore /Nin<Tab>W<Tab>02<Tab>", ["trash", "restore", DELETED[1].path]),
+    ("musicfs trash restore --all /O<Tab><Tab>", ["trash", "restore", "--all", DELETED[3].path]),
+    ('musicfs trash restore "Nina Simone/Wild Is the Wind/01<Tab>', ["trash", "restore", DELETED[0].path.lstrip("/")]),
 )
 
 
 @pytest.mark.parametrize("shell", START)
 @pytest.mark.parametrize(("typed", "called"), CASES, ids=[typed for typed, _ in CASES])
 def test_tab(shell: str, typed: str, called: list[str], sandbox: Sandbox, backend: FakeBackend, tmp_path: Path) -> None:
-    assert backend
+    backend.deleted = DELETED
     if shell == "zsh" and typed[-10:-9] in {"'", '"'}:
         typed += typed[-10]  # a quote stays open behind a folder
     assert typed_in(shell, sandbox, tmp_path, typed) == called
@@ -226,7 +278,12 @@ def fish(sandbox: Sandbox, tmp_path: Path, line: str) -> list[str]:
 
 
 def test_fish(sandbox: Sandbox, backend: FakeBackend, tmp_path: Path) -> None:
-    assert backend
+    backend.deleted = DELETED
+    assert fish(sandbox, tmp_path, "musicfs trash restore ") == ["Nina Simone/", f"{ODD}/"]
+    assert fish(sandbox, tmp_path, "musicfs trash restore /Nina\\ Simone/W") == ["/Nina Simone/Wild Is the Wind/"]
+    assert fish(sandbox, tmp_path, "musicfs trash restore '/Nina Simone/Wild Is the Wind/0") == [
+        DELETED[0].path, DELETED[1].path
+    ]  # fmt: skip
     assert fish(sandbox, tmp_path, "musicfs stat") == ["status\tShow what is mounted and how it is doing."]
     assert fish(sandbox, tmp_path, "musicfs cache pin /Nin") == ["/Nina Simone/"]
     assert fish(sandbox, tmp_path, "musicfs cache pin /Nina\\ Simone/P") == ["/Nina Simone/Pastel Blues/"]

@@ -32,7 +32,7 @@ def test_status(run: Run, backend: FakeBackend) -> None:
         "process      0 (keeper 4321, 2 restarts)\n"
         "version      1.2.3\n"
         "content      1.5 GiB of 10.0 GiB, 93 % of reads were hits, 2.0 GiB fetched, 1.0 MiB saved\n"
-        "problems     1 files could not be read; `musicfs doctor` lists them\n"
+        "problems     1 file could not be read; `musicfs doctor` lists them\n"
         "\n"
         "ORIGIN  TYPE   HEALTH     FILES\n"
         "nas     local  healthy    1000\n"

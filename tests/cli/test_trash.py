@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
+import msgspec
 import pytest
 
 from musicfs.api.trash import TrashSelection
@@ -38,7 +40,9 @@ def test_list(run: Run, backend: FakeBackend) -> None:
     }
     code, out = on_terminal("trash", "list")
     assert code == 0
-    assert "10.0 MiB of 30.0 MiB" in out and "restored" in out
+    assert "part, 10.0 MiB of 30.0 MiB" in out and "restored" in out and "nothing" in out
+    backend.deleted = (msgspec.structs.replace(backend.deleted[0], cached_bytes=30 << 20),)
+    assert re.search(r"mall\W", on_terminal("trash", "list")[1])
     backend.deleted = ()
     assert run("--json", "trash", "list").out == "[]\n"
     assert "nothing is in the trash" in on_terminal("trash", "list")[1]
@@ -65,9 +69,9 @@ def test_no_time(run: Run, backend: FakeBackend, text: str) -> None:
 
 
 def test_restore(run: Run, backend: FakeBackend) -> None:
-    done = run("trash", "restore", "/C/Two.mp3")
-    assert (done.code, done.out) == (1, "1 tracks are in the tree again; 1 are not\n")
-    assert selection(backend).paths == ("/C/Two.mp3",)
+    done = run("trash", "restore", "/A", "/C/Two.mp3")
+    assert (done.code, done.out) == (1, "1 track is in the tree again; 1 is not\n")
+    assert selection(backend).paths == ("/A", "/C/Two.mp3")
     assert json.loads(run("--json", "trash", "restore", "--all").out.splitlines()[-1])["complete"]
     assert selection(backend) == TrashSelection()
     assert run("trash", "restore", "/X").code == 4
@@ -85,5 +89,8 @@ def test_empty(run: Run, backend: FakeBackend) -> None:
     refused = run("trash", "empty")
     assert (refused.code, "--yes" in refused.err) == (2, True)
     assert backend.selections[-1][2:] == (False, True)  # it was only looked at
+    backend.deleted = backend.deleted[:1]
+    assert run("trash", "empty", "--dry-run").out == "would forget 1 track\n"
+    assert run("trash", "empty", "--yes").out == "1 track is forgotten, 7.0 MiB of the cache are free\n"
     backend.deleted = ()
     assert run("trash", "empty").out == "there is nothing to forget\n"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from musicfs.cli.doctor.finding import Examination, Finding, fail, ok, warn
+from musicfs.cli.output import counted
 from musicfs.errors import ConfigError, MusicFSError, NoDaemonError
 
 _LISTED = 100
@@ -37,7 +38,7 @@ def daemon(examination: Examination) -> Iterator[Finding]:
     else:
         yield ok("daemon", message)
     if status.keeper_restarts:
-        yield warn("daemon", f"its scanner was restarted {status.keeper_restarts} times", "look at its log")
+        yield warn("daemon", f"its scanner was restarted {counted(status.keeper_restarts, 'time')}", "look at its log")
     for origin in origins:
         if origin.health.value == "unhealthy":
             reason = origin.message or "it does not answer"
@@ -45,8 +46,8 @@ def daemon(examination: Examination) -> Iterator[Finding]:
         if origin.held_removals:
             yield warn(
                 "origins",
-                f"{origin.id}: {origin.held_removals} files are gone, and still shown",
-                f"`musicfs origin confirm {origin.id}` removes them, if that was meant",
+                f"{origin.id}: {counted(origin.held_removals, 'file', 'is', 'are')} gone, and still shown",
+                f"`musicfs origin confirm {origin.id}` removes what is gone, if that was meant",
             )
     for track in held:
         fields = ", ".join([*track.overlay, *(("cover",) if track.cover.value != "own" else ())])
@@ -61,7 +62,7 @@ def _unreadable(total: int, files: list[str]) -> Iterator[Finding]:
     for file in files:
         yield warn("files", file, "it is shown and can be played as it is; its tags are not known")
     if total > len(files):
-        more = f"{total - len(files)} more files could not be read"
+        more = f"{counted(total - len(files), 'more file')} could not be read"
         yield warn("files", more, "repair or remove those listed, and run this again")
     if not total:
         yield ok("files", "all could be read")

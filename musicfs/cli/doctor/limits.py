@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 from musicfs.cli.doctor.finding import Examination, Finding, ok, warn
+from musicfs.cli.output import counted
 
 _MIN_OPEN_FILES = 4096  # 1,500 files open at once, each with its origin's, the stores and the control socket
 _MIN_QUEUED_EVENTS = 16384  # the kernel's default
@@ -39,11 +40,11 @@ def inotify(examination: Examination) -> Iterator[Finding]:
         yield warn("inotify", f"{examination.system.inotify} cannot be read", "changes may have to be polled")
         return
     needed, is_all = _folders([(origin.folder, origin.watch_limit) for origin in origins if origin.folder], watches)
-    counted = f"{needed} folders" if is_all else f"{needed} folders or more"
+    folders = counted(needed, "folder") + ("" if is_all else " or more")
     if needed > watches:
         yield warn(
             "inotify",
-            f"{counted} to watch, but the limit is {watches}; the rest is polled",
+            f"{folders} to watch, but the limit is {watches}; the rest is polled",
             f"run `sysctl fs.inotify.max_user_watches={_power_of_two(2 * needed)}`, and keep it in /etc/sysctl.d",
         )
     elif events < _MIN_QUEUED_EVENTS:
@@ -53,7 +54,7 @@ def inotify(examination: Examination) -> Iterator[Finding]:
             f"run `sysctl fs.inotify.max_queued_events={_MIN_QUEUED_EVENTS}`",
         )
     else:
-        yield ok("inotify", f"{counted} to watch, {watches} watches allowed")
+        yield ok("inotify", f"{folders} to watch, {watches} watches allowed")
 
 
 def _folders(origins: list[tuple[str, int]], enough: int) -> tuple[int, bool]:

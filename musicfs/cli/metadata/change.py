@@ -248,10 +248,12 @@ def _fields(
 
 def _confirm(client: Client, paths: Sequence[str], query: str, singular: Sequence[str]) -> None:
     """Ask whether several tracks are to get the same title. Raises UsageError where nobody can be asked, or Abort."""
+    from musicfs.cli.output import counted
+
     found = existing(client, paths, query, _COUNTED)
     if len(found) == 1:
         return
-    count = f"{len(found)} tracks" if len(found) < _COUNTED else f"{_COUNTED} tracks or more"
+    count = counted(len(found), "track") if len(found) < _COUNTED else f"{_COUNTED} tracks or more"
     text = f"{count} would all get the same {', '.join(singular)}"
     if not sys.stdin.isatty():
         raise click.UsageError(f"{text}; --yes if that is meant", click.get_current_context())

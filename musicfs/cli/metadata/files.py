@@ -121,7 +121,7 @@ def export(
     """
     from musicfs.api.tagfiles.exporting import write_export
     from musicfs.api.tagfiles.reading import TagFormat, form_of_name
-    from musicfs.cli.metadata.results import tracks
+    from musicfs.cli.output import counted
 
     kind = TagFormat(form) if form else form_of_name(file)
     if kind is None:
@@ -135,7 +135,7 @@ def export(
     if output.is_json:
         output.json({"file": file, "format": kind.value, "tracks": count})
     else:
-        output.line(f"{tracks(count)} written to {file}")
+        output.line(f"{counted(count, 'track')} written to {file}")
     return 0
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import click
 
 from musicfs.api.metadata import ChangeResult, FieldChange
-from musicfs.cli.output import Output, plain, printable
+from musicfs.cli.output import Output, counted, plain, printable
 
 _BAR_AFTER_S = 0.5
 _DETAILS = 20  # tracks in full on a terminal
@@ -100,7 +100,7 @@ def _conclude(output: Output, tally: Tally, shown: Sequence[Outcome], dry_run: b
         _print_result(output, outcome.result)
     if output.is_terminal and tally.changed > len(shown):
         output.line(f"... and {tally.changed - len(shown)} more")
-    text = f"{tracks(tally.changed)} {'would change' if dry_run else 'changed'}"
+    text = f"{counted(tally.changed, 'track')} {'would change' if dry_run else 'changed'}"
     if tally.unchanged:
         text += f", {tally.unchanged} unchanged"
     if tally.failed:
@@ -122,7 +122,7 @@ def _complain(tally: Tally, failures: Sequence[Outcome]) -> None:
 
 def warn_of(reason: str, count: int, first: str) -> None:
     """Say on standard error why the bytes of tracks do not show all that was changed."""
-    others = f" and {tracks(count - 1, 'other')}" if count > 1 else ""
+    others = f" and {counted(count - 1, 'other track')}" if count > 1 else ""
     complain("warning", f"{first}{others}: {reason}", "the tree shows the change; these bytes do not, or not all of it")
 
 
@@ -132,11 +132,6 @@ def complain(word: str, text: str, remedy: str = "") -> None:
     click.echo(click.style(f"{word}:", fg=colour, bold=True) + f" {printable(text)}", err=True)
     if remedy:
         click.echo(f"  {printable(remedy)}", err=True)
-
-
-def tracks(count: int, adjective: str = "") -> str:
-    """``1 track``, ``7 tracks``."""
-    return f"{count} {adjective} track{'' if count == 1 else 's'}".replace("  ", " ")
 
 
 def change_lines(changes: Sequence[FieldChange]) -> Iterator[tuple[str, str, str]]:
