@@ -161,7 +161,7 @@ class MetadataBackend(Protocol):
         ...
 
     def held_metadata(self) -> Iterator[TrackMetadata | None]:
-        """Corrections whose files are gone, which wait for these: tracks without id, path and own tags."""
+        """Corrections whose files are gone, and not in the trash: they wait for these, without id, path and own tags."""
         ...
 
     def metadata_log(self, path: str, limit: int) -> tuple[HistoryItem, ...]:

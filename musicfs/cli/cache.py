@@ -130,8 +130,8 @@ def pin(invocation: Invocation, paths: tuple[str, ...], query: str | None) -> in
     """Keep files in the cache whatever its limit.
 
     Of a folder all files are kept, also those that appear in it later. A query pins the tracks that match now, each by
-    itself, and is not kept: what matches later is not pinned, and what matches no longer stays so. Pinning fetches nothing:
-    `musicfs cache prefetch` does.
+    itself, and is not kept: what matches later is not pinned, and what matches no longer stays so. What is deleted
+    stays pinned while it is in the trash. Pinning fetches nothing: `musicfs cache prefetch` does.
 
     With --json, prints {files, size_bytes} of what the paths or the query stand for now.
 

@@ -21,7 +21,6 @@ from musicfs.api.backend import (
     PinChange,
     PinnedPath,
     PrefetchProgress,
-    ProblemFile,
     ProblemPage,
     Status,
     SyncProgress,
@@ -39,7 +38,7 @@ from musicfs.clock import Clock
 from musicfs.config.settings import Settings
 from musicfs.daemon.cache_control import CacheControl
 from musicfs.daemon.health import HealthMonitor
-from musicfs.daemon.library_control import LibraryControl
+from musicfs.daemon.library_control import LibraryControl, problem_page
 from musicfs.daemon.link import Counters, Start, Stop
 from musicfs.daemon.metadata import MetadataControl
 from musicfs.daemon.metrics.service import Metrics
@@ -266,12 +265,7 @@ class KeeperBackend:
         if origin_id:
             self._lookup(origin_id)
         ids = {state.number: state.settings.id for state in self._states.values()}
-        found = []
-        for object_id, reason in self._catalog.problems():
-            located = self._catalog.locate(object_id)
-            if located is not None and (not origin_id or ids.get(located[0]) == origin_id):
-                found.append(ProblemFile(ids.get(located[0], ""), os.fsdecode(located[1]), reason))
-        return ProblemPage(tuple(found[start:stop]), len(found))
+        return problem_page(self._catalog, ids, origin_id, start, stop)
 
     def events(self, types: Sequence[str], origin_id: str) -> Iterator[Event | None]:
         unknown = [name for name in types if name not in EVENT_TYPES]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from musicfs.api.backend import ProblemFile, ProblemPage
 from musicfs.api.library import LibraryIssue, LibraryReport
 from musicfs.api.metadata import Cover, TrackMetadata
 from musicfs.clock import Clock
@@ -120,3 +121,19 @@ class LibraryControl:
 def _described(issue: Issue, ids: Mapping[int, str]) -> LibraryIssue:
     paths = tuple(map(os.fsdecode, issue.paths))
     return LibraryIssue(issue.kind.value, ids.get(issue.origin, ""), paths, issue.detail, issue.files)
+
+
+def problem_page(catalog: Catalog, ids: Mapping[int, str], origin_id: str, start: int, stop: int) -> ProblemPage:
+    """Files that could not be read, of one origin or (empty id) of all; ``ids`` are those of origins by their numbers."""
+    found: list[ProblemFile] = []
+    total = 0
+    for object_id, reason in catalog.problems():
+        is_asked_for = start <= total < stop
+        if origin_id or is_asked_for:
+            located = catalog.locate(object_id)
+            if located is None or origin_id not in ("", ids.get(located[0])):
+                continue
+            if is_asked_for:
+                found.append(ProblemFile(ids.get(located[0], ""), os.fsdecode(located[1]), reason))
+        total += 1
+    return ProblemPage(tuple(found), total)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 
 import msgspec
@@ -16,8 +16,8 @@ from musicfs.index.syntax import Query
 from musicfs.library.track_query import PlaysOf, Selection, never_played
 from musicfs.store.catalog import Catalog
 from musicfs.store.chunks_schema import Content
-from musicfs.store.records import TRASH_ORIGIN, Node
-from musicfs.store.trashed import original_anchor
+from musicfs.store.records import TRASH_ORIGIN, Node, NodeKind, ObjectRecord
+from musicfs.store.trashed import iterate_trashed, original_anchor, read_trashed, read_trashed_at, trash_path
 from musicfs.vfs.paths import files_at, find
 
 _ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")  # as musicfs.api.wire shows bytes that are not UTF-8
@@ -92,6 +92,8 @@ class LibraryFiles:
                     continue
                 seen.add(node.ref)
                 sources = partial(self._catalog.sources_of, node.inode, node.ref)
+                if selection is not None and node.kind == NodeKind.TRASHED:
+                    continue  # nothing finds what is deleted
                 if selection is not None and not selection.selects(self._catalog, ids, node.ref, sources):
                     continue
                 file = self._file(ids, node.ref)
@@ -126,6 +128,26 @@ class LibraryFiles:
         ids = {record.number: origin_id for record in (self._catalog.origins().get(origin_id),) if record is not None}
         return self._file(ids, object_id) if object_id is not None else None
 
+    def deleted_at(self, origin_id: str, path: bytes) -> list[LibraryFile]:
+        """The deleted tracks, restored or not, that were the file of an origin at this path there."""
+        with self._catalog.snapshot() as txn:
+            found = read_trashed_at(txn, self._catalog.tables, (origin_id, path))
+        return [file for object_id, _ in found if (file := self._file({}, object_id)) is not None]
+
+    def deleted_below(self, paths: Collection[bytes]) -> Iterator[tuple[bytes, LibraryFile]]:
+        """(the path, file) of each deleted track that was at or below one of these virtual paths; looks at all the trash."""
+        with self._catalog.snapshot() as txn:
+            found = [
+                (path, object_id)
+                for object_id, trashed in iterate_trashed(txn, self._catalog.tables)
+                for path in _at_and_above(trashed.virtual_path)
+                if path in paths
+            ]
+        for path, object_id in found:
+            file = self._file({}, object_id)
+            if file is not None:
+                yield path, file
+
     def of_object(self, object_id: int) -> LibraryFile | None:
         """The file with this id, and where else the track it is of lies; None if it is gone or its origin not in use."""
         ids = {record.number: found for found, record in self._catalog.origins().items()}
@@ -142,7 +164,7 @@ class LibraryFiles:
         return self._catalog.object_at(origin_id, path)
 
     def _file(self, ids: dict[int, str], object_id: int) -> LibraryFile | None:
-        located = self._catalog.locate(object_id)
+        located = self._catalog.locate(object_id) or self._locate_deleted(object_id)
         if located is None:
             return None
         number, path, record = located
@@ -153,6 +175,19 @@ class LibraryFiles:
             return None
         source = Source(origin_id, os.fsdecode(path), record.version.decode(), record.size, is_gone=is_gone)
         return LibraryFile(b"", source, access, object_id)
+
+    def _locate_deleted(self, object_id: int) -> tuple[int, bytes, ObjectRecord] | None:
+        """A deleted track as :meth:`Catalog.locate` tells of one that is restored."""
+        with self._catalog.snapshot() as txn:
+            trashed = read_trashed(txn, self._catalog.tables, object_id)
+        return None if trashed is None else (TRASH_ORIGIN, trash_path(trashed.anchor), trashed.record)
+
+
+def _at_and_above(path: bytes) -> Iterator[bytes]:
+    yield path
+    while len(path) > 1:
+        path = path.rpartition(b"/")[0] or b"/"
+        yield path
 
 
 def spellings(path: str) -> tuple[bytes, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -47,7 +47,8 @@ class Pins:
         return self._state.count_pins()
 
     def keys(self) -> frozenset[bytes]:
-        """The keys of all pinned contents: what the paths lead to now, at whatever origin, and led to when they were pinned.
+        """The keys of all pinned contents: what the paths lead to now, at whatever origin, and led to when they were pinned;
+        also of tracks that were deleted there, for as long as they are in the trash.
 
         Looked up again when pins have changed, or the catalog has and that was not just now.
         """
@@ -60,24 +61,37 @@ class Pins:
             and (known.sequence == sequence or now < known.made_at + _KEYS_FRESH_S)
         ):
             return known.keys
+        deleted = self._deleted(pins)
         keys = frozenset(
-            one.content.key for pin in pins for file in self._files_of(pin) for one in (file, *file.others)
+            one.content.key
+            for pin in pins
+            for file in self._files_of(pin, deleted.get(pin.path, ()))
+            for one in (file, *file.others)
         )
         self._known = _Keys(mark, sequence, now, keys)
         return keys
 
-    def _files_of(self, pin: Pin) -> Iterator[LibraryFile]:
+    def _files_of(self, pin: Pin, deleted: Sequence[LibraryFile]) -> Iterator[LibraryFile]:
+        """What a pin keeps; ``deleted`` are the tracks in the trash that were at its path."""
         seen = set()
         try:
             for file in self._files.below((pin.path,)):
-                seen.add(_place(file))
+                seen.add(file.object_id)
                 yield file
         except NotFoundError:
             pass  # the tree names it otherwise by now, or it is away
-        for origin_id, path in pin.files:
-            found = self._files.at_origin(origin_id, path) if (origin_id, path) not in seen else None
-            if found is not None:
-                yield found
+        places = [(self._files.at_origin(*place), self._files.deleted_at(*place)) for place in pin.files]
+        for file in (*deleted, *(one for living, gone in places for one in (living, *gone) if one is not None)):
+            if file.object_id not in seen:
+                seen.add(file.object_id)
+                yield file
+
+    def _deleted(self, pins: Collection[Pin]) -> dict[bytes, list[LibraryFile]]:
+        """The tracks in the trash that were at or below the paths of pins, by these."""
+        found: dict[bytes, list[LibraryFile]] = {}
+        for path, file in self._files.deleted_below({pin.path for pin in pins}):
+            found.setdefault(path, []).append(file)
+        return found
 
     def pin(self, paths: Sequence[str], query: str = "") -> PinChange:
         """Keep what these paths lead to, and what will appear below them. NotFoundError: then nothing is pinned.
@@ -110,7 +124,8 @@ class Pins:
             found[pin.path] = pin
         if query:
             found = self._selected(found if paths else {pin.path: pin for pin in pins}, parse(query))
-        change = _change(file for pin in found.values() for file in self._files_of(pin))
+        deleted = self._deleted(found.values())
+        change = _change(file for pin in found.values() for file in self._files_of(pin, deleted.get(pin.path, ())))
         self._state.remove_pins(found)
         return change
 
@@ -120,24 +135,28 @@ class Pins:
         matching, rest = (self._files.selection(one, now_ns) for one in (query, negation(query)))
         found = {}
         for path, pin in pins.items():
-            files = list(self._files_of(pin))
+            files = list(self._files_of(pin, ()))
             if any(self._files.select(files, matching)) and not any(self._files.select(files, rest)):
                 found[path] = pin
         return found
 
     def listed(self, cached_bytes: Callable[[Content], int]) -> tuple[PinnedPath, ...]:
         """Everything that is pinned, in the order of paths; ``cached_bytes`` tells what is stored of a content."""
-        return tuple(self._describe(pin, cached_bytes) for pin in self._state.pins())
-
-    def _describe(self, pin: Pin, cached_bytes: Callable[[Content], int]) -> PinnedPath:
-        files = list(self._files_of(pin))
-        return PinnedPath(
-            path=os.fsdecode(pin.path),
-            files=len(files),
-            size_bytes=sum(file.source.size for file in files),
-            cached_bytes=sum(cached_bytes(file.content) for file in files),
-            added_ms=pin.added_ns // 1_000_000,
+        pins = self._state.pins()
+        deleted = self._deleted(pins)
+        return tuple(
+            _described(pin, list(self._files_of(pin, deleted.get(pin.path, ()))), cached_bytes) for pin in pins
         )
+
+
+def _described(pin: Pin, files: Sequence[LibraryFile], cached_bytes: Callable[[Content], int]) -> PinnedPath:
+    return PinnedPath(
+        path=os.fsdecode(pin.path),
+        files=len(files),
+        size_bytes=sum(file.source.size for file in files),
+        cached_bytes=sum(cached_bytes(file.content) for file in files),
+        added_ms=pin.added_ns // 1_000_000,
+    )
 
 
 def _place(file: LibraryFile) -> tuple[str, bytes]:

@@ -15,6 +15,7 @@ from musicfs.library.overlays import effective_tags
 from musicfs.model import Tags, Technical
 from musicfs.store.catalog import Catalog
 from musicfs.store.corrections import NO_COVER, OWN_COVER, Correction, is_spliced
+from musicfs.store.overlays import Anchor
 from musicfs.store.records import TRASH_ORIGIN, Node, NodeKind, ObjectKind, ObjectRecord, unpack_facts
 from musicfs.store.state import State
 from musicfs.store.trashed import original_anchor
@@ -134,10 +135,10 @@ class Tracks:
         )
 
     def held(self) -> Iterator[TrackMetadata]:
-        """Corrections that say something, and whose files are all gone."""
+        """Corrections that say something, and whose files are all gone; not those of deleted tracks, which the trash has."""
         for overlay in self._state.overlays():
             is_empty = not overlay.fields and overlay.cover == OWN_COVER
-            if is_empty or any(self._files.object_at(*anchor) is not None for anchor in overlay.anchors):
+            if is_empty or any(map(self._is_known, overlay.anchors)):
                 continue
             origin_id, path = overlay.anchors[0] if overlay.anchors else ("", b"")
             yield TrackMetadata(
@@ -156,6 +157,9 @@ class Tracks:
                 changed_ms=overlay.changed_ns // 1_000_000,
                 author=overlay.author,
             )
+
+    def _is_known(self, anchor: Anchor) -> bool:
+        return self._files.object_at(*anchor) is not None or bool(self._files.deleted_at(*anchor))
 
     def path_of(self, object_id: int) -> str:
         """Where a track is in the tree; empty if it is not there."""

@@ -335,15 +335,10 @@ class Catalog(ChangeLogs):
             raw = txn.get(b"totals", db=self.tables.meta)
         return Totals() if raw is None else _decode(raw, type=Totals)
 
-    def problems(self, limit: int = 1000) -> list[tuple[int, str]]:
-        """(object id, reason) of files whose tags could not be read."""
-        found: list[tuple[int, str]] = []
+    def problems(self) -> list[tuple[int, str]]:
+        """(object id, reason) of all files whose tags could not be read: a few of many, some hundred bytes each."""
         with self.env.begin() as txn, txn.cursor(self.tables.problems) as cursor:
-            for key, value in cursor:
-                if len(found) == limit:
-                    break
-                found.append((U64.unpack(key)[0], value.decode("utf-8", "replace")))
-        return found
+            return [(U64.unpack(key)[0], value.decode("utf-8", "replace")) for key, value in cursor]
 
     def count_problems(self) -> int:
         """How many files could not be read."""

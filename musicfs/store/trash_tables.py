@@ -15,6 +15,7 @@ from musicfs.store.trashed import (
     TrashedObject,
     iterate_trashed,
     place_key,
+    read_ids,
     read_trashed,
 )
 
@@ -47,21 +48,11 @@ class TrashTables(CorrectionTables):
 
     def trashed_at(self, anchor: Anchor) -> list[int]:
         """Object ids of the deleted tracks that were this file of an origin."""
-        return self._objects_under(PLACE_PREFIX + place_key(anchor))
+        return read_ids(self.txn, self.tables, PLACE_PREFIX + place_key(anchor))
 
     def trashed_with(self, audio_id: int) -> list[int]:
         """Object ids of the deleted tracks that have this audio; none for 0."""
-        return self._objects_under(AUDIO_PREFIX + U64.pack(audio_id)) if audio_id else []
-
-    def _objects_under(self, prefix: bytes) -> list[int]:
-        found: list[int] = []
-        with self.txn.cursor(self.tables.trash) as cursor:
-            if cursor.set_range(prefix):
-                for key in cursor.iternext(values=False):
-                    if not key.startswith(prefix):
-                        break
-                    found.append(int(U64.unpack(key[len(prefix) :])[0]))
-        return found
+        return read_ids(self.txn, self.tables, AUDIO_PREFIX + U64.pack(audio_id)) if audio_id else []
 
     def put_trashed(self, object_id: int, trashed: TrashedObject) -> None:
         """Write a deleted track, with all that finds it."""

@@ -71,6 +71,24 @@ def read_trashed_by_id(
     return None if trashed is None else (object_id, trashed)
 
 
+def read_trashed_at(txn: lmdb.Transaction[bytes], tables: Tables, anchor: Anchor) -> list[tuple[int, TrashedObject]]:
+    """(object id, deleted track) of those that were this file of an origin."""
+    found = [(one, read_trashed(txn, tables, one)) for one in read_ids(txn, tables, PLACE_PREFIX + place_key(anchor))]
+    return [(one, trashed) for one, trashed in found if trashed is not None and trashed.anchor == anchor]
+
+
+def read_ids(txn: lmdb.Transaction[bytes], tables: Tables, prefix: bytes) -> list[int]:
+    """The object ids that follow a prefix of the table's keys."""
+    found: list[int] = []
+    with txn.cursor(tables.trash) as cursor:
+        if cursor.set_range(prefix):
+            for key in cursor.iternext(values=False):
+                if not key.startswith(prefix):
+                    break
+                found.append(int(U64.unpack(key[len(prefix) :])[0]))
+    return found
+
+
 def iterate_trashed(
     txn: lmdb.Transaction[bytes], tables: Tables, start: int = 0
 ) -> Iterator[tuple[int, TrashedObject]]:

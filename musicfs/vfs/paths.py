@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from musicfs.store.catalog import Catalog
-from musicfs.store.records import COLLECTIONS_VIEW, Node, NodeKind
+from musicfs.store.records import COLLECTIONS_VIEW, TRASH_VIEW, Node, NodeKind
 from musicfs.store.schema import ROOT_INODE
 
 _ROOT = Node(ROOT_INODE, NodeKind.FOLDER, 0, 0, 0, 0, 0, 0, b"")
@@ -41,15 +41,17 @@ def _walk(path: bytes, lookup: Callable[[int, bytes], Node | None], catalog: Cat
 def files_at(catalog: Catalog, node: Node) -> Iterator[Node]:
     """The originals at and below a node, folder by folder in the order of names; not what was made, such as playlists.
 
-    Links are no files of their own. Of a collection, if that is what is asked for, they are what they lead to.
+    Links are no files of their own. Of a collection, if that is what is asked for, they are what they lead to; and what is
+    deleted is of the trash alone.
     """
-    if node.kind == NodeKind.OBJECT:
+    kinds = (NodeKind.OBJECT, NodeKind.TRASHED) if node.view == TRASH_VIEW else (NodeKind.OBJECT,)
+    if node.kind in kinds:
         yield node
     if node.kind == NodeKind.FOLDER:
-        yield from _files_below(catalog, node, follow=node.view == COLLECTIONS_VIEW)
+        yield from _files_below(catalog, node, kinds, follow=node.view == COLLECTIONS_VIEW)
 
 
-def _files_below(catalog: Catalog, folder: Node, *, follow: bool) -> Iterator[Node]:
+def _files_below(catalog: Catalog, folder: Node, kinds: Collection[int], *, follow: bool) -> Iterator[Node]:
     for _, inode, kind in catalog.list_folder(folder.inode):
         if kind == NodeKind.BLOB or (kind == NodeKind.LINK and not follow):
             continue
@@ -58,7 +60,7 @@ def _files_below(catalog: Catalog, folder: Node, *, follow: bool) -> Iterator[No
             child = catalog.node(catalog.place_of(child.ref))
         if child is None:
             continue
-        if child.kind == NodeKind.OBJECT:
+        if child.kind in kinds:
             yield child
         elif child.kind == NodeKind.FOLDER:
-            yield from _files_below(catalog, child, follow=follow)
+            yield from _files_below(catalog, child, kinds, follow=follow)

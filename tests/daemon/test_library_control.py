@@ -15,12 +15,14 @@ from musicfs.api.library import ISSUE_KINDS, LibraryIssue, LibraryReport
 from musicfs.api.metadata import Cover, TrackMetadata
 from musicfs.config.settings import OriginSettings
 from musicfs.daemon.health import HealthMonitor
-from musicfs.daemon.library_control import LibraryControl
+from musicfs.daemon.library_control import LibraryControl, problem_page
 from musicfs.daemon.scanning import OriginState
 from musicfs.errors import ConfigError, DiskFullError, NotFoundError, UnreachableError
 from musicfs.library import repeats
 from musicfs.origins.contract import RangeCost
 from musicfs.origins.memory import CAPS, MemoryOrigin
+from musicfs.store.records import ObjectKind, ObjectRecord
+from musicfs.store.transaction import WriteTransaction
 from tests.api.metadata_backend import track
 from tests.library.collection import Collection, flac
 
@@ -164,3 +166,18 @@ def test_a_full_disk_is_said(make: Make, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(repeats.Repeats.__init__, "__defaults__", (1,))
     with pytest.raises(DiskFullError, match="No space left"):
         library.reports("duplicate")
+
+
+def test_files_that_could_not_be_read_are_all_counted_and_found(make: Make) -> None:
+    catalog = make(MemoryOrigin("memory", {}, caps=CAPS)).collection.catalog
+    ids = {1: "one", 2: "two"}
+    with WriteTransaction(catalog) as tx:
+        folders = {number: tx.add_folder(number, b"f") for number in ids}
+        for number in [1] * 1500 + [2] * 3:
+            name = b"%d" % tx.new_object_id()
+            tx.put_object(0, ObjectRecord(folders[number], name, ObjectKind.AUDIO, 1, 1, b"v", 0, 0), 1, problem="odd")
+    page = problem_page(catalog, ids, "", 1499, 1502)
+    assert ([one.origin_id for one in page.problems], page.total) == (["one", "two", "two"], 1503)
+    page = problem_page(catalog, ids, "two", 1, 10)
+    assert ([one.origin_id for one in page.problems], page.total) == (["two", "two"], 3)
+    assert problem_page(catalog, ids, "one", 1500, 1600).problems == ()

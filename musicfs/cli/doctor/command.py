@@ -33,10 +33,10 @@ def doctor(invocation: Invocation, library: bool, tell_all: bool, origin_id: str
 
     With --library, finds files that could not be read, or have no tags; recordings that one origin has twice; albums that
     are shown in pieces because their tracks disagree about artist or year, or have no cover; files that have changed since
-    they were scanned (of origins on this machine); and corrections whose files are gone. With --json, prints {files (looked
-    at), counts: {kind: how many}, unchecked: {origin: why it was not compared with what was scanned}, issues: [{kind
-    (unreadable, no_tags, split_album, duplicate, no_cover, drifted, held), origin_id, paths (in the origin; without one, in
-    the mount), detail, files}]}.
+    they were scanned (of origins on this machine); and corrections whose files are gone, and not in the trash. With --json,
+    prints {files (looked at), counts: {kind: how many}, unchecked: {origin: why it was not compared with what was scanned},
+    issues: [{kind (unreadable, no_tags, split_album, duplicate, no_cover, drifted, held), origin_id, paths (in the origin;
+    without one, in the mount), detail, files}]}.
 
     \b
     Examples:
