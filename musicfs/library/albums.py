@@ -15,6 +15,8 @@ _YEAR = re.compile(r"\d{4}")
 _NUMBER = re.compile(r"\d{1,9}")
 _SHOWN = 3
 
+_Value = str | list[str] | None  # of a tag
+
 
 class _Piece:
     """The tracks of an album in one folder that agree in all that names the album."""
@@ -23,8 +25,12 @@ class _Piece:
         self.name = name
         self.artist = artist
         self.year = year
-        self.tracks = 0
-        self.numbers: set[tuple[int, int]] = set()  # (disc, track)
+        self.positions: list[tuple[_Value, _Value]] = []  # (disc, track) of each track, as the tags have them
+
+    def numbers(self) -> set[tuple[int, int]]:
+        """(disc, track) of those that have a number."""
+        found = ((_number(_first(disc)) or 1, _number(_first(track))) for disc, track in self.positions)
+        return {position for position in found if position[1]}
 
 
 class AlbumPieces:
@@ -36,21 +42,28 @@ class AlbumPieces:
 
     def __init__(self) -> None:
         self._albums: dict[str, dict[tuple[str, str, str], _Piece]] = {}
+        self._last: tuple[_Value, ...] = ()  # of the naming tags, which the next track mostly has as well
+        self._last_piece: _Piece | None = None
 
     def add(self, tags: StoredTags) -> None:
         """Count a track by its tags as they read; one without an album is none of any."""
+        get = tags.get
+        naming = get(_ALBUM), get(_ALBUM_ARTIST), get(_COMPILATION), get(_ARTIST), get(_DATE)
+        if naming != self._last:
+            self._last, self._last_piece = naming, self._piece(tags)
+        if self._last_piece is not None:
+            self._last_piece.positions.append((get(_DISC), get(_TRACK)))
+
+    def _piece(self, tags: StoredTags) -> _Piece | None:
         name = tag(tags, _ALBUM).strip()
         if not name:
-            return
+            return None
         key = name, _artist(tags), _year(tags)
         pieces = self._albums.setdefault(name.casefold(), {})
         piece = pieces.get(key)
         if piece is None:
             piece = pieces[key] = _Piece(*key)
-        piece.tracks += 1
-        number = _number(tag(tags, _TRACK))
-        if number:
-            piece.numbers.add((_number(tag(tags, _DISC)) or 1, number))
+        return piece
 
     def split(self) -> Iterator[tuple[int, str]]:
         """(tracks, what is different in words) of each album that is in pieces."""
@@ -58,17 +71,21 @@ class AlbumPieces:
             if len(pieces) > 1:
                 found = list(pieces.values())
                 if not _are_several(found):
-                    yield sum(piece.tracks for piece in found), _difference(found)
+                    yield sum(len(piece.positions) for piece in found), _difference(found)
 
 
 def _are_several(pieces: list[_Piece]) -> bool:
     """Whether these are albums of their own that share a name."""
     numbers: dict[tuple[int, int], str] = {}
     for piece in pieces:
-        for number in piece.numbers:
+        for number in piece.numbers():
             if numbers.setdefault(number, piece.artist) != piece.artist:
                 return True
     return False
+
+
+def _first(value: _Value) -> str:
+    return value if isinstance(value, str) else value[0] if value else ""
 
 
 def _difference(pieces: list[_Piece]) -> str:

@@ -7,7 +7,7 @@ of a single folder.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -18,11 +18,11 @@ from musicfs.model import FIELDS
 from musicfs.store.catalog import Catalog
 from musicfs.store.corrections import Correction, is_spliced
 from musicfs.store.records import FolderRecord, ObjectKind, StoredTags, tag
-from musicfs.store.survey import SurveyedFile, count_objects, files_after, folders_from, folders_without, problems_from
+from musicfs.store.survey import SurveyedFile, count_objects, files_from, folders_without, problems_from
 
-_FOLDERS, _FILES, _PROBLEMS, _DIRECTORIES = 200, 1000, 1000, 2000  # looked at by one snapshot
+_FILES, _PROBLEMS, _DIRECTORIES = 1000, 1000, 2000  # looked at by one snapshot
 _SHOWN_COPIES = 10
-_NAMING = tuple(FIELDS[name] for name in ("title", "artist", "album", "album_artist"))
+_NAMING = frozenset(FIELDS[name] for name in ("title", "artist", "album", "album_artist"))
 _COVER_NAME = b"cover.jpg"
 _MIX = 0x9E37_79B9_7F4A_7C15
 _MASK = (1 << 64) - 1
@@ -75,6 +75,9 @@ class Checkup:
         """``origin`` is the number of the only one that matters, or 0; what is too much for memory goes to a folder."""
         self._catalog = catalog
         self._kinds = frozenset(kinds)
+        self._splits = IssueKind.SPLIT_ALBUM in self._kinds
+        self._repeats = IssueKind.DUPLICATE in self._kinds
+        self._tagless = IssueKind.NO_TAGS in self._kinds
         self._origin = origin
         self._spill_folder = spill_folder
         self.done = 0
@@ -108,46 +111,43 @@ class Checkup:
     # The facts, folder by folder.
 
     def _facts(self, repeats: Repeats) -> Iterator[Issue | None]:
-        start = 0
-        while batch := folders_from(self._catalog, start, _FOLDERS):
-            for folder_id, folder in batch:
-                if self._origin in (0, folder.origin):
-                    yield from self._folder(folder_id, folder, repeats)
-            start = batch[-1][0] + 1
-            yield None
-
-    def _folder(self, folder_id: int, folder: FolderRecord, repeats: Repeats) -> Iterator[Issue | None]:
+        place: bytes | None = b""
+        folder: FolderRecord | None = None
+        folder_id = 0
         albums = AlbumPieces()
-        name = b""
-        while batch := files_after(self._catalog, folder_id, name, _FILES):
-            for file in batch:
-                yield from self._file(file, folder, albums, repeats)
-            name = batch[-1].record.name
+        while place is not None:
+            batch, place = files_from(self._catalog, place, _FILES, self._origin)
+            for its_folder, file in batch:
+                if file.record.folder != folder_id:
+                    yield from _split(folder, albums)
+                    folder, folder_id, albums = its_folder, file.record.folder, AlbumPieces()
+                issues = self._file(file, its_folder, albums, repeats)
+                if issues:
+                    yield from issues
             self.done += len(batch)
-            if len(batch) == _FILES:
-                yield None
-        if IssueKind.SPLIT_ALBUM in self._kinds:
-            for tracks, difference in albums.split():
-                yield Issue(IssueKind.SPLIT_ALBUM, folder.origin, (folder.path,), difference, tracks)
+            yield None
+        yield from _split(folder, albums)
 
-    def _file(self, file: SurveyedFile, folder: FolderRecord, albums: AlbumPieces, repeats: Repeats) -> Iterator[Issue]:
+    def _file(self, file: SurveyedFile, folder: FolderRecord, albums: AlbumPieces, repeats: Repeats) -> Sequence[Issue]:
         if file.record.kind == ObjectKind.SIDECAR:
-            return
+            return ()
+        issues = []
         if file.correction is not None and IssueKind.DRIFTED in self._kinds:
             reason = _why_uncorrected(file, file.correction)
             if reason:
                 detail = f"its corrected tags are not in what is served: {reason}"
-                yield Issue(IssueKind.DRIFTED, folder.origin, (_path(folder, file),), detail)
+                issues.append(Issue(IssueKind.DRIFTED, folder.origin, (_path(folder, file),), detail))
         glance = _glance(file.record.facts)
         if glance is None:
-            return  # among the unreadable ones
-        tags = _as_read(glance.tags, file.correction)
-        if IssueKind.SPLIT_ALBUM in self._kinds:
+            return issues  # among the unreadable ones
+        tags = glance.tags if file.correction is None else _as_read(glance.tags, file.correction)
+        if self._splits:
             albums.add(tags)
-        if glance.audio_id and IssueKind.DUPLICATE in self._kinds:
+        if self._repeats and glance.audio_id:
             repeats.add((glance.audio_id + folder.origin * _MIX) & _MASK, file.object_id)  # within one origin
-        if IssueKind.NO_TAGS in self._kinds and not any(field in tags for field in _NAMING):
-            yield Issue(IssueKind.NO_TAGS, folder.origin, (_path(folder, file),))
+        if self._tagless and _NAMING.isdisjoint(tags):
+            issues.append(Issue(IssueKind.NO_TAGS, folder.origin, (_path(folder, file),)))
+        return issues
 
     def _duplicates(self, repeats: Repeats) -> Iterator[Issue | None]:
         for group in repeats.groups():
@@ -185,9 +185,15 @@ def _path(folder: FolderRecord, file: SurveyedFile) -> bytes:
     return (folder.path + b"/" if folder.path else b"") + file.record.name
 
 
-def _as_read(own: StoredTags, correction: Correction | None) -> StoredTags:
+def _split(folder: FolderRecord | None, albums: AlbumPieces) -> Iterator[Issue]:
+    if folder is not None:
+        for tracks, difference in albums.split():
+            yield Issue(IssueKind.SPLIT_ALBUM, folder.origin, (folder.path,), difference, tracks)
+
+
+def _as_read(own: StoredTags, correction: Correction) -> StoredTags:
     """The tags with what is corrected on top."""
-    if correction is None or not correction.tags:
+    if not correction.tags:
         return own
     return {field: values for field, values in {**own, **correction.tags}.items() if values}
 

@@ -17,6 +17,7 @@ from musicfs.store.corrections import Correction
 from musicfs.store.records import (
     ENTRY,
     NODE,
+    TRASH_ORIGIN,
     U32,
     U64,
     U64_U64,
@@ -30,6 +31,7 @@ from musicfs.store.records import (
 from musicfs.store.tables import Tables
 from musicfs.store.tree_tables import read_place
 
+_LAST_U32 = b"\xff" * 4
 _LAST_U64 = 0xFFFF_FFFF_FFFF_FFFF
 
 
@@ -82,6 +84,44 @@ def files_after(catalog: Catalog, folder_id: int, name: bytes, limit: int) -> li
                 correction = read_correction(txn, tables, object_id) if has_corrections else None
                 found.append(SurveyedFile(object_id, decode_object(raw), correction))
     return found
+
+
+def files_from(
+    catalog: Catalog, place: bytes, limit: int, origin: int = 0
+) -> tuple[list[tuple[FolderRecord, SurveyedFile]], bytes | None]:
+    """Up to ``limit`` files with their folders, folder by folder in the order of names, behind ``place`` (empty: all).
+
+    Of one origin or (0) of all; not what is only remembered. With the place to go on from, None behind the last.
+    """
+    tables = catalog.tables
+    found: list[tuple[FolderRecord, SurveyedFile]] = []
+    with catalog.snapshot() as txn, txn.cursor(tables.object_ids) as cursor:
+        has_corrections = bool(txn.stat(tables.corrections)["entries"])
+        get, objects = txn.get, tables.objects
+        is_there = cursor.set_range(place) if place else cursor.first()
+        if is_there and cursor.key() == place:
+            is_there = cursor.next()
+        while is_there:
+            prefix = cursor.key()[:4]
+            raw_folder = get(prefix, db=tables.folders)
+            folder = decode_folder(raw_folder) if raw_folder is not None else None
+            if folder is None or folder.origin == TRASH_ORIGIN or origin not in (0, folder.origin):
+                is_there = prefix < _LAST_U32 and cursor.set_range(U32.pack(U32.unpack(prefix)[0] + 1))
+                continue
+            for key, value in cursor:
+                if key[:4] != prefix:
+                    break
+                if len(found) == limit:
+                    return found, place
+                raw = get(value[:8], db=objects)
+                if raw is not None:
+                    object_id = U64_U64.unpack(value)[0]
+                    correction = read_correction(txn, tables, object_id) if has_corrections else None
+                    found.append((folder, SurveyedFile(object_id, decode_object(raw), correction)))
+                place = key
+            else:
+                is_there = False
+    return found, None
 
 
 def problems_from(catalog: Catalog, object_id: int, limit: int) -> list[tuple[int, str]]:

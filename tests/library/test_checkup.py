@@ -13,6 +13,7 @@ from musicfs.model import Picture
 from musicfs.vfs.tree import TreeOptions
 from musicfs.vfs.views import View
 from tests.vfs.corrected import CorrectedWorld
+from tests.vfs.trashed import TrashWorld
 from tests.vfs.world import Content, Key, Put, Remove, content
 
 VIEWS = (
@@ -138,7 +139,7 @@ def test_little_at_a_time(world: CorrectedWorld, tmp_path: Path, at_once: int, m
     )
     everything = look(world, tmp_path, *IssueKind)
     assert {issue.kind for issue in everything} >= {IssueKind.DUPLICATE, IssueKind.NO_TAGS, IssueKind.NO_COVER}
-    for name in ("_FOLDERS", "_FILES", "_PROBLEMS", "_DIRECTORIES"):
+    for name in ("_FILES", "_PROBLEMS", "_DIRECTORIES"):
         monkeypatch.setattr(checkup, name, at_once)
     assert look(world, tmp_path, *IssueKind) == everything
 
@@ -150,3 +151,31 @@ def test_it_ends_where_it_is_left(world: CorrectedWorld, tmp_path: Path) -> None
     next(issues)
     issues.close()  # type: ignore[attr-defined] # a generator
     assert list(tmp_path.glob("tmp*")) == []
+
+
+@pytest.mark.parametrize("at_once", [1, 4, 1000])
+def test_files_of_one_origin_are_found_between_those_of_others(
+    world: CorrectedWorld, tmp_path: Path, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkup, "_FILES", at_once)
+    files = {
+        (1 + folder % 2, b"f%d" % folder, b"%d.flac" % number): content(audio=0)
+        for folder in range(6)
+        for number in range(3)
+    }
+    put(world, files)
+    for origin in (1, 2):
+        found = look(world, tmp_path, IssueKind.NO_TAGS, origin=origin)
+        assert {issue.paths for issue in found} == {(f + b"/" + n,) for number, f, n in files if number == origin}
+
+
+def test_what_is_only_remembered_is_not_looked_at(tmp_path: Path) -> None:
+    world = TrashWorld(tmp_path / "world", VIEWS, TreeOptions())
+    key: Key = (1, b"a", b"1.flac")
+    put(world, {key: content(audio=7), (1, b"b", b"1.flac"): content(audio=9)})
+    world.scan([Remove(key)])
+    world.trash_edits.restore([one.id for one in world.state.trashed()])
+    one = Checkup(world.catalog, [IssueKind.NO_TAGS], 0, str(tmp_path))
+    assert [issue.paths for issue in one.issues() if issue is not None] == [(b"b/1.flac",)]
+    assert one.done == one.total == 2
+    world.close()
