@@ -1,6 +1,7 @@
 """The keeper's side of the trash: its parts, what clients may do with it, and what is forgotten by its age.
 
-Thread ``trash``: now and then forgets what was deleted longer ago than the configuration says.
+Thread ``trash``: renders what is corrected of tracks that a new catalog has from the user's state, then now and then forgets
+what was deleted longer ago than the configuration says.
 """
 
 from __future__ import annotations
@@ -86,8 +87,7 @@ class Trashing:
     def start(self) -> None:
         """Have the catalog follow the user's state, then begin. Before the first scan."""
         self._guarded(self._edits.reconcile)
-        if self._keep_ns:
-            self._thread.start()
+        self._thread.start()
 
     def close(self) -> None:
         """End the thread; blocks some seconds at most."""
@@ -96,7 +96,8 @@ class Trashing:
             self._thread.join(_END_S)
 
     def _run(self) -> None:
-        while not self._ended.is_set():
+        self._guarded(self._edits.render_pending)
+        while self._keep_ns and not self._ended.is_set():
             is_done = self._guarded(self._forget_old)
             self._clock.wait(self._ended, self._round_s if is_done else _RETRY_S)
 

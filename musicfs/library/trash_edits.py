@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
+from typing import TypeVar
 
 import msgspec
 
 from musicfs.clock import Clock
 from musicfs.library.publish import Change, Pictures, Tree, write_batch
-from musicfs.library.rendering import Renderer
+from musicfs.library.rendering import Rendered, Renderer
 from musicfs.library.trash import Shelf, Trash, trashed_object
 from musicfs.store.catalog import Catalog
-from musicfs.store.overlays import Trashed
+from musicfs.store.correction_tables import read_correction
+from musicfs.store.overlays import TIME_STEP_NS, Trashed
 from musicfs.store.records import TRASH_ORIGIN
 from musicfs.store.state import State
 from musicfs.store.transaction import WriteTransaction
 from musicfs.store.trashed import TrashedObject, iterate_trashed, trash_path
 
 _BATCH_TRACKS = 500
+_BATCH_RENDERED = 20  # each may have a picture of megabytes
 
-_Work = Callable[[WriteTransaction, Sequence[int]], list[int]]  # with trashed ids; returns those it has changed
+_T = TypeVar("_T")
+_Work = Callable[[WriteTransaction, Sequence[_T]], list[int]]  # returns the ids of what it has changed
 
 
 class TrashEdits:
@@ -85,7 +89,44 @@ class TrashEdits:
         self._each(restored, lambda tx, batch: self._place(tx, self._restorable(tx, batch)))
         self._each(known, self._forget)
 
-    def _each(self, trashed_ids: Iterable[int], work: _Work) -> list[int]:
+    def render_pending(self) -> None:
+        """Serve the corrected bytes of deleted tracks that :meth:`reconcile` has made again, as far as what is stored of them
+        allows: those that cannot be read stay as their origins had them. Reads the content store; to be called once.
+        """
+        tables = self._catalog.tables
+        with self._catalog.snapshot() as txn:
+            pending = [
+                (object_id, trashed)
+                for object_id, trashed in iterate_trashed(txn, tables)
+                if not trashed.is_restored
+                and (correction := read_correction(txn, tables, object_id)) is not None
+                and correction.pending
+            ]
+        remaining = iter(pending)
+        while batch := list(islice(remaining, _BATCH_RENDERED)):
+            overlays = [(*one, self._state.overlay_at(*one[1].anchor)) for one in batch]
+            rendered = [
+                self._renderer.render(object_id, trashed.record, overlay)
+                for object_id, trashed, overlay in overlays
+                if overlay is not None
+            ]
+            self._write(self._put, rendered)
+
+    def _put(self, tx: WriteTransaction, batch: Sequence[Rendered]) -> list[int]:
+        done: dict[int, TrashedObject] = {}
+        for one in batch:
+            trashed, before = tx.trashed(one.object_id), tx.correction(one.object_id)
+            if trashed is None or trashed.is_restored or before is None or not before.pending or one.correction.pending:
+                continue
+            later_ns = max(before.changed_ns + TIME_STEP_NS, self._clock.time_ns())  # other bytes need a later time
+            correction = msgspec.structs.replace(one.correction, changed_ns=later_ns)
+            tx.put_correction(one.object_id, correction, one.plan, one.extra)
+            done[one.object_id] = trashed
+        self._shelf.remove(tx, done.items())
+        self._shelf.put(tx, done.items())
+        return list(done)
+
+    def _each(self, trashed_ids: Iterable[int], work: _Work[int]) -> list[int]:
         """Do the work in transactions that are short; returns what it returned."""
         done: list[int] = []
         remaining = iter(trashed_ids)
@@ -93,7 +134,7 @@ class TrashEdits:
             done += self._write(work, batch)
         return done
 
-    def _write(self, work: _Work, batch: Sequence[int]) -> list[int]:
+    def _write(self, work: _Work[_T], batch: Sequence[_T]) -> list[int]:
         with self._editing:
             done = write_batch(self._catalog, self._pictures, lambda tx: work(tx, batch))
         if done:

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from musicfs.store.records import TRASH_ORIGIN
 from musicfs.store.transaction import WriteTransaction
 from musicfs.vfs.tree import TreeOptions
 from musicfs.vfs.views import View
@@ -178,6 +179,38 @@ def test_a_new_catalog_has_the_trash(world: TrashWorld) -> None:
     assert (world.shown(), world.shown(b".trash")) == ([b"X/Two.flac"], [b"X/Eins.flac"])
     world.scan([Put(C, msgspec.structs.replace(SONG, size=1300, tags=(("title", "Other"), ("artist", "X"))))])
     assert set(world.trashed()) == {A, B}, "that was there when the catalog was lost: nobody can tell that it came"
+
+
+def test_corrected_bytes_are_served_again_from_a_new_catalog(world: TrashWorld) -> None:
+    world.set(A, title="Eins")
+    world.set(B, title="Zwei")
+    world.scan([Remove(A), Remove(B)])
+    world.trash_edits.restore(ids(world, B))
+
+    def served() -> dict[str, tuple[int, bytes]]:
+        found = {}
+        for _, one in world.in_catalog().values():
+            node = world.catalog.node(one.inode) if one.inode else None
+            serving = world.catalog.serving(node) if node is not None else None
+            if node is not None and serving is not None:
+                found[one.path.decode()] = serving.size, serving.plan
+                assert node.size == serving.size
+        return found
+
+    before = served()
+    assert before["m/a.flac"][1]
+    world.lose_catalog()
+    assert not served()["m/a.flac"][1]
+    world.renderer.down.add(TRASH_ORIGIN)
+    world.trash_edits.render_pending()
+    world.renderer.down.clear()
+    world.trash_edits.render_pending()
+    world.check_trash()
+    assert served() == before
+    rendered = len(world.renderer.rendered)
+    world.trash_edits.render_pending()
+    assert len(world.renderer.rendered) == rendered, "it is done"
+    assert world.shown(b".trash") == [b"X/Eins.flac"]
 
 
 def test_a_crash_between_state_and_catalog(world: TrashWorld, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,6 +77,14 @@ def vanishes(path: Path) -> Path:
     return path
 
 
+def stored(path: Path) -> None:
+    wait_for(f"all of {path} is stored", lambda: os.getxattr(path, "user.musicfs.cached_percent") == b"100" or None, 20)
+
+
+def becomes(path: Path, expected: str) -> None:
+    wait_for(f"{path} has the bytes that it had", lambda: digest(path) == expected or None, 20)
+
+
 def test_deleted_listed_played_restored_and_back(begin: Begin, origin: Path, tmp_path: Path) -> None:
     mounted = begin()
     set_tags = mounted.command("metadata", "set", f"/{ALBUM}/02 - Song 2.flac", "--title", "Zwei")
@@ -89,7 +97,7 @@ def test_deleted_listed_played_restored_and_back(begin: Begin, origin: Path, tmp
     vanishes(edited)
     deleted = appears(mounted.point / ".trash" / ALBUM / "02 - Zwei.flac")
     assert digest(deleted) == played
-    wait_for("all is stored", lambda: os.getxattr(deleted, "user.musicfs.cached_percent") == b"100" or None)
+    stored(deleted)
     assert os.getxattr(deleted, "user.musicfs.origin_path") == b"Album/2.flac"
     assert ".trash" not in os.listdir(mounted.point)
     vanishes(unplayed)
@@ -175,6 +183,28 @@ def test_a_keeper_that_is_killed_and_a_catalog_that_is_lost(begin: Begin, origin
     assert len(trash(again, "list")) == 1
 
 
+def test_corrected_bytes_outlive_the_catalog(begin: Begin, origin: Path) -> None:
+    mounted = begin()
+    for number in (1, 2):
+        done = mounted.command(
+            "metadata", "set", f"/{ALBUM}/{number:02d} - Song {number}.flac", "--title", f"New {number}"
+        )
+        assert done.returncode == 0, done.stderr
+    names = [f"{number:02d} - New {number}.flac" for number in (1, 2)]
+    played = [digest(appears(mounted.point / ALBUM / name)) for name in names]
+    for number, name in enumerate(names, 1):
+        stored(mounted.point / ALBUM / name)
+        (origin / f"Album/{number}.flac").unlink()
+        appears(mounted.point / ".trash" / ALBUM / name)
+    assert trash(mounted, "restore", f"/{ALBUM}/{names[1]}")["done"] == 1
+    accept_originals(mounted)
+    mounted.close()
+    shutil.rmtree(mounted.folder / "cache" / "catalog")
+    again = begin()
+    for path, before in zip((".trash/" + ALBUM + "/" + names[0], ALBUM + "/" + names[1]), played, strict=True):
+        becomes(appears(again.point / path), before)
+
+
 def test_copies_and_moves_are_not_deleted(begin: Begin, origin: Path) -> None:
     mounted = begin()
     (origin / "Elsewhere").mkdir()
@@ -220,7 +250,7 @@ def test_two_origins(origin: Path, tmp_path: Path) -> None:
 def test_a_restored_track_is_searched_and_corrected_like_any(begin: Begin, origin: Path) -> None:
     mounted = begin()
     digest(song(mounted, 1))
-    wait_for("all is stored", lambda: os.getxattr(song(mounted, 1), "user.musicfs.cached_percent") == b"100" or None)
+    stored(song(mounted, 1))
     (origin / "Album/1.flac").unlink()
     appears(song(mounted, 1, deleted=True))
 
