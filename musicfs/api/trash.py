@@ -55,7 +55,7 @@ class TrashPage(msgspec.Struct, frozen=True):
 
 
 class TrashProgress(msgspec.Struct, frozen=True):
-    """How far it is. ``freed_bytes`` is what of the content store nobody else uses."""
+    """How far it is. ``freed_bytes`` is what is stored of them: less is freed where other files share it."""
 
     done: int = 0
     total: int = 0

@@ -132,7 +132,8 @@ def empty(
 
     Asks first; without a terminal it takes --yes. Corrections and play history stay, and find a file that returns.
 
-    With --json, prints one object a line for each step: {done, total, passed_over (0), freed_bytes, complete}.
+    With --json, prints one object a line for each step: {done, total, passed_over (0), freed_bytes, complete}; less than
+    freed_bytes is freed where other files share it.
 
     \b
     Examples:
@@ -158,7 +159,7 @@ def empty(
         last = follow_trash(output, client.empty_trash(selection, restored=restored), "forgetting")
     if last is not None and not output.is_json:
         output.line(
-            f"{counted(last.done, 'track', 'is', 'are')} forgotten, {size(last.freed_bytes)} of the cache are free"
+            f"{counted(last.done, 'track', 'is', 'are')} forgotten, with {size(last.freed_bytes)} in the cache"
         )
     return 0 if last is not None else 1
 

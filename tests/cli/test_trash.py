@@ -80,7 +80,7 @@ def test_restore(run: Run, backend: FakeBackend) -> None:
 
 
 def test_empty(run: Run, backend: FakeBackend) -> None:
-    assert run("trash", "empty", "--yes").out == "2 tracks are forgotten, 7.0 MiB of the cache are free\n"
+    assert run("trash", "empty", "--yes").out == "2 tracks are forgotten, with 7.0 MiB in the cache\n"
     assert run("trash", "empty", "--dry-run").out == "would forget 2 tracks\n"
     assert [call[0] for call in backend.selections] == ["empty"] * 3
     assert [call[2:] for call in backend.selections] == [(False, True), (False, False), (False, True)]
@@ -91,6 +91,6 @@ def test_empty(run: Run, backend: FakeBackend) -> None:
     assert backend.selections[-1][2:] == (False, True)  # it was only looked at
     backend.deleted = backend.deleted[:1]
     assert run("trash", "empty", "--dry-run").out == "would forget 1 track\n"
-    assert run("trash", "empty", "--yes").out == "1 track is forgotten, 7.0 MiB of the cache are free\n"
+    assert run("trash", "empty", "--yes").out == "1 track is forgotten, with 7.0 MiB in the cache\n"
     backend.deleted = ()
     assert run("trash", "empty").out == "there is nothing to forget\n"
