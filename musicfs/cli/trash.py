@@ -158,9 +158,7 @@ def empty(
         make_sure(f"Forget {counted(total, 'track')}?", is_sure=is_sure)
         last = follow_trash(output, client.empty_trash(selection, restored=restored), "forgetting")
     if last is not None and not output.is_json:
-        output.line(
-            f"{counted(last.done, 'track', 'is', 'are')} forgotten, with {size(last.freed_bytes)} in the cache"
-        )
+        output.line(f"{counted(last.done, 'track', 'is', 'are')} forgotten, with {size(last.freed_bytes)} in the cache")
     return 0 if last is not None else 1
 
 

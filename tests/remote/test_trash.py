@@ -36,7 +36,9 @@ def delete(mounted: Mounted, line: Line, name: str) -> Path:
     (line.root / name).unlink()
     rescanned = mounted.command("origin", "rescan", "sftp", "--wait")
     assert rescanned.returncode == 0, rescanned.stderr
-    return wait_for("it is in the trash", lambda: next((mounted.point / ".trash").rglob(name), None), 20)
+    path = mounted.point / ".trash" / name
+    wait_for("it is in the trash", lambda: path.exists() or None, 20)
+    return path
 
 
 def test_deleted_on_a_server(servers: Servers, home: Path) -> None:
