@@ -34,7 +34,9 @@ def origin(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def mounted(origin: Path, tmp_path: Path) -> Iterator[Mounted]:
-    mounted = mount({"o": Place(origin, OriginSettings(id="o", path=str(origin)))}, tmp_path)
+    mounted = mount(
+        {"o": Place(origin, OriginSettings(id="o", path=str(origin), watch=False, poll_interval_s=86400.0))}, tmp_path
+    )
     yield mounted
     if mounted.process.poll() is None:
         accept_originals(mounted)
