@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from musicfs.config.settings import OriginSettings
+from musicfs.store.catalog import Catalog
 from tests.faults.living import accept_originals, keeper_of, track, tree, wait_for
 from tests.library.collection import flac
 from tests.mounting import Mounted, Place, mount
@@ -86,7 +88,8 @@ def test_a_keeper_killed_while_thousands_are_deleted_and_forgotten(mounted: Moun
     assert held.returncode == 0, held.stderr
     assert not bin_.exists(), "so many wait to be confirmed"
 
-    killed_when(mounted, bin_.exists, "origin", "confirm", "o")
+    with contextlib.closing(Catalog(str(mounted.folder / "cache" / "catalog"), readonly=True)) as catalog:
+        killed_when(mounted, lambda: catalog.totals().files < len(everything), "origin", "confirm", "o")
     partly = listed(mounted)
     assert [f"/{path}" for path in shown(bin_)] == partly, "state and catalog agree"
     assert sorted([*partly, *(f"/{path}" for path in tree(mounted))]) == [f"/{path}" for path in everything]
