@@ -72,12 +72,12 @@ def read_bash_line(line: str, word_breaks: str) -> Typed:  # noqa: PLR0912  # a 
     current: list[str] = []
     is_word = False
     quote = ""
-    kept = 0
+    kept = kept_before = 0
     characters = iter(line)
     for character in characters:
         if quote:
             if character == quote:
-                quote, kept = "", len(current)
+                quote, kept = "", kept_before  # readline replaces a quoted part that has ended as a whole
             elif character == "\\" and quote == '"':
                 follower = next(characters, "")
                 current += follower if follower in _QUOTED_SPECIAL else "\\" + follower
@@ -90,7 +90,7 @@ def read_bash_line(line: str, word_breaks: str) -> Typed:  # noqa: PLR0912  # a 
         else:
             is_word = True
             if character in "\"'":
-                quote, kept = character, len(current)
+                quote, kept, kept_before = character, len(current), kept
             elif character == "\\":
                 current += next(characters, "")
             else:

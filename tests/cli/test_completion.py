@@ -61,7 +61,7 @@ NAME = st.text(st.characters(exclude_characters="\0\n\t", exclude_categories=["C
         ("musicfs pin 'a\\b' /x'y z", ("pin", "a\\b"), "/xy z", 2, "'"),
         ("musicfs search --origin=na", ("search",), "--origin=na", 9, ""),
         (r"musicfs pin a\:b:c", ("pin",), "a:b:c", 4, ""),
-        ('musicfs pin "/Nina Simone/"', ("pin",), "/Nina Simone/", 13, ""),
+        ('musicfs pin "/Nina Simone/"', ("pin",), "/Nina Simone/", 0, ""),
         ("musicfs pin x\\", ("pin",), "x", 0, ""),
     ],
 )
@@ -251,6 +251,11 @@ CASES = (
     ("musicfs collection show Mi<Tab>", ["collection", "show", "Mine's"]),
     ("musicfs trash restore /Nin<Tab>W<Tab>02<Tab>", ["trash", "restore", DELETED[1].path]),
     ("musicfs trash restore --all /O<Tab><Tab>", ["trash", "restore", "--all", DELETED[3].path]),
+    ('musicfs trash restore "Nin<Tab>W<Tab>01<Tab>', ["trash", "restore", DELETED[0].path.lstrip("/")]),
+    ("musicfs trash restore '/Nin<Tab>W<Tab>01<Tab>", ["trash", "restore", DELETED[0].path]),
+    ('musicfs trash restore "Nina Simone/"W<Tab>01<Tab>', ["trash", "restore", DELETED[0].path.lstrip("/")]),
+    ('musicfs trash restore "/Nina Simone/"<Tab>01<Tab>', ["trash", "restore", DELETED[0].path]),
+    ('musicfs search x --origin="n<Tab>', ["search", "x", "--origin=nas"]),
     ('musicfs trash restore "Nina Simone/Wild Is the Wind/01<Tab>', ["trash", "restore", DELETED[0].path.lstrip("/")]),
 )
 
