@@ -17,8 +17,17 @@ from musicfs.library.repeats import Repeats
 from musicfs.model import FIELDS
 from musicfs.store.catalog import Catalog
 from musicfs.store.corrections import Correction, is_spliced
-from musicfs.store.records import FolderRecord, ObjectKind, StoredTags, tag
-from musicfs.store.survey import SurveyedFile, count_objects, files_from, folders_without, problems_from
+from musicfs.store.records import FolderRecord, ObjectKind, ObjectRecord, StoredTags, decode_object, tag
+from musicfs.store.survey import (
+    Glance,
+    StoredFile,
+    count_objects,
+    files_from,
+    folders_without,
+    glance_at,
+    glance_at_facts,
+    problems_from,
+)
 
 _FILES, _PROBLEMS, _DIRECTORIES = 1000, 1000, 2000  # looked at by one snapshot
 _SHOWN_COPIES = 10
@@ -52,20 +61,6 @@ class Issue(msgspec.Struct, frozen=True, gc=False):
     paths: tuple[bytes, ...]
     detail: str = ""
     files: int = 1
-
-
-class _Glance(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """Of :class:`~musicfs.store.records.StoredFacts` what is looked at here; the rest is passed over."""
-
-    format: msgspec.Raw
-    tags: dict[int | str, str | list[str]]
-    technical: msgspec.Raw
-    layout: msgspec.Raw
-    pictures: msgspec.Raw = msgspec.Raw(b"\x90")
-    audio_id: int = 0
-
-
-_glance = msgspec.msgpack.Decoder(_Glance | None).decode
 
 
 class Checkup:
@@ -113,40 +108,41 @@ class Checkup:
     def _facts(self, repeats: Repeats) -> Iterator[Issue | None]:
         place: bytes | None = b""
         folder: FolderRecord | None = None
-        folder_id = 0
         albums = AlbumPieces()
         while place is not None:
             batch, place = files_from(self._catalog, place, _FILES, self._origin)
-            for its_folder, file in batch:
-                if file.record.folder != folder_id:
+            for file in batch:
+                if file.folder is not folder and (folder is None or _place(file.folder) != _place(folder)):
                     yield from _split(folder, albums)
-                    folder, folder_id, albums = its_folder, file.record.folder, AlbumPieces()
-                issues = self._file(file, its_folder, albums, repeats)
+                    folder, albums = file.folder, AlbumPieces()
+                issues = self._file(file, albums, repeats)
                 if issues:
                     yield from issues
             self.done += len(batch)
             yield None
         yield from _split(folder, albums)
 
-    def _file(self, file: SurveyedFile, folder: FolderRecord, albums: AlbumPieces, repeats: Repeats) -> Sequence[Issue]:
-        if file.record.kind == ObjectKind.SIDECAR:
+    def _file(self, file: StoredFile, albums: AlbumPieces, repeats: Repeats) -> Sequence[Issue]:
+        folder, object_id, record, correction = file
+        glance = glance_at(record)
+        if glance.kind == ObjectKind.SIDECAR:
             return ()
         issues = []
-        if file.correction is not None and IssueKind.DRIFTED in self._kinds:
-            reason = _why_uncorrected(file, file.correction)
+        if correction is not None and IssueKind.DRIFTED in self._kinds:
+            reason = _why_uncorrected(decode_object(record), correction)
             if reason:
                 detail = f"its corrected tags are not in what is served: {reason}"
-                issues.append(Issue(IssueKind.DRIFTED, folder.origin, (_path(folder, file),), detail))
-        glance = _glance(file.record.facts)
-        if glance is None:
+                issues.append(Issue(IssueKind.DRIFTED, folder.origin, (_path(folder, glance),), detail))
+        facts = glance.facts
+        if facts is None:
             return issues  # among the unreadable ones
-        tags = glance.tags if file.correction is None else _as_read(glance.tags, file.correction)
+        tags = facts.tags if correction is None else _as_read(facts.tags, correction)
         if self._splits:
             albums.add(tags)
-        if self._repeats and glance.audio_id:
-            repeats.add((glance.audio_id + folder.origin * _MIX) & _MASK, file.object_id)  # within one origin
+        if self._repeats and facts.audio_id:
+            repeats.add((facts.audio_id + folder.origin * _MIX) & _MASK, object_id)  # within one origin
         if self._tagless and _NAMING.isdisjoint(tags):
-            issues.append(Issue(IssueKind.NO_TAGS, folder.origin, (_path(folder, file),)))
+            issues.append(Issue(IssueKind.NO_TAGS, folder.origin, (_path(folder, glance),)))
         return issues
 
     def _duplicates(self, repeats: Repeats) -> Iterator[Issue | None]:
@@ -174,15 +170,20 @@ class Checkup:
     def _is_album(self, object_id: int) -> bool:
         """Whether a track names an album, and lies in the origin that matters: what has no tags needs no cover."""
         record = self._catalog.served(object_id)
-        glance = _glance(record.facts) if record is not None else None
-        if glance is None or not tag(glance.tags, FIELDS["album"]):
+        facts = glance_at_facts(record.facts) if record is not None else None
+        if facts is None or not tag(facts.tags, FIELDS["album"]):
             return False
         located = self._catalog.locate(object_id) if self._origin else None
         return not self._origin or (located is not None and located[0] == self._origin)
 
 
-def _path(folder: FolderRecord, file: SurveyedFile) -> bytes:
-    return (folder.path + b"/" if folder.path else b"") + file.record.name
+def _path(folder: FolderRecord, glance: Glance) -> bytes:
+    return (folder.path + b"/" if folder.path else b"") + glance.name
+
+
+def _place(folder: FolderRecord) -> tuple[int, bytes]:
+    """What makes it the same, also when a scan has listed it anew between two batches."""
+    return folder.origin, folder.path
 
 
 def _split(folder: FolderRecord | None, albums: AlbumPieces) -> Iterator[Issue]:
@@ -198,8 +199,8 @@ def _as_read(own: StoredTags, correction: Correction) -> StoredTags:
     return {field: values for field, values in {**own, **correction.tags}.items() if values}
 
 
-def _why_uncorrected(file: SurveyedFile, correction: Correction) -> str:
+def _why_uncorrected(record: ObjectRecord, correction: Correction) -> str:
     """Why the corrections are not in the bytes that are served; empty if they are, need not be, or will be in a moment."""
-    if not correction.changes_bytes or correction.pending or is_spliced(file.record, correction):
+    if not correction.changes_bytes or correction.pending or is_spliced(record, correction):
         return ""
     return correction.reason or ("the file has changed since they were put there" if correction.mark else "")

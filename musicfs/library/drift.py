@@ -13,7 +13,7 @@ from musicfs.library.plan import digest, plan_folder
 from musicfs.origins.contract import Folder, Origin
 from musicfs.store.catalog import Catalog
 from musicfs.store.records import FolderRecord
-from musicfs.store.survey import files_after, folders_from
+from musicfs.store.survey import folders_from, names_after
 
 _FOLDERS, _FILES = 200, 1000
 
@@ -74,9 +74,9 @@ class Drift:
     def _gone_folder(self, folder_id: int, record: FolderRecord) -> Iterator[Issue]:
         count = 0
         name = b""
-        while batch := files_after(self._catalog, folder_id, name, _FILES):
+        while batch := names_after(self._catalog, folder_id, name, _FILES):
             count += len(batch)
-            name = batch[-1].record.name
+            name = batch[-1]
         if count:
             yield self._issue(record.path, "the folder is gone since it was scanned", count)
 

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import NamedTuple
 
 import lmdb
+import msgspec
 
 from musicfs.store.catalog import Catalog
 from musicfs.store.correction_tables import read_correction
@@ -24,7 +25,6 @@ from musicfs.store.records import (
     FolderRecord,
     NodeKind,
     ObjectKind,
-    ObjectRecord,
     decode_folder,
     decode_object,
 )
@@ -35,11 +35,41 @@ _LAST_U32 = b"\xff" * 4
 _LAST_U64 = 0xFFFF_FFFF_FFFF_FFFF
 
 
-class SurveyedFile(NamedTuple):
-    """A file as its origin has it, and what is corrected of it."""
+class GlancedFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Of :class:`~musicfs.store.records.StoredFacts` what a look needs; the rest is passed over."""
 
+    format: msgspec.Raw
+    tags: dict[int | str, str | list[str]]
+    technical: msgspec.Raw
+    layout: msgspec.Raw
+    pictures: msgspec.Raw = msgspec.Raw(b"\x90")
+    audio_id: int = 0
+
+
+class Glance(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """An :class:`~musicfs.store.records.ObjectRecord` with its facts, decoded in one go."""
+
+    folder: int
+    name: bytes
+    kind: int
+    size: int
+    mtime_ns: int
+    version: bytes
+    identity: int
+    added_ns: int
+    facts: GlancedFacts | None = None
+
+
+glance_at = msgspec.msgpack.Decoder(Glance).decode
+glance_at_facts = msgspec.msgpack.Decoder(GlancedFacts | None).decode
+
+
+class StoredFile(NamedTuple):
+    """A file as its origin has it, for :func:`glance_at` or :func:`decode_object`, and what is corrected of it."""
+
+    folder: FolderRecord
     object_id: int
-    record: ObjectRecord
+    record: bytes
     correction: Correction | None
 
 
@@ -63,47 +93,40 @@ def folders_from(catalog: Catalog, folder_id: int, limit: int) -> list[tuple[int
         return [(U32.unpack(key)[0], decode_folder(raw)) for key, raw in found]
 
 
-def files_after(catalog: Catalog, folder_id: int, name: bytes, limit: int) -> list[SurveyedFile]:
-    """Up to ``limit`` files of a folder in the order of their names, behind this name (empty: from the first)."""
-    tables = catalog.tables
+def names_after(catalog: Catalog, folder_id: int, name: bytes, limit: int) -> list[bytes]:
+    """The names of up to ``limit`` files of a folder in their order, behind this name (empty: from the first)."""
     prefix = U32.pack(folder_id)
-    found: list[SurveyedFile] = []
-    with catalog.snapshot() as txn, txn.cursor(tables.object_ids) as cursor:
+    found: list[bytes] = []
+    with catalog.snapshot() as txn, txn.cursor(catalog.tables.object_ids) as cursor:
         is_there = cursor.set_range(prefix + name)
         if is_there and name and cursor.key() == prefix + name:
             is_there = cursor.next()
-        if not is_there:
-            return found
-        has_corrections = bool(txn.stat(tables.corrections)["entries"])
-        for key, value in cursor:
+        for key in cursor.iternext(values=False) if is_there else ():
             if key[:4] != prefix or len(found) == limit:
                 break
-            raw = txn.get(value[:8], db=tables.objects)
-            if raw is not None:
-                object_id = U64_U64.unpack(value)[0]
-                correction = read_correction(txn, tables, object_id) if has_corrections else None
-                found.append(SurveyedFile(object_id, decode_object(raw), correction))
+            found.append(key[4:])
     return found
 
 
-def files_from(
-    catalog: Catalog, place: bytes, limit: int, origin: int = 0
-) -> tuple[list[tuple[FolderRecord, SurveyedFile]], bytes | None]:
-    """Up to ``limit`` files with their folders, folder by folder in the order of names, behind ``place`` (empty: all).
+def files_from(catalog: Catalog, place: bytes, limit: int, origin: int = 0) -> tuple[list[StoredFile], bytes | None]:
+    """Up to ``limit`` files, folder by folder in the order of names, behind ``place`` (empty: from the first).
 
     Of one origin or (0) of all; not what is only remembered. With the place to go on from, None behind the last.
     """
     tables = catalog.tables
-    found: list[tuple[FolderRecord, SurveyedFile]] = []
-    with catalog.snapshot() as txn, txn.cursor(tables.object_ids) as cursor:
+    found: list[StoredFile] = []
+    with (
+        catalog.snapshot() as txn,
+        txn.cursor(tables.object_ids) as cursor,
+        txn.cursor(tables.objects) as objects,  # 0.2 us a file faster than get of the transaction
+    ):
         has_corrections = bool(txn.stat(tables.corrections)["entries"])
-        get, objects = txn.get, tables.objects
         is_there = cursor.set_range(place) if place else cursor.first()
         if is_there and cursor.key() == place:
             is_there = cursor.next()
         while is_there:
             prefix = cursor.key()[:4]
-            raw_folder = get(prefix, db=tables.folders)
+            raw_folder = txn.get(prefix, db=tables.folders)
             folder = decode_folder(raw_folder) if raw_folder is not None else None
             if folder is None or folder.origin == TRASH_ORIGIN or origin not in (0, folder.origin):
                 is_there = prefix < _LAST_U32 and cursor.set_range(U32.pack(U32.unpack(prefix)[0] + 1))
@@ -113,11 +136,10 @@ def files_from(
                     break
                 if len(found) == limit:
                     return found, place
-                raw = get(value[:8], db=objects)
-                if raw is not None:
-                    object_id = U64_U64.unpack(value)[0]
+                if objects.set_key(value[:8]):
+                    raw, object_id = objects.value(), U64_U64.unpack(value)[0]
                     correction = read_correction(txn, tables, object_id) if has_corrections else None
-                    found.append((folder, SurveyedFile(object_id, decode_object(raw), correction)))
+                    found.append(StoredFile(folder, object_id, raw, correction))
                 place = key
             else:
                 is_there = False
