@@ -18,19 +18,24 @@ _LOST_S = 0.5
 class Places:
     """How many handlers may wait for origins at once: the others must go on answering. Each origin has some to itself."""
 
-    def __init__(self, count: int, origins: int = 1) -> None:
+    def __init__(self, count: int, origins: Iterable[str] = ()) -> None:
         """Half of ``count`` is divided among ``origins``, so that those that hang leave room for the rest; half is common."""
         self._count = max(count, 1)
-        self._origins = max(origins, 1)
-        self._own = max(count // (2 * self._origins), 1)
         self._lock = threading.Lock()
         self._taken: Counter[str] = Counter()
+        self.divide(origins)
+
+    def divide(self, origins: Iterable[str]) -> None:
+        """These are the origins from now on. Who waits for others keeps his place until he has done with it."""
+        with self._lock:
+            self._origins = frozenset(origins)
+            self._own = max(self._count // (2 * max(len(self._origins), 1)), 1)
 
     @contextmanager
     def one(self, origin_id: str) -> Iterator[None]:
         """A place for who waits for this origin. Raises UnreachableError at once if there is none."""
         with self._lock:
-            if self._taken[origin_id] >= self._own and self._spoken_for() >= self._count:
+            if not self._has_room(origin_id):
                 raise UnreachableError(f"too many reads wait for origin {origin_id!r} or others that do not answer")
             self._taken[origin_id] += 1
         try:
@@ -38,11 +43,19 @@ class Places:
         finally:
             with self._lock:
                 self._taken[origin_id] -= 1
+                if not self._taken[origin_id]:
+                    del self._taken[origin_id]
+
+    def _has_room(self, origin_id: str) -> bool:
+        if sum(self._taken.values()) >= self._count:  # the origins may just have been others, who took all there is
+            return False
+        has_own = origin_id in self._origins and self._taken[origin_id] < self._own
+        return has_own or self._spoken_for() < self._count
 
     def _spoken_for(self) -> int:
         """Places that are taken, or kept for an origin that has not taken all of its own."""
-        others = self._origins - len(self._taken)
-        return sum(max(taken, self._own) for taken in self._taken.values()) + max(others, 0) * self._own
+        kept = sum(max(self._own - self._taken[origin_id], 0) for origin_id in self._origins)
+        return sum(self._taken.values()) + kept
 
 
 class LostBlocks:

@@ -50,8 +50,7 @@ class Manners(msgspec.Struct, frozen=True):
 
     threads: int = 32  # that fetch
     memory_bytes: int = 48 << 20  # for what was just fetched
-    places: int = 80  # handlers that may wait for origins at once
-    origins: int = 1  # that these are shared by
+    places: int = 80  # handlers that may wait for origins at once, where others have no say in it
     timeout_s: float = 30.0  # for one read
     probable: bool = True  # sources that agree in size and probes may replace each other in the middle of a read
 
@@ -69,9 +68,10 @@ class Sources:
         clock: Clock | None = None,
         manners: Manners | None = None,
         ranking: Ranking | None = None,
+        places: Places | None = None,
     ) -> None:
         """``store`` and ``keeping`` are the two sides of the content store, or None to keep nothing; ``ranking`` puts
-        sources of equal bytes in order.
+        sources of equal bytes in order. ``places`` are shared with others whose readers wait on the same threads.
         """
         manners = manners or Manners()
         self._origins = origins
@@ -91,7 +91,7 @@ class Sources:
         )
         self.proofs = Proofs(origins, probable=manners.probable)
         self._circumstances = Circumstances(
-            self.fetcher, self.proofs, waiting, Places(manners.places, manners.origins), manners.timeout_s
+            self.fetcher, self.proofs, waiting, places or Places(manners.places), manners.timeout_s
         )
 
     def open(self, source: Source, start: int, size: int, others: tuple[Source, ...] = ()) -> Reader:

@@ -77,9 +77,9 @@ class CatalogedOrigins:
         return self._access.get(origin_id)
 
     @property
-    def remote(self) -> int:
-        """How many origins are not read in place."""
-        return sum(not access.direct for access in self._access.values())
+    def remote(self) -> tuple[str, ...]:
+        """The origins that are not read in place."""
+        return tuple(origin_id for origin_id, access in self._access.items() if not access.direct)
 
     def get(self, origin_id: str) -> Origin | None:
         """The origin, or None if the configuration has none of this id."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from musicfs.clock import Clock
 from musicfs.config.settings import Settings
 from musicfs.content.keeping import Keeping
+from musicfs.content.patience import Places
 from musicfs.content.ranking import Ranking
 from musicfs.content.readers import Waiting
 from musicfs.content.sources import Manners, ReadCounts, Sources
@@ -66,7 +67,8 @@ class Reading:
     """The parts and how they hang together. Nothing is opened or started before the first read.
 
     Origins and what fetches from them are one *generation*: other settings are another one, and files that are open go on
-    with theirs until they are closed. The content store and what writes to it are the same for all.
+    with theirs until they are closed. The content store and what writes to it are the same for all, and so are the places for
+    who waits: the workers are.
     """
 
     def __init__(
@@ -96,6 +98,8 @@ class Reading:
         self.keeping: Keeping | None = None
         self._attach(store)
         self.workers = workers_of(settings)
+        # Of all generations together. With few workers of the user's choice: one reader alone makes several requests.
+        self._places = Places(max(self.workers - WORKERS, self.workers * 3 // 4, 1))
         self._now = self._generation(settings)
 
     def _attach(self, store: ChunkStore | None) -> None:
@@ -114,15 +118,11 @@ class Reading:
             store=self._store if keeps else None,
             keeping=self.keeping if keeps else None,
             clock=self._clock,
-            manners=Manners(
-                # With few workers of the user's choice: one reader alone makes several requests at a time.
-                places=max(self.workers - WORKERS, self.workers * 3 // 4, 1),
-                origins=origins.remote,
-                timeout_s=settings.cache.read_timeout_s,
-                probable=settings.health.failover == "probable",
-            ),
+            manners=Manners(timeout_s=settings.cache.read_timeout_s, probable=settings.health.failover == "probable"),
             ranking=ranking,
+            places=self._places,
         )
+        self._places.divide(origins.remote)
         return _Generation(origins, ranking, sources)
 
     @property

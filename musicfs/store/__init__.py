@@ -17,5 +17,5 @@ The state (``state_dir``) is what the user made, opened by the keeper alone, thr
 in it; ``frames`` and ``journal`` write it down so that damage is found and nothing acknowledged is lost; ``state_tables``
 has the same where it is found fast, ``images`` the pictures. ``state_engine`` writes both and heals what it meets;
 ``state_changes`` plans what a change writes; ``state_recovery`` and ``state_build`` open what a crash or a damaged disk
-left.
+left; ``state_upgrade`` keeps what an older version wrote before it is changed, and ``state_lock`` notes who wrote last.
 """

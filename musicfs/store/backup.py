@@ -29,7 +29,7 @@ from musicfs.store.images import image_key
 from musicfs.store.journal import Journal, file_error, sync_folder
 from musicfs.store.overlays import encode_records, lineage_record
 from musicfs.store.state_build import Paths
-from musicfs.store.state_engine import hold_state
+from musicfs.store.state_lock import forget_writer, hold_state
 
 VERSION = 1
 _ABOUT = "backup.json"
@@ -107,7 +107,9 @@ def restore_backup(path: str, state_dir: str) -> str:
         os.makedirs(os.path.join(staging, "images"), mode=0o700)
         _unpack(path, staging)
         _begin_lineage(os.path.join(staging, _JOURNAL))
-        return _take_place(staging, Paths(state_dir))
+        aside = _take_place(staging, Paths(state_dir))
+        forget_writer(lock)
+        return aside
     except OSError as error:
         raise file_error(state_dir, error) from error
     finally:

@@ -119,6 +119,8 @@ def rewrite_journal(tables: StateTables, journal: Journal) -> None:
 
 def _beginning(tables: StateTables) -> Iterator[bytes]:
     for kind in (Kind.OVERLAY, Kind.PIN, Kind.COLLECTION, Kind.PLAY, Kind.TRASH, Kind.HISTORY):
+        if kind not in tables.records:  # of an older schema
+            continue
         chunk: list[Record] = []
         size = 0
         with tables.reading() as read:

@@ -8,8 +8,6 @@ wait for the one at work are written together, with one sync of each file.
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import logging
 import os
 import threading
@@ -18,12 +16,12 @@ from typing import TypeVar
 
 from musicfs.errors import NotFoundError, StoreError
 from musicfs.store import environment
-from musicfs.store.journal import file_error
 from musicfs.store.overlays import encode_records
 from musicfs.store.state_build import Paths, put_aside, rewrite_journal
 from musicfs.store.state_changes import Plan
+from musicfs.store.state_lock import hold_state, note_writer
 from musicfs.store.state_recovery import open_tables, rebuild
-from musicfs.store.state_tables import DamagedError, Reading, StateTables, StateWrite
+from musicfs.store.state_tables import SCHEMA, DamagedError, Reading, StateTables, StateWrite
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +52,7 @@ class StateEngine:
         except BaseException:
             os.close(self._lock_file)
             raise
+        note_writer(self._lock_file, SCHEMA)
         self._retired: list[StateTables] = []
         self._rebuilds = 0
         self._next = self._journal.last + 1
@@ -195,22 +194,3 @@ class StateEngine:
                 with contextlib.suppress(OSError):  # a full disk: the next start looks more closely, that is all
                     environment.mark_clean(self._paths.tables)
             os.close(self._lock_file)
-
-
-def hold_state(state_dir: str) -> int:
-    """Hold the state for this process; the descriptor is the lock. StoreError if another process has it."""
-    path = os.path.join(state_dir, "state.lock")
-    try:
-        os.makedirs(state_dir, mode=0o700, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise file_error(path, error) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            message = f"{state_dir} is in use by another MusicFS"
-            raise StoreError(message, remedy="stop that one, or give this one a state_dir of its own") from error
-        raise file_error(path, error) from error
-    return descriptor

@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 import lmdb
 import msgspec
 
-from musicfs.errors import DiskFullError, MusicFSError, StoreError
+from musicfs.errors import DiskFullError, StoreError
 from musicfs.store import environment, state_probe
 from musicfs.store.journal import Journal, Survey, most_frames_in
 from musicfs.store.overlays import Pin, lineage_record, pin_record
@@ -41,6 +41,7 @@ from musicfs.store.state_tables import (
     StateWrite,
     schema_of,
 )
+from musicfs.store.state_upgrade import back_up, back_up_journal, back_up_pins, newer_error
 
 log = logging.getLogger(__name__)
 
@@ -64,17 +65,23 @@ def open_tables(paths: Paths) -> tuple[StateTables, Journal]:
         survey = journal.survey()
         if survey.newer or schema > SCHEMA:
             # Not a StoreError: what is newer is not damaged, and must not be put aside.
-            where = paths.journal if survey.newer else paths.tables
-            raise MusicFSError(f"{where}: written by a newer version of MusicFS", remedy="install that version again")
+            raise newer_error(paths.journal if survey.newer else paths.tables, paths.folder, SCHEMA)
         if survey.last == 0 and 0 < schema < OLDEST_SCHEMA:
             return _migrate(paths, journal), journal
         if not schema and not reason and survey.size_bytes == 0:
             return _begin(paths, journal), journal
         if schema >= OLDEST_SCHEMA:
             try:
-                return _open_sound(paths, journal, survey, had_journal=had_journal), journal
+                if schema < SCHEMA:
+                    back_up(paths, journal, survey, schema)
+                tables = _open_sound(paths, journal, survey, had_journal=had_journal)
+                if schema < SCHEMA:
+                    _take_schema(tables)
+                return tables, journal
             except DamagedError as error:
                 reason = str(error)
+        if survey.is_older:
+            back_up_journal(paths, journal, survey, OLDEST_SCHEMA)
         return rebuild(paths, journal, reason), journal
     except BaseException:
         journal.close()
@@ -92,6 +99,16 @@ def _open_sound(paths: Paths, journal: Journal, survey: Survey, *, had_journal: 
         tables.close()
         raise
     return tables
+
+
+def _take_schema(tables: StateTables) -> None:
+    """Say that it is of our schema now: what was kept of it before is not kept again."""
+    try:
+        with StateWrite(tables) as write:
+            write.commit(write.sequence)
+    except BaseException:
+        tables.close()
+        raise
 
 
 def _examine(path: str) -> tuple[int, str]:
@@ -112,7 +129,9 @@ def _examine(path: str) -> tuple[int, str]:
         raise
     except StoreError as error:
         return 0, str(error)
-    known = {0: SCHEMA, state_probe.OLDER: OLDEST_SCHEMA - 1, state_probe.NEWER: SCHEMA + 1}
+    if status == 0:  # it has been read through, so reading it here is safe
+        return schema_of(path), ""
+    known = {state_probe.OLDER: OLDEST_SCHEMA - 1, state_probe.NEWER: SCHEMA + 1}
     return known.get(status, 0), "" if status in known else "it could not be read after an unclean stop"
 
 
@@ -123,8 +142,12 @@ def _remove_leftovers(paths: Paths, *, had_journal: bool) -> None:
     for name in os.listdir(paths.folder):
         if name.startswith("state.new-"):
             shutil.rmtree(os.path.join(paths.folder, name), ignore_errors=True)
-    with contextlib.suppress(OSError):
-        os.unlink(f"{paths.journal}.new")
+        elif name.startswith("before-upgrade-") and name.endswith(".part"):
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(paths.folder, name))
+    for name in ("new", "kept"):
+        with contextlib.suppress(OSError):
+            os.unlink(f"{paths.journal}.{name}")
 
 
 def _begin(paths: Paths, journal: Journal, pins: Sequence[Pin] = ()) -> StateTables:
@@ -144,6 +167,7 @@ def _begin(paths: Paths, journal: Journal, pins: Sequence[Pin] = ()) -> StateTab
 def _migrate(paths: Paths, journal: Journal) -> StateTables:
     """Take the pins of the first schema over; the old environment stays beside until that has worked."""
     pins = _old_pins(paths.tables)
+    back_up_pins(paths, pins, OLDEST_SCHEMA - 1)
     tables = _begin(paths, journal, pins)
     log.info("%s: brought to schema %d, with %d pins", paths.tables, SCHEMA, len(pins))
     shutil.rmtree(paths.old, ignore_errors=True)

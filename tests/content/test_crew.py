@@ -6,6 +6,8 @@ import contextlib
 import threading
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from musicfs.content.crew import Crew
 from musicfs.content.keys import Source
@@ -64,7 +66,7 @@ def test_what_somebody_waits_for_goes_first() -> None:
 
 
 def test_who_waits_for_some_origins_leaves_places_for_the_others() -> None:
-    places = Places(8, origins=4)  # one each, and four for everybody
+    places = Places(8, "abcd")  # one each, and four for everybody
     with contextlib.ExitStack() as stack:
         for origin_id in ("a", "a", "a", "b", "b", "b"):
             stack.enter_context(places.one(origin_id))
@@ -86,3 +88,48 @@ def test_an_origin_alone_may_take_every_place() -> None:
             stack.enter_context(places.one("a"))
         with pytest.raises(UnreachableError, match="too many reads wait"), places.one("a"):
             pass
+
+
+def test_other_origins_do_not_add_places() -> None:
+    """After a reload those who wait for an origin that hangs, and is gone, still count: the workers are the same."""
+    places = Places(8, ["dead"])
+    with contextlib.ExitStack() as stack:
+        for _ in range(8):
+            stack.enter_context(places.one("dead"))
+        places.divide(["fresh", "other"])
+        with pytest.raises(UnreachableError, match="too many reads wait"), places.one("fresh"):
+            pass
+    with contextlib.ExitStack() as stack:
+        for _ in range(4):  # what is common
+            stack.enter_context(places.one("dead"))
+        with pytest.raises(UnreachableError, match="too many reads wait"), places.one("dead"):
+            pass
+        for origin_id in ("fresh", "fresh", "other", "other"):
+            stack.enter_context(places.one(origin_id))
+        with pytest.raises(UnreachableError, match="too many reads wait"), places.one("other"):
+            pass
+
+
+@given(
+    count=st.integers(1, 12),
+    steps=st.lists(st.tuples(st.sampled_from(["take", "leave", "divide"]), st.integers(0, 5)), max_size=60),
+)
+def test_never_more_than_all_wait(count: int, steps: list[tuple[str, int]]) -> None:
+    places = Places(count, "ab")
+    held: list[contextlib.ExitStack] = []
+    for step, number in steps:
+        if step == "divide":
+            places.divide("abcdef"[: number + 1])
+        elif step == "leave" and held:
+            held.pop(number % len(held)).close()
+        elif step == "take":
+            stack = contextlib.ExitStack()
+            with contextlib.suppress(UnreachableError):
+                stack.enter_context(places.one("abcdef"[number]))
+                held.append(stack)
+        assert len(held) <= count
+    for stack in held:
+        stack.close()
+    places.divide("f")
+    with places.one("f"):
+        pass

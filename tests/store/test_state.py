@@ -267,7 +267,10 @@ def test_the_first_schema_is_brought_forward(tmp_path: Path) -> None:
         state = open_state(str(tmp_path))
         assert state.pins() == pins and state.count_pins() == 2
         state.close()
-    assert {path.name for path in tmp_path.iterdir()} == {"state", "journal", "images", "state.lock"}
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {name for name in names if not name.startswith("before-upgrade-")} == {
+        "state", "journal", "images", "state.lock",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("clean", [True, False])

@@ -109,7 +109,8 @@ def points(base, prepare, work, check):
         state = open_state(str(base / "user"))
         check(state, len(said))
         state.close()
-        assert not list(base.glob("user/*.new*")) and not list(base.glob("user/*schema*")), os.listdir(base / "user")
+        assert not list(base.glob("user/*.part")) and not list(base.glob("user/journal.kept"))
+        assert not list(base.glob("user/*.new*")) and not list(base.glob("user/state.schema*")), os.listdir(base / "user")
     print(point, "points")
 """.replace("            left -= 1", "            nonlocal left\n            left -= 1")
 
