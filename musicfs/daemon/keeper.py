@@ -27,6 +27,7 @@ from musicfs.daemon.covers import Covers
 from musicfs.daemon.crashes import CrashReports, crashes_folder
 from musicfs.daemon.deriving import bring_up_to_date, forget_unconfigured, priorities_of, tree_builder
 from musicfs.daemon.health import HealthMonitor, threshold_of
+from musicfs.daemon.inbox import Inbox
 from musicfs.daemon.link import (
     Accessed,
     Completed,
@@ -83,6 +84,7 @@ class Keeper:
         self._settings: Settings = start.settings
         self._start = start
         self._link = link
+        self._inbox = Inbox(link)
         self._clock = clock
         self._ended = threading.Event()
         self._origins: dict[int, Origin] = {}
@@ -283,7 +285,7 @@ class Keeper:
         plays: Plays,
         indexer: Indexer,
     ) -> None:
-        while (message := self._link.receive()) is not None:
+        while (message := self._inbox.receive()) is not None:
             match message:
                 case Replayed():
                     service.note_replayed(message.sequence)

@@ -32,6 +32,7 @@ class Start(msgspec.Struct, frozen=True, tag="start"):
     started_ns: int
     restarts: int
     logs: LogSetup | None = None  # None: whatever the settings come to in the foreground
+    hangs: int = 0  # of the restarts, those of keepers that did not answer any more
 
 
 class Counters(msgspec.Struct, frozen=True, tag="counters"):

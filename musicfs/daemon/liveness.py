@@ -1,9 +1,9 @@
 """The sign of life for systemd's watchdog: given only when the mount has answered and the keeper too.
 
 A timer alone would go on saying that all is well while every reader hangs. So a process of its own asks our mount for its
-size, which no cache of the kernel answers; and the keeper returns a message. A process, because a thread of ours that waits
-for our own mount could not even be killed: the kernel lets nobody out of a request that was begun, and who should answer it
-would be the one that dies.
+size, which no cache of the kernel answers; and the keeper must have answered (see :mod:`musicfs.daemon.keeper_watch`). A
+process, because a thread of ours that waits for our own mount could not even be killed: the kernel lets nobody out of a request
+that was begun, and who should answer it would be the one that dies.
 
 Threads: ``watchdog``, while there is one.
 """
@@ -23,7 +23,7 @@ from musicfs.daemon.notify import Notifier
 log = logging.getLogger(__name__)
 
 _SHARE = 3  # signs of life an interval, so that one may come late
-_KEEPER_PATIENCE_S = 120.0  # beside the interval: one that dies is replaced, with pauses of up to 30 s
+_KEEPER_PATIENCE_S = 180.0  # beside the interval: one that hangs is replaced after 120 s, one that dies within 30 s
 _LOOK = "import os, sys; os.statvfs(sys.argv[1])"
 
 
@@ -69,29 +69,22 @@ class Liveness:
         self,
         notifier: Notifier,
         probe: Probe,
-        ping_keeper: Callable[[int], object],
+        keeper_silent_s: Callable[[], float],
         clock: Clock,
     ) -> None:
-        """``ping_keeper`` sends a number, for which :meth:`note_answer` is called."""
+        """``keeper_silent_s`` says for how long no keeper has answered."""
         self._notifier = notifier
         self._interval_s = notifier.watchdog_s
         self._probe = probe
-        self._ping_keeper = ping_keeper
+        self._keeper_silent_s = keeper_silent_s
         self._clock = clock
         self._ended = threading.Event()
-        self._number = 0
-        self._answered_at = clock.monotonic()
         self._complaint = ""
 
     def start(self) -> None:
         """Begin, unless nobody waits for it."""
         if self._interval_s:
             threading.Thread(target=self._run, name="watchdog", daemon=True).start()
-
-    def note_answer(self, number: int) -> None:
-        """The keeper has returned this number."""
-        if number == self._number:
-            self._answered_at = self._clock.monotonic()
 
     def close(self) -> None:
         """Look no more."""
@@ -108,12 +101,10 @@ class Liveness:
                 return
 
     def _look(self, timeout_s: float) -> None:
-        self._number += 1
-        self._ping_keeper(self._number)
         complaint = ""
         if not self._probe.ask(timeout_s):
             complaint = f"the mount has not answered within {timeout_s:.0f} s"
-        elif self._clock.monotonic() - self._answered_at > self._interval_s + _KEEPER_PATIENCE_S:
+        elif self._keeper_silent_s() > self._interval_s + _KEEPER_PATIENCE_S:
             complaint = "no keeper has answered for minutes"
         if self._ended.is_set():
             return

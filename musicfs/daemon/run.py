@@ -2,8 +2,9 @@
 
 Threads: llfuse's workers, driven from the main thread; ``signals``, which waits for signals; ``supervisor``, which
 owns the keeper and receives from it; ``replay``, which tells the kernel what to forget; ``reload``, which applies other
-settings; ``watchdog``, which tells systemd that we answer; those of ``content``, which fetch and keep; and ``push``, which
-fills the kernel's cache with the next track. The main thread sits in llfuse until ``interrupt`` makes it leave.
+settings; ``keeper-watch``, which sees that the keeper answers; ``watchdog``, which tells systemd that we do; those of
+``content``, which fetch and keep; and ``push``, which fills the kernel's cache with the next track. The main thread sits in
+llfuse until ``interrupt`` makes it leave.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from musicfs.daemon.crashes import CrashReports, crashes_folder
 from musicfs.daemon.dumping import log_stacks
 from musicfs.daemon.ending import Ending
 from musicfs.daemon.following import Following
+from musicfs.daemon.keeper_watch import KeeperWatch
 from musicfs.daemon.link import (
     Completed,
     Dump,
@@ -164,12 +166,7 @@ class _MountProcess:
         self._counting = CountersReport(self._operations, self._reading, self._supervisor, self._clock)
         self._tracing = Tracing(self._operations)
         self._tracing.set_rate(settings.logging.trace_sample_rate)
-        self._liveness = Liveness(
-            self._notifier,
-            MountProbe(mount_point.path),
-            lambda number: self._supervisor.send(Ping(number)),
-            self._clock,
-        )
+        self._make_watches(mount_point.path)
         signals.block()
         session = self._mount(mount_point)
         try:
@@ -207,6 +204,10 @@ class _MountProcess:
             on_broken=lambda: self._ending.begin(0.0),
         )
 
+    def _make_watches(self, mount_point: str) -> None:
+        self._watch = KeeperWatch(self._supervisor, self._supervisor.replace_hung, self._clock)
+        self._liveness = Liveness(self._notifier, MountProbe(mount_point), lambda: self._watch.silent_s, self._clock)
+
     def _presentation(self) -> Presentation:
         mount, prefetch = self._settings.mount, self._settings.prefetch
         uid = mount.uid if mount.uid >= 0 else os.getuid()
@@ -230,6 +231,7 @@ class _MountProcess:
             self._ready_fd = None
         self._notifier.ready(self._status)
         self._supervisor.start()
+        self._watch.start()
         self._liveness.start()
 
     # Other settings.
@@ -279,7 +281,7 @@ class _MountProcess:
         elif isinstance(message, HealthReport):
             self._reading.set_health(message.health)
         elif isinstance(message, Ping):
-            self._liveness.note_answer(message.number)
+            self._watch.note_answer()
         elif isinstance(message, Reload):
             self._reloading.ask(message.number)
         elif isinstance(message, Stop):
@@ -346,6 +348,7 @@ class _MountProcess:
         """Nobody need be told any more that we live, nor interrupt llfuse, nor see what it does not answer."""
         self._notifier.stopping("Unmounting")
         self._supervisor.note_unmounting()  # somebody else may have unmounted it
+        self._watch.close()
         self._liveness.close()
         self._ending.loop_ended.set()
         self._following.wake()

@@ -56,8 +56,10 @@ class Supervisor:
         self._replacing = threading.Lock()
         self._is_replaced = False
         self._is_unmounting = False
+        self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
         self.restarts = 0  # of keepers that ended unasked
+        self.hangs = 0  # of these, who were ended because they did not answer
         self.started = 0
 
     def start(self) -> None:
@@ -86,6 +88,16 @@ class Supervisor:
             was_noted, self._is_unmounting = self._is_unmounting, True
         if not was_noted:  # on a thread of its own: a keeper that was stopped takes nothing for ten seconds
             threading.Thread(target=self.send, args=(Unmounting(),), name="unmounting", daemon=True).start()
+
+    def replace_hung(self, number: int, silent_s: float) -> None:
+        """End a keeper that does not answer; ``number`` is what ``started`` was with it. Does not block; on any thread."""
+        with self._replacing:
+            process = self._process
+            if number != self.started or process is None or self._stopping.is_set():
+                return
+            self.hangs += 1
+            log.error("the keeper (pid %d) has not answered for %.0f s: it is replaced", process.pid, silent_s)
+            process.kill()  # the kernel keeps the pid for us until somebody has waited, so it is nobody else's
 
     def stop(self) -> bool:
         """End the keeper by closing the link; kill it if it does not follow. Blocks up to ten seconds.
@@ -142,9 +154,10 @@ class Supervisor:
         link = Link(ours)
         with self._replacing:
             self._is_replaced = False
+            self._process = process
             self.started += 1
             # Before anybody else can tell it something.
-            link.send(Start(self._settings, self._mount_pid, self._started_ns, self.restarts, self._logs))
+            link.send(Start(self._settings, self._mount_pid, self._started_ns, self.restarts, self._logs, self.hangs))
             if self._is_unmounting:
                 link.send(Unmounting())
             self._link = link

@@ -70,6 +70,7 @@ def observed(**changes: Any) -> Observed:
         counters=counters(),
         keeper_started_s=1.7e9,
         mount_started_s=1.6e9,
+        keeper_hangs=1,
         asked={"nas": tally.snapshot()},
         scans={"nas": ScanCount(completed=2, added=7, last_changed=7, last_s=1.5)},
         usage={name: Usage(1, 1.5, 100 << 20, 20 << 20, 5, 30) for name in (MOUNT, KEEPER, WORKERS)},
@@ -129,6 +130,7 @@ def test_the_promised_names_are_there() -> None:
     assert value("musicfs_origin_read_bytes_total", origin="nas", process="mount") == 1000
     assert value("musicfs_origin_requests_total", origin="nas", operation="check", process="keeper") == 1
     assert value("musicfs_keeper_restarts_total") == STATUS.keeper_restarts
+    assert value("musicfs_keeper_hangs_total") == 1
     assert value("musicfs_build_info", version=STATUS.version, name=STATUS.instance) == 1
     assert value("musicfs_mount_state", state="syncing") == 1
     assert value("musicfs_process_cpu_seconds_total", process="workers") == 1.5

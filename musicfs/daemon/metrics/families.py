@@ -91,6 +91,9 @@ def _instance(seen: Observed) -> Iterator[Metric]:
         [((MOUNT,), seen.mount_started_s), ((KEEPER,), seen.keeper_started_s)],
     )
     yield _counter("musicfs_keeper_restarts", "Keepers that have ended unasked.", (), _one(status.keeper_restarts))
+    yield _counter(
+        "musicfs_keeper_hangs", "Keepers that were ended because they did not answer.", (), _one(seen.keeper_hangs)
+    )
     yield _gauge(
         "musicfs_last_crash_timestamp_seconds",
         "When the process has last left a report of a crash, in seconds since 1970 UTC; 0: none is there.",

@@ -54,6 +54,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     counters: Counters
     keeper_started_s: float  # since 1970 UTC
     mount_started_s: float
+    keeper_hangs: int = 0  # of the restarts
     asked: Mapping[str, Mapping[Operation, OperationCount]] = {}  # of origins by the keeper, by id
     scans: Mapping[str, ScanCount] = {}
     usage: Mapping[str, Usage] = {}

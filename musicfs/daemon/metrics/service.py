@@ -103,6 +103,7 @@ class Metrics:
             counters=self._told.counters,
             keeper_started_s=self._started_s,
             mount_started_s=self._start.started_ns / 1e9,
+            keeper_hangs=self._start.hangs,
             asked=self._tallies.snapshot(),
             scans=self._scans.snapshot(),
             usage=self._processes.usage(),
