@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
-from click.shell_completion import CompletionItem
 
 from musicfs.cli.invocation import Invocation
 
@@ -32,6 +31,8 @@ class LevelType(click.ParamType[str]):
         return ",".join(f"{module}{separator}{level.lower()}" for module, separator, level in parts)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
         return [CompletionItem(level) for level in LEVELS if level.startswith(incomplete)]
 
 

@@ -2,8 +2,8 @@
 
 A timer alone would go on saying that all is well while every reader hangs. So a process of its own asks our mount for its
 size, which no cache of the kernel answers; and the keeper must have answered (see :mod:`musicfs.daemon.keeper_watch`). A
-process, because a thread of ours that waits for our own mount could not even be killed: the kernel lets nobody out of a request
-that was begun, and who should answer it would be the one that dies.
+process, because a thread of ours that waits for our own mount could not even be killed: the kernel lets nobody out of a
+request that was begun, and who should answer it would be the one that dies.
 
 Threads: ``watchdog``, while there is one.
 """

@@ -10,13 +10,16 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
 
-from musicfs.config.load import Loaded
 from musicfs.config.settings import Settings
 from musicfs.daemon.link import Message, Reloaded
-from musicfs.daemon.ports import busy_ports
-from musicfs.daemon.reload import ReloadPlan, plan_reload
-from musicfs.errors import MusicFSError, Problem
+from musicfs.errors import MusicFSError
+
+if TYPE_CHECKING:
+    from musicfs.config.load import Loaded
+    from musicfs.daemon.reload import ReloadPlan
+    from musicfs.errors import Problem
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +80,9 @@ class Reloading:
         if self._read_again is None:
             self._on_unchanged()
             return
+        from musicfs.daemon.ports import busy_ports  # late, both: most mounts are never asked
+        from musicfs.daemon.reload import plan_reload
+
         loaded = self._read_again()
         warnings = list(loaded.warnings)
         if not loaded.problems:

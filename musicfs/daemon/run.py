@@ -44,7 +44,6 @@ from musicfs.daemon.locks import hold_folder
 from musicfs.daemon.logs import Logs, plan_logs
 from musicfs.daemon.notify import Notifier
 from musicfs.daemon.reading import Reading, content_limit_bytes, content_path, index_path, open_content_store
-from musicfs.daemon.reload import ReloadPlan, Takes
 from musicfs.daemon.reloading import Reloading
 from musicfs.daemon.supervisor import Supervisor
 from musicfs.errors import MusicFSError
@@ -63,6 +62,7 @@ from musicfs.vfs.successions import Successions
 
 if TYPE_CHECKING:
     from musicfs.config.load import Loaded
+    from musicfs.daemon.reload import ReloadPlan
     from musicfs.store.chunks import ChunkStore
     from musicfs.vfs.searches import Searches
 
@@ -251,6 +251,8 @@ class _MountProcess:
 
     def _apply(self, plan: ReloadPlan) -> None:
         """Follow other settings while we serve. Called on the thread that reloads."""
+        from musicfs.daemon.reload import Takes
+
         settings, takes = plan.settings, plan.takes
         self._log_setup = plan_logs(settings, in_background=self._log_setup.in_background)
         if takes & Takes.LOG:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 
 import lmdb
 import msgspec
@@ -50,4 +50,4 @@ def create(env: lmdb.Environment) -> None:
 
 def new_identity() -> int:
     """A number, 63 bits, by which a catalog is known from every other."""
-    return secrets.randbits(63)
+    return int.from_bytes(os.urandom(8)) >> 1  # as secrets would, which loads all of hashlib in every process

@@ -19,14 +19,17 @@ object id u64
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import lmdb
 import msgspec
 import xxhash
 
-from musicfs.store.overlays import Anchor
 from musicfs.store.records import U64, ObjectRecord
 from musicfs.store.tables import Tables
+
+if TYPE_CHECKING:
+    from musicfs.store.overlays import Anchor
 
 OBJECT_PREFIX, ID_PREFIX, AUDIO_PREFIX, PLACE_PREFIX = (bytes((number,)) for number in range(4))
 

@@ -7,10 +7,13 @@ of anything else (a file is gone, an album gets a second disc) end at once.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from musicfs.store.records import Node, NodeKind
 from musicfs.store.schema import ROOT_INODE
-from musicfs.store.transaction import WriteTransaction
+
+if TYPE_CHECKING:  # the mount, which writes nothing, asks here too
+    from musicfs.store.transaction import WriteTransaction
 
 # A folder that was: no folder of the tree has a reference.
 _FORMER_REF = 1

@@ -15,7 +15,6 @@ from musicfs.content.buffers import Buffers
 from musicfs.content.keys import Source
 from musicfs.content.readers import BlobReader, Reader
 from musicfs.content.sources import Sources
-from musicfs.content.spliced import SplicedReader, spliced
 from musicfs.errors import ChangedError, GoneError, NameTooLongError, StoreError
 from musicfs.model import FIELD_NAMES
 from musicfs.store.catalog import Catalog
@@ -144,6 +143,8 @@ class Nodes:
         others = self._others(node)
         if not serving.plan:
             return self._sources.open(source, node.start, node.size, others)
+        from musicfs.content.spliced import SplicedReader, spliced  # late: a mount starts without any codec
+
         through = spliced(serving.plan, serving.extra)
         return SplicedReader(self._sources.open(source, 0, source.size, others), through, self._buffers)
 

@@ -14,7 +14,6 @@ from musicfs.config.settings import Settings
 from musicfs.daemon.logs.files import DailyFile, StandardError
 from musicfs.daemon.logs.filters import Levels, parse_filter
 from musicfs.daemon.logs.forms import JsonForm, LineForm
-from musicfs.daemon.logs.journal import Journal, is_standard_error
 
 log = logging.getLogger(__name__)
 
@@ -80,18 +79,26 @@ class Logs:
 
     def _open(self, setup: LogSetup) -> tuple[list[logging.Handler], str]:
         handlers: list[logging.Handler] = []
-        missing, has_journal = "", False
-        is_journal = is_standard_error(self._environment)
-        if setup.journal == "on" or (setup.journal == "auto" and is_journal):
-            try:
-                handlers.append(Journal(self._process, setup.instance))
-                has_journal = True
-            except OSError as error:
-                missing = f"the journal cannot be reached: {error.strerror}" if setup.journal == "on" else ""
+        has_journal, missing = False, ""
+        if setup.journal == "on" or (setup.journal == "auto" and "JOURNAL_STREAM" in self._environment):
+            has_journal, missing = self._open_journal(setup, handlers)
         if setup.folder:
             handlers.append(
                 DailyFile(setup.folder, setup.instance, setup.keep_days, takes_standard_error=setup.in_background)
             )
-        if not setup.in_background and not (has_journal and is_journal):
+        if not setup.in_background and not has_journal:
             handlers.append(StandardError())
         return handlers, missing
+
+    def _open_journal(self, setup: LogSetup, handlers: list[logging.Handler]) -> tuple[bool, str]:
+        """Whether standard error may be left out, as it is the journal too, and why there is no journal that must be."""
+        from musicfs.daemon.logs.journal import Journal, is_standard_error  # late: few mounts have one
+
+        is_journal = is_standard_error(self._environment)
+        if setup.journal == "auto" and not is_journal:
+            return False, ""
+        try:
+            handlers.append(Journal(self._process, setup.instance))
+        except OSError as error:
+            return False, f"the journal cannot be reached: {error.strerror}" if setup.journal == "on" else ""
+        return is_journal, ""
