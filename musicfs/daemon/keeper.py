@@ -40,6 +40,7 @@ from musicfs.daemon.link import (
     Rescan,
     Stale,
     Start,
+    Up,
 )
 from musicfs.daemon.logs import Logs, plan_logs
 from musicfs.daemon.opening import Tallies, enabled_origins
@@ -169,8 +170,9 @@ class Keeper:
             ServiceControl(self._orders.reloads, cache.state),
         )  # fmt: skip
         reporting = Reporting(
-            self._start, backend, service.counts, searching.indexer, self._tallies, self._events, self._clock
-        )
+            self._start, backend, service.counts, searching.indexer, self._tallies, self._events, self._clock,
+            self._link.send,
+        )  # fmt: skip
         backend.metrics_source = reporting.metrics
         scanning = threading.Thread(target=self._scan, args=(service,), name="scan", daemon=True)
         housekeeping = threading.Thread(
@@ -192,9 +194,10 @@ class Keeper:
         housekeeping.start()
         server = serve_control(self._settings, backend, backend.note_troubles)
         self._orders.on_unmounting = partial(_note_unmounting, backend, server)
-        look()  # the first word: this keeper has come up
+        look()
+        self._link.send(Up())
         try:
-            self._listen(service, backend, catalog, cache, plays, searching.indexer)
+            self._listen(service, backend, catalog, cache, plays, searching.indexer, trashing)
         finally:
             self._ended.set()
             for part in (reporting, self._events, monitor, corrections, trashing):
@@ -284,6 +287,7 @@ class Keeper:
         cache: Cache,
         plays: Plays,
         indexer: Indexer,
+        trashing: Trashing,
     ) -> None:
         while (message := self._inbox.receive()) is not None:
             match message:
@@ -292,6 +296,7 @@ class Keeper:
                 case Counters():
                     backend.counters = message
                 case Rescan():
+                    trashing.look_again()
                     for origin in self._settings.origins:
                         service.request(Request(origin.id))
                 case Completed():

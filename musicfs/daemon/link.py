@@ -33,6 +33,7 @@ class Start(msgspec.Struct, frozen=True, tag="start"):
     restarts: int
     logs: LogSetup | None = None  # None: whatever the settings come to in the foreground
     hangs: int = 0  # of the restarts, those of keepers that did not answer any more
+    wants_status: bool = False  # somebody reads what :class:`StatusText` says
 
 
 class Counters(msgspec.Struct, frozen=True, tag="counters"):
@@ -125,6 +126,16 @@ class Look(msgspec.Struct, frozen=True, tag="look"):
     """keeper -> mount: the change log has grown."""
 
 
+class Up(msgspec.Struct, frozen=True, tag="up"):
+    """keeper -> mount: all of it has started, and clients are answered."""
+
+
+class StatusText(msgspec.Struct, frozen=True, tag="status"):
+    """keeper -> mount: how things are, in a line for people, when that has changed."""
+
+    text: str
+
+
 class HealthReport(msgspec.Struct, frozen=True, tag="health"):
     """keeper -> mount: how every origin is, by id, when that has changed."""
 
@@ -140,7 +151,7 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
 
 Message = (
     Start | Counters | Replayed | Stale | Completed | Accessed | IndexDamaged | Rescan | Look | HealthReport | Stop
-    | Relog | Dump | Ping | Reload | Reloaded | Unmounting
+    | Relog | Dump | Ping | Reload | Reloaded | Unmounting | Up | StatusText
 )  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()

@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,11 @@ class Notifier:
         is_watched = usec.isdecimal() and (not meant or meant == str(pid))
         return cls(address, int(usec) / 1_000_000 if is_watched else 0.0)
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether there is a service manager."""
+        return self._socket is not None
+
     def ready(self, status: str) -> None:
         """The mount answers, or the new configuration is in force."""
         self._send("READY=1", f"STATUS={status}")
@@ -58,14 +63,14 @@ class Notifier:
         self._send("WATCHDOG=1")
 
     @contextlib.contextmanager
-    def reloading(self, status: str) -> Iterator[None]:
-        """Around a reload: systemd waits for its end before it says that it is done."""
+    def reloading(self, status: Callable[[], str]) -> Iterator[None]:
+        """Around a reload: systemd waits for its end before it says that it is done. ``status`` is asked at the end."""
         usec = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         self._send("RELOADING=1", f"MONOTONIC_USEC={usec}", "STATUS=Reloading the configuration")
         try:
             yield
         finally:
-            self.ready(status)
+            self.ready(status())
 
     def _send(self, *lines: str) -> None:
         if self._socket is None:

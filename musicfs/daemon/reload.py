@@ -38,9 +38,9 @@ TAKES: Mapping[tuple[str, ...], Takes] = {
     ("views",): Takes.KEEPER,
     ("tree",): Takes.KEEPER,
     ("tree", "names"): Takes.RESTART,  # names of search folders are made by the mount, and the kernel knows them
-    ("tree", "show_hidden"): Takes.RESTART,  # as are its lists
+    ("tree", "show_hidden"): Takes.MOUNT,
     ("collections",): Takes.KEEPER,
-    ("collections", "plays"): Takes.RESTART,  # who listens is decided when a file is opened
+    ("collections", "plays"): Takes.MOUNT | Takes.KEEPER,
     ("mount",): Takes.RESTART,
     ("mount", "drain_timeout_s"): Takes.MOUNT,
     ("scan",): Takes.KEEPER,
@@ -50,7 +50,7 @@ TAKES: Mapping[tuple[str, ...], Takes] = {
     ("cache", "read_timeout_s"): Takes.READING | Takes.KEEPER,
     ("health",): Takes.KEEPER,
     ("health", "failover"): Takes.READING | Takes.KEEPER,
-    ("prefetch",): Takes.RESTART,
+    ("prefetch",): Takes.MOUNT,
     ("trash",): Takes.KEEPER,
     ("grpc",): Takes.KEEPER,
     ("metrics",): Takes.KEEPER,

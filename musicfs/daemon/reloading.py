@@ -35,20 +35,22 @@ class Reloading:
         apply: Callable[[ReloadPlan], object],
         answer: Callable[[Message], object],
         *,
-        on_unchanged: Callable[[], object] = lambda: None,
+        on_signal: Callable[[], object] = lambda: None,
+        on_trouble: Callable[[str], object] = lambda _: None,
         around: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         """``read_again`` is how the first configuration was read (None: it was not, and stays). ``apply`` is called with a
         plan that changes something; before it, ``answer`` gets what a client who asked is told, as applying may end who would
-        tell him. ``on_unchanged`` is called when the file says what it said, upon a signal. Each reload takes place in
-        ``around``.
+        tell him. ``on_signal`` is called after a signal, whatever it led to; ``on_trouble`` with what is wrong with the
+        configuration, or nothing. Each reload takes place in ``around``.
         """
         self._settings = settings
         self._read_again = read_again
         self._store_limit_bytes = store_limit_bytes
         self._apply = apply
         self._answer = answer
-        self._on_unchanged = on_unchanged
+        self._on_signal = on_signal
+        self._on_trouble = on_trouble
         self._around = around
         self._asked: deque[int] = deque()
         self._wake = threading.Event()
@@ -72,13 +74,15 @@ class Reloading:
                 try:
                     with self._around():
                         self._reload(number)
+                        if not number:
+                            self._on_signal()
                 except Exception:  # whatever is wrong with the new configuration, the old one is still in force
                     log.exception("reloading failed; some of the new settings may not apply before a restart")
+                    self._on_trouble("Reloading failed, as the log says")
                     self._answer(Reloaded(number, problems=(("", "reloading failed", "the log says more"),)))
 
     def _reload(self, number: int) -> None:
         if self._read_again is None:
-            self._on_unchanged()
             return
         from musicfs.daemon.ports import busy_ports  # late, both: most mounts are never asked
         from musicfs.daemon.reload import plan_reload
@@ -91,10 +95,13 @@ class Reloading:
             log.warning("%s", warning)
         if loaded.problems:
             log.error("the configuration is not reloaded: %s", loaded.error())
+            noun = "problem" if len(loaded.problems) == 1 else "problems"
+            self._on_trouble(f"The changed configuration has {len(loaded.problems)} {noun} and is not in force")
             for problem in loaded.problems:
                 log.error("%s", problem)
             self._answer(Reloaded(number, problems=_plain(loaded.problems), file=loaded.file or ""))
             return
+        self._on_trouble("")
         plan = plan_reload(self._settings, loaded.settings, store_limit_bytes=self._store_limit_bytes())
         self._say(plan)
         self._answer(
@@ -106,8 +113,7 @@ class Reloading:
                 self._apply(plan)
             except MusicFSError as error:
                 log.error("the new settings cannot be applied: %s; %s", error, error.remedy)
-        elif not number:
-            self._on_unchanged()
+                self._on_trouble(f"The new settings cannot be applied: {error}")
 
     def _say(self, plan: ReloadPlan) -> None:
         if plan.applied:

@@ -36,21 +36,22 @@ from musicfs.daemon.link import (
     Reload,
     Relog,
     Rescan,
+    StatusText,
     Stop,
 )
-from musicfs.daemon.listeners import Listeners
 from musicfs.daemon.liveness import Liveness, MountProbe
 from musicfs.daemon.locks import hold_folder
 from musicfs.daemon.logs import Logs, plan_logs
 from musicfs.daemon.notify import Notifier
+from musicfs.daemon.playing import Playing
 from musicfs.daemon.reading import Reading, content_limit_bytes, content_path, index_path, open_content_store
 from musicfs.daemon.reloading import Reloading
+from musicfs.daemon.status_line import StatusLine
 from musicfs.daemon.supervisor import Supervisor
 from musicfs.errors import MusicFSError
 from musicfs.mount.layers import unmount
 from musicfs.mount.mountpoint import MountPoint, check_allow_other
 from musicfs.mount.operations import Operations, Presentation, released
-from musicfs.mount.pushing import Pusher
 from musicfs.mount.session import Session, handlers_paused
 from musicfs.mount.tracing import Tracing
 from musicfs.store.catalog import Catalog, prepare
@@ -58,7 +59,6 @@ from musicfs.store.chunks_schema import Content
 from musicfs.store.environment import is_damage, mark_clean, note_damage
 from musicfs.store.pages import RESTING_BYTES, trim_pages
 from musicfs.vfs.nodes import Nodes
-from musicfs.vfs.successions import Successions
 
 if TYPE_CHECKING:
     from musicfs.config.load import Loaded
@@ -69,6 +69,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _AT_REST_S = 30.0
+_KEEPER_UP_S = 60.0  # for a tree that is made anew, of some million tracks
 
 
 def run_foreground(settings: Settings, ready_fd: int | None, read_again: Callable[[], Loaded] | None = None) -> int:
@@ -118,11 +119,8 @@ class _MountProcess:
         self._started_ns = self._clock.time_ns()
         self._ending = Ending(self._begin_end, self._leave)
         self._damaged = False
-        self._successions: Successions | None = None
-        self._listeners: Listeners | None = None
         self._content: ChunkStore | None = None
         self._store_limit_bytes = 0
-        self._status = f"Serving {settings.mount_point}"
 
     def run(self) -> int:
         """From the check of the mount point to the last clean-up."""
@@ -135,8 +133,6 @@ class _MountProcess:
         self._catalog = Catalog(catalog_path, readonly=True)
         self._open_store(settings)
         self._reading = Reading(settings, self._catalog, self._content, released, self._clock, self._on_complete)
-        if settings.prefetch.learn:
-            self._successions = Successions(os.path.join(settings.cache_dir, "successions"), self._clock)
         self._nodes = Nodes(
             self._catalog,
             self._reading.sources,
@@ -144,25 +140,24 @@ class _MountProcess:
             self._on_stale,
             show_hidden=settings.tree.show_hidden,
             open_searches=self._open_searches,
-            successions=self._successions,
         )
         self._supervisor = Supervisor(
-            settings, os.getpid(), self._started_ns, self._clock, self._on_message, logs=self._log_setup
+            settings,
+            os.getpid(),
+            self._started_ns,
+            self._clock,
+            self._on_message,
+            logs=self._log_setup,
+            wants_status=self._notifier.is_heard,
         )
         self._following = Following(
             self._catalog, self._nodes, self._supervisor.send, self._on_damage, self._pulse, self._ending.loop_ended
         )
-        if settings.collections.plays:
-            self._listeners = Listeners(self._catalog, self._clock, self._supervisor.send)
-        self._pusher = Pusher(self._nodes)
-        self._operations = Operations(
-            self._nodes,
-            self._presentation(),
-            self._announce,
-            self._on_damage,
-            self._pusher.push if settings.prefetch.push else lambda _: None,
-            self._listeners.listening if self._listeners is not None else None,
+        self._operations = Operations(self._nodes, self._presentation(), self._announce, self._on_damage)
+        self._playing = Playing(
+            settings.cache_dir, self._nodes, self._operations, self._catalog, self._clock, self._supervisor.send
         )
+        self._playing.follow(settings)
         self._counting = CountersReport(self._operations, self._reading, self._supervisor, self._clock)
         self._tracing = Tracing(self._operations)
         self._tracing.set_rate(settings.logging.trace_sample_rate)
@@ -206,13 +201,14 @@ class _MountProcess:
 
     def _make_watches(self, mount_point: str) -> None:
         self._watch = KeeperWatch(self._supervisor, self._supervisor.replace_hung, self._clock)
+        self._line = StatusLine(self._notifier, mount_point, lambda: self._watch.silent_s)
         self._liveness = Liveness(self._notifier, MountProbe(mount_point), lambda: self._watch.silent_s, self._clock)
 
     def _presentation(self) -> Presentation:
-        mount, prefetch = self._settings.mount, self._settings.prefetch
+        mount = self._settings.mount
         uid = mount.uid if mount.uid >= 0 else os.getuid()
         gid = mount.gid if mount.gid >= 0 else os.getgid()
-        return Presentation(uid, gid, mount.umask, mount.xattrs, prefetch.next_track_at if prefetch.next_track else 0.0)
+        return Presentation(uid, gid, mount.umask, mount.xattrs)
 
     def _open_searches(self) -> Searches:
         """Somebody searches for the first time: what that takes is loaded now, and not when the mount starts."""
@@ -229,7 +225,7 @@ class _MountProcess:
             os.write(self._ready_fd, msgspec.json.encode({"ready": True, "pid": os.getpid()}) + b"\n")
             os.close(self._ready_fd)
             self._ready_fd = None
-        self._notifier.ready(self._status)
+        self._notifier.ready(self._line.text)
         self._supervisor.start()
         self._watch.start()
         self._liveness.start()
@@ -243,8 +239,9 @@ class _MountProcess:
             lambda: self._store_limit_bytes,
             self._apply,
             self._supervisor.send,
-            on_unchanged=lambda: self._supervisor.send(Rescan()),
-            around=lambda: self._notifier.reloading(self._status),
+            on_signal=lambda: self._supervisor.send(Rescan()),
+            on_trouble=self._line.set_trouble,
+            around=lambda: self._notifier.reloading(lambda: self._line.text),
         )
         reloading.start()
         return reloading
@@ -264,10 +261,14 @@ class _MountProcess:
                 self._reading.follow(settings, self._content)
             self._nodes.follow(self._reading.sources, settings.cache.metadata_cache_mb << 20)
             self._tracing.set_rate(settings.logging.trace_sample_rate)
+            self._nodes.show(hidden=settings.tree.show_hidden)
+            self._playing.follow(settings)
         self._settings = settings
         self._supervisor.follow(settings, self._log_setup, restart=bool(takes & Takes.KEEPER))
         if takes & Takes.LOG and not takes & Takes.KEEPER:
             self._supervisor.send(Relog(self._log_setup))
+        if takes & Takes.KEEPER and not self._supervisor.wait_until_up(_KEEPER_UP_S):
+            log.warning("no keeper works with the new settings yet, after %.0f s", _KEEPER_UP_S)
 
     def _open_store(self, settings: Settings) -> None:
         """Open the content store once something is to be kept: it stays open."""
@@ -284,6 +285,8 @@ class _MountProcess:
             self._reading.set_health(message.health)
         elif isinstance(message, Ping):
             self._watch.note_answer()
+        elif isinstance(message, StatusText):
+            self._line.hear(message.text)
         elif isinstance(message, Reload):
             self._reloading.ask(message.number)
         elif isinstance(message, Stop):
@@ -304,16 +307,15 @@ class _MountProcess:
         self._following.note_stale(object_id)
 
     def _pulse(self, has_grown: bool) -> None:
+        self._line.look()
         self._look_at_listeners()
         self._counting.look()
         if not has_grown:
             self._rest()
 
     def _look_at_listeners(self) -> None:
-        if self._listeners is None:
-            return
         try:
-            self._listeners.look()
+            self._playing.look()
         except Exception as error:  # it must not end the thread that the next changes need
             if not is_damage(error):
                 raise
@@ -321,8 +323,7 @@ class _MountProcess:
 
     def _rest(self) -> None:
         """What is done about once a second while no change comes: keep our memory small."""
-        if self._successions is not None:
-            self._successions.save()
+        self._playing.rest()
         self._nodes.rest()
         self._reading.close_unused(self._operations.oldest_file, self._operations.next_handle)
         limit_bytes = self._settings.cache.metadata_cache_mb << 20
@@ -343,18 +344,20 @@ class _MountProcess:
         self._supervisor.send(Dump())
 
     def _begin_end(self) -> None:
+        self._line.end()
         self._notifier.stopping("Waiting for requests in flight")
         self._supervisor.note_unmounting()
 
     def _end(self) -> None:
         """Nobody need be told any more that we live, nor interrupt llfuse, nor see what it does not answer."""
+        self._line.end()
         self._notifier.stopping("Unmounting")
         self._supervisor.note_unmounting()  # somebody else may have unmounted it
         self._watch.close()
         self._liveness.close()
         self._ending.loop_ended.set()
         self._following.wake()
-        self._pusher.close()
+        self._playing.close()
         self._mount_point.lower()
 
     def _leave(self) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 from musicfs.clock import Clock
 from musicfs.config.settings import Settings
-from musicfs.daemon.link import Link, Look, Message, Start, Unmounting
+from musicfs.daemon.link import Link, Look, Message, Start, Unmounting, Up
 from musicfs.daemon.logs import LogSetup
 from musicfs.interpreter import child_environment, module_command
 
@@ -41,6 +41,8 @@ class Supervisor:
         on_message: Callable[[Message], None],
         command: Sequence[str] = KEEPER_COMMAND,
         logs: LogSetup | None = None,
+        *,
+        wants_status: bool = False,
     ) -> None:
         """``command`` is run with one more argument, the number of the descriptor that is its end of the link."""
         self._settings = settings
@@ -52,7 +54,9 @@ class Supervisor:
         self._link: Link | None = None
         self._command = tuple(command)
         self._logs = logs
+        self._wants_status = wants_status
         self._hurry = threading.Event()
+        self._is_up = threading.Event()
         self._replacing = threading.Lock()
         self._is_replaced = False
         self._is_unmounting = False
@@ -76,6 +80,8 @@ class Supervisor:
         with self._replacing:
             self._settings, self._logs = settings, logs
             self._is_replaced = self._is_replaced or restart
+            if restart:
+                self._is_up.clear()
             link = self._link
         if restart:
             self._hurry.set()
@@ -88,6 +94,10 @@ class Supervisor:
             was_noted, self._is_unmounting = self._is_unmounting, True
         if not was_noted:  # on a thread of its own: a keeper that was stopped takes nothing for ten seconds
             threading.Thread(target=self.send, args=(Unmounting(),), name="unmounting", daemon=True).start()
+
+    def wait_until_up(self, timeout_s: float) -> bool:
+        """Wait until a keeper with the last settings answers clients; False if none does in time, or at the end."""
+        return self._is_up.wait(timeout_s) and not self._stopping.is_set()
 
     def replace_hung(self, number: int, silent_s: float) -> None:
         """End a keeper that does not answer; ``number`` is what ``started`` was with it. Does not block; on any thread."""
@@ -106,6 +116,7 @@ class Supervisor:
         """
         self._stopping.set()
         self._hurry.set()
+        self._is_up.set()
         if self._link is not None:
             self._link.close()
         if self._thread.ident is None:
@@ -136,6 +147,11 @@ class Supervisor:
             )
             self._clock.wait(self._hurry, pause_s)
 
+    def _note_up(self) -> None:
+        with self._replacing:
+            if not self._is_replaced:  # else it goes, and the next one is waited for
+                self._is_up.set()
+
     def _live_through_one(self) -> tuple[int, bool]:
         """Spawn a keeper and receive from it until it ends: its exit status (negative: a signal), and whether it spoke."""
         ours, theirs = socket.socketpair()
@@ -155,9 +171,16 @@ class Supervisor:
         with self._replacing:
             self._is_replaced = False
             self._process = process
+            if not self._stopping.is_set():
+                self._is_up.clear()
             self.started += 1
             # Before anybody else can tell it something.
-            link.send(Start(self._settings, self._mount_pid, self._started_ns, self.restarts, self._logs, self.hangs))
+            link.send(
+                Start(
+                    self._settings, self._mount_pid, self._started_ns, self.restarts, self._logs, self.hangs,
+                    self._wants_status,
+                )
+            )  # fmt: skip
             if self._is_unmounting:
                 link.send(Unmounting())
             self._link = link
@@ -167,6 +190,8 @@ class Supervisor:
         came_up = False
         while (message := link.receive()) is not None:
             came_up = True
+            if isinstance(message, Up):
+                self._note_up()
             self._on_message(message)
         link.close()
         try:

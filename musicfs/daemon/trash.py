@@ -89,6 +89,13 @@ class Trashing:
         self._guarded(self._edits.reconcile)
         self._thread.start()
 
+    def look_again(self) -> None:
+        """Have the catalog follow the user's state once more: what was restored and could not be shown, for want of room.
+
+        Does not block. Files that have returned are found by the scan that follows.
+        """
+        threading.Thread(target=self._guarded, args=(self._edits.reconcile,), name="trash-again", daemon=True).start()
+
     def close(self) -> None:
         """End the thread; blocks some seconds at most."""
         self._ended.set()

@@ -72,7 +72,10 @@ class TrashEdits:
         return self._each(trashed_ids, self._forget)
 
     def reconcile(self) -> None:
-        """Make the catalog have what the state says is deleted: after a crash in between, or in a new catalog."""
+        """Make the catalog have what the state says is deleted: after a crash in between, or in a new catalog.
+
+        On any thread: what a scan does meanwhile is left as that says.
+        """
         with self._catalog.snapshot() as txn:
             known = {one.id: one.is_restored for _, one in iterate_trashed(txn, self._catalog.tables)}
         missing, restored, retracted = [], [], []
@@ -87,7 +90,7 @@ class TrashEdits:
         self._each(retracted, self._retract)
         self._each([*missing, *retracted], self._make_again)
         self._each(restored, lambda tx, batch: self._place(tx, self._restorable(tx, batch)))
-        self._each(known, self._forget)
+        self._each(known, self._forget_unknown)
 
     def render_pending(self) -> None:
         """Serve the corrected bytes of deleted tracks that :meth:`reconcile` has made again, as far as what is stored of them
@@ -197,8 +200,13 @@ class TrashEdits:
         self._trash.forget(tx, ending)
         return [one.id for one in found.values()]
 
+    def _forget_unknown(self, tx: WriteTransaction, trashed_ids: Sequence[int]) -> list[int]:
+        """Forget those that the state still has not."""
+        return self._forget(tx, [one for one in trashed_ids if self._state.trashed_track(one) is None])
+
     def _make_again(self, tx: WriteTransaction, trashed_ids: Sequence[int]) -> list[int]:
-        tracks = [track for track in map(self._state.trashed_track, trashed_ids) if track is not None]
+        absent = (one for one in trashed_ids if not tx.trashed_object(one))  # a scan may just have put it there
+        tracks = [track for track in map(self._state.trashed_track, absent) if track is not None]
         living = {track.id for track in tracks if self._is_there(tx, track)}
         self._state.forget_trashed(living)
         objects = [(tx.new_object_id(), trashed_object(track)) for track in tracks if track.id not in living]

@@ -49,7 +49,6 @@ class Presentation(msgspec.Struct, frozen=True):
     gid: int
     umask: int
     xattrs: bool = True
-    next_track_at: float = 0.0  # share of a track after which the next one is fetched; 0: never
 
 
 class OpenFile(msgspec.Struct, gc=False):
@@ -110,23 +109,18 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
         presentation: Presentation,
         on_ready: Callable[[], None],
         on_damage: Callable[[Exception], None],
-        on_following: Callable[[Node], object] = lambda _: None,
-        listening: Listening | None = None,
     ) -> None:
-        """``on_ready`` is called once the kernel has said hello; ``on_damage`` whenever the catalog cannot be understood;
-        ``on_following`` with the track that is fetched because it follows the one that plays, and must not block.
-        ``listening`` is told how tracks are read.
-        """
+        """``on_ready`` is called once the kernel has said hello; ``on_damage`` whenever the catalog cannot be understood."""
         super().__init__()
         self._on_damage = on_damage
-        self._on_following = on_following
-        self._listening = listening
+        self._on_following: Callable[[Node], object] | None = None
+        self._listening: Listening | None = None
         self._nodes = nodes
         self._on_ready = on_ready
         self._uid = presentation.uid
         self._gid = presentation.gid
         self._xattrs = presentation.xattrs
-        self._next_track_at = presentation.next_track_at
+        self._next_track_at = 0.0
         self._folder_mode = _FOLDER | (0o777 & ~presentation.umask)
         self._file_mode = _FILE | (0o666 & ~presentation.umask)
         self._files: dict[int, OpenFile] = {}
@@ -135,6 +129,16 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
         self.counts = FuseCounts()
         self._quiet_until = 0.0
         self._unsaid = 0
+
+    def follow_playing(
+        self, next_track_at: float, on_following: Callable[[Node], object] | None, listening: Listening | None
+    ) -> None:
+        """What is done when files are played that are opened from now on. Call it where no handler runs.
+
+        ``next_track_at`` is the share of a track after which the next one is fetched (0: never), ``on_following`` is called
+        with that one and must not block, ``listening`` is told how tracks are read.
+        """
+        self._next_track_at, self._on_following, self._listening = next_track_at, on_following, listening
 
     @property
     def open_files(self) -> int:
@@ -267,7 +271,7 @@ class Operations(llfuse.Operations):  # type: ignore[misc] # llfuse is not typed
         if file.unread_bytes < 0:
             file.unread_bytes = _NEVER
             following = self._nodes.prefetch_after(file.node)
-            if following is not None:
+            if following is not None and self._on_following is not None:
                 self._on_following(following)
         hearing = file.hearing
         if hearing is None:

@@ -43,6 +43,11 @@ class CatalogTree:
         """Keep about so much of ready listings; what is more goes with the next one."""
         self._listing_limit = max(listing_cache_bytes // _BYTES_PER_ENTRY, 1)
 
+    def show(self, *, hidden: bool) -> None:
+        """List what is hidden at the root or not, from now on."""
+        self._show_hidden = hidden
+        self.forget_listings((ROOT_INODE,))
+
     def get(self, parent: int, name: bytes) -> Node | None:
         """The entry ``name`` of a folder, or None."""
         node = self._catalog.lookup(parent, name) or self._catalog.former(parent, name, self._now_ns())

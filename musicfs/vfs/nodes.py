@@ -46,15 +46,14 @@ class Nodes:
         *,
         show_hidden: bool = False,
         open_searches: Callable[[], Searches] | None = None,
-        successions: Successions | None = None,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """``on_stale`` is told the object whose file was not what the catalog says; it must not block. ``show_hidden`` lists
         the hidden folders at the root too; ``open_searches`` is called when somebody first looks into ``/.search``, which is
-        not there without; ``successions`` learns what is played after what. Old names end by ``now_ns``.
+        not there without. Old names end by ``now_ns``.
         """
         self._show_hidden = show_hidden
-        self._successions = successions
+        self._successions: Successions | None = None
         self._on_stale = on_stale
         self._catalog = catalog
         self._sources = sources
@@ -116,6 +115,15 @@ class Nodes:
         """Open files with these from now on, and keep so much of listings; what is open keeps what it was opened with."""
         self._sources = sources
         self._tree.limit_listings(listing_cache_bytes)
+
+    def show(self, *, hidden: bool) -> None:
+        """List the hidden folders at the root or not, from now on; the kernel asks again for each list."""
+        self._show_hidden = hidden
+        self._tree.show(hidden=hidden)
+
+    def learn(self, successions: Successions | None) -> None:
+        """Learn from now on what is played after what, and go by it; None: neither."""
+        self._successions = successions
 
     def rest(self) -> None:
         """Give back the memory of what has not been asked for in a while. On any thread."""

@@ -45,7 +45,7 @@ def test_the_words(manager: tuple[Manager, str]) -> None:
     notifier.ready("Serving /mnt\nREADY=1")
     assert listener.heard() == ["READY=1", "STATUS=Serving /mnt READY=1"]
     before_us = time.monotonic_ns() // 1000
-    with notifier.reloading("Serving"):
+    with notifier.reloading(lambda: "Serving"):
         first, second, _ = listener.heard()
         assert first == "RELOADING=1"
         name, _, value = second.partition("=")

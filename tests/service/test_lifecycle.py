@@ -9,14 +9,15 @@ import socket
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from musicfs.config.settings import OriginSettings
 from tests.faults.living import album, wait_for
 from tests.mount.test_draining import Reading, SlowDisk, disk  # noqa: F401 # the fixture
-from tests.mounting import is_mount_point, mount, start
+from tests.mounting import Place, is_mount_point, mount, start
 
 
 @pytest.fixture
@@ -62,6 +63,54 @@ def test_systemd_hears_of_the_whole_life(tmp_path: Path, manager: socket.socket)
     finally:
         mounted.close()
     assert not list((mounted.folder / "state" / "crashes").iterdir())
+
+
+def test_systemd_is_told_what_is_done_and_what_is_wrong(tmp_path: Path, manager: socket.socket) -> None:
+    music, nas = tmp_path / "music", tmp_path / "nas"
+    for number in range(6):
+        album(music, f"Album {number}", 5)
+    album(nas, "Two", 1)
+    settings = "[health]\ncheck_interval_secs = 1"
+    places: dict[str, Path | Place] = {"music": music, "nas": Place(nas, OriginSettings(id="nas", path=str(nas)))}
+    mounted = start(places, tmp_path / "home", settings)
+    mounted.allow_log("nas|not reloaded|is not a setting|colour")
+    try:
+        heard(manager, "READY=1")
+        began = time.monotonic()
+        said = statuses(manager, lambda text: "(31 tracks)" in text and "canning" not in text)
+        assert len(said) <= time.monotonic() - began + 2, "once a second at most"
+        assert said[-1].endswith(f"erving {mounted.point} (31 tracks)")
+        nas.rename(tmp_path / "away")
+        statuses(manager, lambda text: "egraded: origin nas cannot be read; serving" in text)
+        (tmp_path / "away").rename(nas)
+        statuses(manager, lambda text: "egraded" not in text)
+        config = mounted.folder / "config.toml"
+        good = config.read_text()
+        config.write_text(good + "colour = 1\n")
+        os.kill(mounted.process.pid, signal.SIGHUP)
+        heard(manager, "RELOADING=1")
+        ready = heard(manager, "READY=1")
+        assert "STATUS=The changed configuration has 1 problem and is not in force; serving" in ready
+        config.write_text(good.replace("check_interval_secs = 1", "check_interval_secs = 2"))
+        before = mounted.status()["keeper_pid"]
+        os.kill(mounted.process.pid, signal.SIGHUP)
+        heard(manager, "RELOADING=1")
+        ready = heard(manager, "READY=1")
+        assert "problem" not in ready
+        assert mounted.status()["keeper_pid"] != before, "it is ready when the new keeper answers"
+    finally:
+        mounted.close()
+
+
+def statuses(listener: socket.socket, until: Callable[[str], bool]) -> list[str]:
+    """What the status was, up to the one that is waited for."""
+    found: list[str] = []
+    deadline = time.monotonic() + 30
+    while not found or not until(found[-1]):
+        assert time.monotonic() < deadline, found
+        _, is_status, text = listener.recv(65536).decode().partition("STATUS=")
+        found += [text] if is_status else []
+    return found
 
 
 def _session(pid: int) -> int:

@@ -96,9 +96,9 @@ def test_a_wrong_file_changes_nothing_and_all_is_said(tmp_path: Path) -> None:
         os.kill(mounted.process.pid, signal.SIGHUP)
         wait_for("the signal", lambda: mounted.log.count("is not reloaded") == 3)
         rewrite(mounted, 'level = "loud"\ncolour = "red"', 'level = "musicfs.daemon=debug,info"')
-        rewrite(mounted, 'template = "<$artist"', "show_hidden = true")
+        rewrite(mounted, 'names = "posix"\ntemplate = "<$artist"', 'names = "windows"')
         found = reload(mounted)
-        assert (found["applied"], found["needs_restart"]) == (["logging.level"], ["tree.show_hidden"])
+        assert (found["applied"], found["needs_restart"]) == (["logging.level"], ["tree.names"])
         assert mounted.status()["keeper_pid"] == keeper, "levels change without another keeper"
     finally:
         mounted.close()
@@ -174,5 +174,33 @@ def test_a_port_that_another_program_has_is_said(tmp_path: Path) -> None:
         mounted.allow_log("keeper ended with status -9")
         wait_for("the port", lambda: keeper_pid(busy))
         assert mounted.status()["detail"] == ""
+    finally:
+        mounted.close()
+
+
+def test_hidden_folders_and_what_playing_does_change_while_mounted(tmp_path: Path) -> None:
+    music = tmp_path / "music"
+    album(music, "One", 2, seconds=40.0, suffix="wav")
+    settings = "[tree]\nshow_hidden = false\n[prefetch]\nlearn = false\n[collections]\nbuiltin = false\nplays = false"
+    mounted = mount({"music": music}, tmp_path / "home", settings)
+    try:
+        keeper = mounted.status()["keeper_pid"]
+        assert not [name for name in os.listdir(mounted.point) if name.startswith(".")]
+        rewrite(mounted, "show_hidden = false", "show_hidden = true")
+        rewrite(mounted, "learn = false", "learn = true\nnext_track_at = 0.25")
+        found = reload(mounted)
+        assert found["applied"] == ["tree.show_hidden", "prefetch.next_track_at", "prefetch.learn"]
+        assert found["needs_restart"] == []
+        assert mounted.status()["keeper_pid"] == keeper, "the mount's own affair"
+        assert {".prefetch", ".search"} <= set(os.listdir(mounted.point))
+        first, second = sorted(mounted.point.rglob("*.wav"))
+        for track in (first, second):
+            track.read_bytes()
+        wait_for("what was learned", (mounted.folder / "cache" / "successions").exists)
+        rewrite(mounted, "show_hidden = true", "show_hidden = false")
+        rewrite(mounted, "plays = false", "plays = true")
+        assert reload(mounted)["applied"] == ["tree.show_hidden", "collections.plays"]
+        assert not [name for name in os.listdir(mounted.point) if name.startswith(".")]
+        assert (mounted.point / ".search").is_dir(), "what is hidden can be entered all the same"
     finally:
         mounted.close()
