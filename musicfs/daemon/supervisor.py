@@ -96,8 +96,8 @@ class Supervisor:
             threading.Thread(target=self.send, args=(Unmounting(),), name="unmounting", daemon=True).start()
 
     def wait_until_up(self, timeout_s: float) -> bool:
-        """Wait until a keeper with the last settings answers clients; False if none does in time, or at the end."""
-        return self._is_up.wait(timeout_s) and not self._stopping.is_set()
+        """Wait until a keeper with the last settings answers clients, or the end; False if neither comes in time."""
+        return self._is_up.wait(timeout_s)
 
     def replace_hung(self, number: int, silent_s: float) -> None:
         """End a keeper that does not answer; ``number`` is what ``started`` was with it. Does not block; on any thread."""
