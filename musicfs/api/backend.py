@@ -97,7 +97,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The whole state at a glance.
 
     ``pid`` is the process that holds the mount, ``keeper_pid`` the one that scans. ``files_indexed`` counts audio files of
-    all origins, ``tracks`` entries of the tree, ``problems`` what :meth:`Backend.problems` lists.
+    all origins, ``tracks`` entries of the tree, ``problems`` what :meth:`Backend.problems` lists; ``crash_reports`` is of the
+    last 30 days.
     """
 
     version: str
@@ -108,6 +109,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     keeper_pid: int = 0
     keeper_restarts: int = 0
+    crash_reports: int = 0
     open_file_handles: int = 0
     fuse_ops_total: int = 0
     files_indexed: int = 0

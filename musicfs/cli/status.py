@@ -19,9 +19,9 @@ def status(invocation: Invocation) -> int:
     """Show what is mounted and how it is doing.
 
     With --json, prints one object: version, instance, uptime_s, mount_point, state (mounting, ready, syncing, degraded,
-    unmounting, unknown), pid, keeper_pid, keeper_restarts, open_file_handles, fuse_ops_total, files_indexed, tracks,
-    problems, cache_size_bytes (of all caches, on disk), cache (as `musicfs --json cache stats` has it), detail; origins:
-    [{id, origin_type, health, files_count}]; work: [{name, done, total, unit, detail}].
+    unmounting, unknown), pid, keeper_pid, keeper_restarts, crash_reports (of 30 days), open_file_handles, fuse_ops_total,
+    files_indexed, tracks, problems, cache_size_bytes (of all caches, on disk), cache (as `musicfs --json cache stats` has
+    it), detail; origins: [{id, origin_type, health, files_count}]; work: [{name, done, total, unit, detail}].
 
     \b
     Examples:
@@ -57,6 +57,8 @@ def _print(output: Output, status: Status) -> None:
         pairs["content"] = _content(status.cache)
     if status.problems:
         pairs["problems"] = f"{counted(status.problems, 'file')} could not be read; `musicfs doctor` lists them"
+    if status.crash_reports:
+        pairs["crashes"] = f"{counted(status.crash_reports, 'report')} in 30 days; `musicfs doctor` names the newest"
     output.record(pairs)
     if status.origins:
         output.line()

@@ -37,6 +37,7 @@ from musicfs.api.trash import TrashBackend, TrashPage, TrashProgress, TrashSelec
 from musicfs.clock import Clock
 from musicfs.config.settings import Settings
 from musicfs.daemon.cache_control import CacheControl
+from musicfs.daemon.crashes import crashes_folder, recent_crashes
 from musicfs.daemon.health import HealthMonitor
 from musicfs.daemon.library_control import LibraryControl, problem_page
 from musicfs.daemon.link import Counters, Start, Stop
@@ -122,6 +123,7 @@ class KeeperBackend:
             pid=self._start.mount_pid,
             keeper_pid=os.getpid(),
             keeper_restarts=self._start.restarts,
+            crash_reports=len(recent_crashes(crashes_folder(self._settings.state_dir), self._clock.time_ns())),
             open_file_handles=self.counters.open_files,
             fuse_ops_total=self.counters.served,
             files_indexed=totals.files,

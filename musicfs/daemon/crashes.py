@@ -25,6 +25,7 @@ from musicfs.config.secrets import redact
 
 log = logging.getLogger(__name__)
 
+RECENT_DAYS = 30
 _KEPT = 20
 _ENDINGS = (".txt", ".fault")
 
@@ -52,6 +53,12 @@ def list_crashes(folder: str) -> list[CrashReport]:
                 if entry.name.endswith(_ENDINGS) and status.st_size:
                     found.append(CrashReport(entry.path, entry.name.partition("-")[0], status.st_mtime_ns))
     return sorted(found, key=lambda one: one.time_ns, reverse=True)
+
+
+def recent_crashes(folder: str, now_ns: int) -> list[CrashReport]:
+    """Those of the last :data:`RECENT_DAYS` days, newest first."""
+    since_ns = now_ns - RECENT_DAYS * 86_400 * 1_000_000_000
+    return [one for one in list_crashes(folder) if one.time_ns >= since_ns]
 
 
 class CrashReports:

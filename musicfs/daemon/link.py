@@ -92,7 +92,9 @@ class Relog(msgspec.Struct, frozen=True, tag="relog"):
 
 
 class Dump(msgspec.Struct, frozen=True, tag="dump"):
-    """mount -> keeper: write state and stacks to the log."""
+    """mount -> keeper: write state and stacks to the log, and to this file."""
+
+    path: str = ""
 
 
 class Ping(msgspec.Struct, frozen=True, tag="ping"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from musicfs.daemon.crashes import CrashReports
-from musicfs.daemon.dumping import log_stacks
+from musicfs.daemon.dumping import dump
 from musicfs.daemon.link import Dump, Link, Message, Ping, Reloaded, Relog, Unmounting
 from musicfs.daemon.logs import Logs
 from musicfs.daemon.reload_requests import ReloadRequests
@@ -29,7 +29,7 @@ class Orders:
             case Relog():
                 self._logs.apply(message.logs)
             case Dump():
-                log_stacks(state())
+                dump("keeper", state(), message.path)
             case Reloaded():
                 self.reloads.note(message)
             case Unmounting():

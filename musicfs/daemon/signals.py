@@ -3,7 +3,7 @@
 =================  ==============================================================================================
 SIGTERM, SIGINT    end: requests in flight get their time, then the mount goes. The second one does not wait
 SIGHUP             read the configuration again, and list every origin
-SIGUSR1            write state and stacks of both processes to the log
+SIGUSR1            write state and stacks of both processes to the log and a file
 =================  ==============================================================================================
 
 All four are blocked in every thread and taken by one that waits for nothing else, so no handler of Python's ever runs in the

@@ -75,6 +75,7 @@ STATUS = Status(
     pid=0,
     keeper_pid=4321,
     keeper_restarts=2,
+    crash_reports=1,
     open_file_handles=5,
     fuse_ops_total=123456789012,
     files_indexed=1000,

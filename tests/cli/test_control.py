@@ -33,6 +33,7 @@ def test_status(run: Run, backend: FakeBackend) -> None:
         "version      1.2.3\n"
         "content      1.5 GiB of 10.0 GiB, 93 % of reads were hits, 2.0 GiB fetched, 1.0 MiB saved\n"
         "problems     1 file could not be read; `musicfs doctor` lists them\n"
+        "crashes      1 report in 30 days; `musicfs doctor` names the newest\n"
         "\n"
         "ORIGIN  TYPE   HEALTH     FILES\n"
         "nas     local  healthy    1000\n"
@@ -52,6 +53,7 @@ def test_status_as_json_has_a_stable_shape(run: Run, backend: FakeBackend) -> No
         "pid": 0,
         "keeper_pid": 4321,
         "keeper_restarts": 2,
+        "crash_reports": 1,
         "open_file_handles": 5,
         "fuse_ops_total": 123456789012,
         "files_indexed": 1000,

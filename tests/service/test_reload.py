@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,19 @@ def test_signals_rescan_and_dump(tmp_path: Path) -> None:
             lambda: all(f"WARNING {name} musicfs.daemon.dumping" in mounted.log for name in ("mount", "keeper")),
         )
         assert "thread signals: " in mounted.log
+        dumped = wait_for("the file", lambda: [*(mounted.folder / "state" / "dumps").glob("*.json")])[0]
+        wait_for("both processes in it", lambda: dumped.read_text().count("\n") == 2)
+        objects = [json.loads(line) for line in dumped.read_text().splitlines()]
+        assert [one["process"] for one in objects] == ["mount", "keeper"]
+        assert objects[1]["state"]["files_indexed"] == 1
+        assert objects[0]["open_files"] > 3
+        assert all(any(thread["stack"] for thread in one["threads"]) for one in objects)
+        assert dumped.stat().st_mode & 0o777 == 0o600
+        assert str(dumped) in mounted.log
+        for number in range(2, 8):
+            os.kill(mounted.process.pid, signal.SIGUSR1)
+            wait_for("the next one", partial(_said, mounted, "all of this is in", 2 * number))
+        assert len([*dumped.parent.iterdir()]) == 5
         assert "thread link" in mounted.log or "thread MainThread: " in mounted.log
         assert next(mounted.point.rglob("*.flac")).stat().st_size
     finally:
@@ -204,3 +218,7 @@ def test_hidden_folders_and_what_playing_does_change_while_mounted(tmp_path: Pat
         assert (mounted.point / ".search").is_dir(), "what is hidden can be entered all the same"
     finally:
         mounted.close()
+
+
+def _said(mounted: Mounted, words: str, times: int) -> bool:
+    return mounted.log.count(words) >= times

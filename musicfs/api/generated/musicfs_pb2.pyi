@@ -321,7 +321,7 @@ class BackupPiece(_message.Message):
     def __init__(self, data: _Optional[bytes] = ...) -> None: ...
 
 class StatusResponse(_message.Message):
-    __slots__ = ("version", "uptime_secs", "mount_point", "state", "open_file_handles", "fuse_ops_total", "files_indexed", "cache_size_bytes", "origins", "work", "pid", "keeper_pid", "keeper_restarts", "problems", "tracks", "instance", "detail", "cache")
+    __slots__ = ("version", "uptime_secs", "mount_point", "state", "open_file_handles", "fuse_ops_total", "files_indexed", "cache_size_bytes", "origins", "work", "pid", "keeper_pid", "keeper_restarts", "problems", "tracks", "instance", "detail", "cache", "crash_reports")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     UPTIME_SECS_FIELD_NUMBER: _ClassVar[int]
     MOUNT_POINT_FIELD_NUMBER: _ClassVar[int]
@@ -340,6 +340,7 @@ class StatusResponse(_message.Message):
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     CACHE_FIELD_NUMBER: _ClassVar[int]
+    CRASH_REPORTS_FIELD_NUMBER: _ClassVar[int]
     version: str
     uptime_secs: int
     mount_point: str
@@ -358,7 +359,8 @@ class StatusResponse(_message.Message):
     instance: str
     detail: str
     cache: CacheStats
-    def __init__(self, version: _Optional[str] = ..., uptime_secs: _Optional[int] = ..., mount_point: _Optional[str] = ..., state: _Optional[_Union[MountState, str]] = ..., open_file_handles: _Optional[int] = ..., fuse_ops_total: _Optional[int] = ..., files_indexed: _Optional[int] = ..., cache_size_bytes: _Optional[int] = ..., origins: _Optional[_Iterable[_Union[OriginStatus, _Mapping]]] = ..., work: _Optional[_Iterable[_Union[Work, _Mapping]]] = ..., pid: _Optional[int] = ..., keeper_pid: _Optional[int] = ..., keeper_restarts: _Optional[int] = ..., problems: _Optional[int] = ..., tracks: _Optional[int] = ..., instance: _Optional[str] = ..., detail: _Optional[str] = ..., cache: _Optional[_Union[CacheStats, _Mapping]] = ...) -> None: ...
+    crash_reports: int
+    def __init__(self, version: _Optional[str] = ..., uptime_secs: _Optional[int] = ..., mount_point: _Optional[str] = ..., state: _Optional[_Union[MountState, str]] = ..., open_file_handles: _Optional[int] = ..., fuse_ops_total: _Optional[int] = ..., files_indexed: _Optional[int] = ..., cache_size_bytes: _Optional[int] = ..., origins: _Optional[_Iterable[_Union[OriginStatus, _Mapping]]] = ..., work: _Optional[_Iterable[_Union[Work, _Mapping]]] = ..., pid: _Optional[int] = ..., keeper_pid: _Optional[int] = ..., keeper_restarts: _Optional[int] = ..., problems: _Optional[int] = ..., tracks: _Optional[int] = ..., instance: _Optional[str] = ..., detail: _Optional[str] = ..., cache: _Optional[_Union[CacheStats, _Mapping]] = ..., crash_reports: _Optional[int] = ...) -> None: ...
 
 class OriginStatus(_message.Message):
     __slots__ = ("id", "origin_type", "health", "files_count")
