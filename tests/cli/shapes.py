@@ -61,7 +61,8 @@ CACHE = {
 STATUS = {
     "version": str, "instance": str, "uptime_s": int, "mount_point": str, "state": str, "pid": int, "keeper_pid": int,
     "keeper_restarts": int, "crash_reports": int, "open_file_handles": int, "fuse_ops_total": int,
-    "files_indexed": int, "tracks": int, "problems": int, "cache_size_bytes": int, "cache": As("cache stats", CACHE), "detail": str,
+    "files_indexed": int, "tracks": int, "problems": int, "cache_size_bytes": int, "cache": As("cache stats", CACHE),
+    "detail": str,
     "origins": [{"id": str, "origin_type": str, "health": str, "files_count": int}],
     "work": [{"name": str, "done": int, "total": int, "unit": str, "detail": str}],
 }  # fmt: skip

@@ -14,8 +14,8 @@ import pytest
 DIST = Path(__file__).parent.parent.parent / "dist"
 UNITS = ("musicfs.service", "musicfs@.service", "musicfs-user.service")
 
-# systemd.exec(5), section Sandboxing, and paths: each gives the service a mount namespace of its own, in which the machine
-# does not see what is mounted, or needs one to work.
+# systemd.exec(5) of systemd 252 to 257, sections Paths, Sandboxing, Logging and Credentials: each gives the service a mount
+# namespace of its own, in which the machine does not see what is mounted, or needs one to work.
 MOUNT_NAMESPACE = {
     "PrivateTmp", "PrivateDevices", "PrivateMounts", "PrivateIPC", "PrivateUsers", "PrivatePIDs", "PrivateNetwork",
     "NetworkNamespacePath", "ProtectSystem", "ProtectHome", "ProtectKernelTunables", "ProtectKernelModules",
@@ -23,7 +23,9 @@ MOUNT_NAMESPACE = {
     "InaccessiblePaths", "ExecPaths", "NoExecPaths", "TemporaryFileSystem", "BindPaths", "BindReadOnlyPaths", "MountAPIVFS",
     "MountFlags", "RootDirectory", "RootImage", "RootEphemeral", "RootHash", "MountImages", "ExtensionImages",
     "ExtensionDirectories", "DynamicUser", "LogNamespace", "LoadCredential", "LoadCredentialEncrypted", "SetCredential",
-    "ImportCredential", "ProtectHostname", "ProtectClock", "IPCNamespacePath", "StandardInput",
+    "ImportCredential", "SetCredentialEncrypted", "RootImageOptions", "RootVerity", "RootHashSignature", "RootImagePolicy",
+    "MountImagePolicy", "ExtensionImagePolicy", "BindLogSockets", "PrivateBPF", "DelegateNamespaces", "ProtectHostname",
+    "ProtectClock", "IPCNamespacePath", "StandardInput",
 }  # fmt: skip
 # The same page on NoNewPrivileges=: set by itself, or implied by these where the service has not CAP_SYS_ADMIN, as a user's
 # has not: fusermount, which is setuid, could then not mount.
@@ -33,6 +35,9 @@ NO_NEW_PRIVILEGES = {
     "RestrictFileSystems", "SecureBits",
 }  # fmt: skip
 FORBIDDEN_TO_USERS = {"CapabilityBoundingSet", "AmbientCapabilities", "DevicePolicy", "DeviceAllow", "User", "Group"}
+
+# The lowest threshold that passes with systemd 252.
+EXPOSURE = {"musicfs.service": 81, "musicfs@.service": 81, "musicfs-user.service": 97}
 
 
 class _Unit(configparser.RawConfigParser):
@@ -125,9 +130,10 @@ def test_systemd_finds_nothing_wrong(name: str, units: Path) -> None:
     assert (done.returncode, ours) == (0, []), done.stderr
 
 
-@pytest.mark.parametrize("name", ("musicfs.service", "musicfs@.service"))
+@pytest.mark.parametrize("name", UNITS)
 def test_what_can_be_hardened_is(name: str, units: Path) -> None:
-    """The score is what systemd makes of what is left; it may get better, and must not get worse unnoticed."""
+    """The score is what systemd makes of what is left (ten times what it prints); it must not get worse unnoticed."""
     path = units / name.replace("@.", "@home.")
-    done = analyze("security", "--offline=yes", "--threshold=95", str(path), folder=units)
+    whose = ["--user"] if name == "musicfs-user.service" else []
+    done = analyze(*whose, "security", "--offline=yes", f"--threshold={EXPOSURE[name]}", str(path), folder=units)
     assert done.returncode == 0, done.stdout + done.stderr
