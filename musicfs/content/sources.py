@@ -19,7 +19,6 @@ from musicfs.content.patience import Places
 from musicfs.content.proof import Proofs
 from musicfs.content.ranking import Ranking
 from musicfs.content.readers import LocalReader, Reader, Waiting
-from musicfs.content.remembered import RememberedReader, not_kept
 from musicfs.errors import NotFoundError, UnreachableError
 from musicfs.origins.contract import LocalPaths
 from musicfs.store.chunks_schema import Content, Coverage, block_count
@@ -173,6 +172,8 @@ class Sources:
 
     def _open_remembered(self, source: Source, start: int, size: int) -> Reader:
         """A reader of a deleted file. OriginError if nothing of it can be stored, as of one that was read in place."""
+        from musicfs.content.remembered import RememberedReader, not_kept  # late: most mounts never open one
+
         access = self._origins.access(source.origin_id)
         if access is None or not access.keep or self._store is None or self._keeping is None:
             raise not_kept(source)

@@ -22,7 +22,6 @@ from musicfs.config.settings import Settings
 from musicfs.daemon import signals
 from musicfs.daemon.counting import CountersReport
 from musicfs.daemon.crashes import CrashReports, crashes_folder
-from musicfs.daemon.dumping import dump, new_dump_path
 from musicfs.daemon.ending import Ending
 from musicfs.daemon.following import Following
 from musicfs.daemon.keeper_watch import KeeperWatch
@@ -340,6 +339,8 @@ class _MountProcess:
         ).start()
 
     def _dump(self) -> None:
+        from musicfs.daemon.dumping import dump, new_dump_path
+
         path = new_dump_path(self._settings.state_dir)
         dump("mount", self._counting.counters(), path)
         self._supervisor.send(Dump(path))

@@ -12,10 +12,8 @@ import msgspec
 
 from musicfs.clock import Clock
 from musicfs.origins.contract import Origin
-from musicfs.origins.wrappers.breaker import Breaker
-from musicfs.origins.wrappers.limit import Limit
-from musicfs.origins.wrappers.retry import RETRY_DELAYS_S, Retry
 from musicfs.origins.wrappers.trace import Tally, Trace
+from musicfs.origins.wrappers.wrapper import RETRY_DELAYS_S
 
 
 class Manners(msgspec.Struct, frozen=True):
@@ -36,13 +34,22 @@ MOUNTED_MANNERS = msgspec.structs.replace(REMOTE_MANNERS, retry_delays_s=())
 
 
 def compose(origin: Origin, manners: Manners, *, tally: Tally | None = None, clock: Clock | None = None) -> Origin:
-    """``origin`` in the wrappers that ``manners`` ask for, traced into ``tally`` if there is one."""
+    """``origin`` in the wrappers that ``manners`` ask for, traced into ``tally`` if there is one.
+
+    Wrappers are imported when one is asked for: a mount of a local disk starts without.
+    """
     if tally is not None:
         origin = Trace(origin, tally, clock=clock)
     if manners.parallel or manners.bandwidth_limit:
+        from musicfs.origins.wrappers.limit import Limit
+
         origin = Limit(origin, parallel=manners.parallel, bandwidth_limit=manners.bandwidth_limit, clock=clock)
     if manners.retry_delays_s:
+        from musicfs.origins.wrappers.retry import Retry
+
         origin = Retry(origin, manners.retry_delays_s, clock=clock)
     if manners.breaker_threshold:
+        from musicfs.origins.wrappers.breaker import Breaker
+
         origin = Breaker(origin, threshold=manners.breaker_threshold, rest_s=manners.breaker_rest_s, clock=clock)
     return origin

@@ -14,6 +14,7 @@ LATE = (
     "musicfs.api", "musicfs.library", "musicfs.daemon.keeper", "musicfs.daemon.reload", "musicfs.daemon.logs.journal",
     "musicfs.store.transaction", "musicfs.store.overlays", "musicfs.store.state", "musicfs.store.backup",
     "musicfs.store.chunks_tables", "musicfs.index.reader", "musicfs.vfs.searches", "musicfs.content.spliced",
+    "musicfs.content.remembered", "musicfs.origins.wrappers.retry", "musicfs.origins.local", "musicfs.daemon.dumping",
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from musicfs.origins.wrappers.retry import RETRY_DELAYS_S
+from musicfs.origins.wrappers.wrapper import RETRY_DELAYS_S
 from tests.faults.living import wait_for
 from tests.mounting import Mounted, Place, mount
 from tests.remote.lines import KINDS, Line, Servers

@@ -37,7 +37,8 @@ def test_the_next_one_unless_another_one_followed(tmp_path: Path) -> None:
     world.apply([Put((1, b"", b"%d.flac" % number), content(title=f"T{number}", album="K")) for number in (1, 2, 3)])
     asked = Asked()
     successions = Successions(str(tmp_path / "successions"), FakeClock())
-    nodes = Nodes(world.catalog, asked, 1 << 20, on_stale=lambda _: None, successions=successions)
+    nodes = Nodes(world.catalog, asked, 1 << 20, on_stale=lambda _: None)
+    nodes.learn(successions)
     ((_, album, _),) = nodes.listing(ROOT_INODE)
 
     def track(number: int) -> Node:

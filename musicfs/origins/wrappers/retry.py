@@ -9,11 +9,10 @@ from typing import TypeVar
 from musicfs.clock import Clock, SystemClock
 from musicfs.errors import OriginError
 from musicfs.origins.contract import Origin
-from musicfs.origins.wrappers.wrapper import Operation, Wrapper
+from musicfs.origins.wrappers.wrapper import RETRY_DELAYS_S, Operation, Wrapper
 
 T = TypeVar("T")
 
-RETRY_DELAYS_S = (0.1, 0.5, 2.0)
 # A health check must see what is; a listing cannot resume in the middle, its caller begins again.
 _NEVER = frozenset({Operation.CHECK, Operation.LIST_NEXT})
 

@@ -12,6 +12,8 @@ from musicfs.origins.contract import Anchored, Caps, Change, Folder, LocalPaths,
 
 T = TypeVar("T")
 
+RETRY_DELAYS_S = (0.1, 0.5, 2.0)  # after each of which what failed is tried again, where that may help
+
 
 class Operation(StrEnum):
     """What a call does to the origin."""
