@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from musicfs.store.state_upgrade import kept_backups
 from tests.faults.living import digest, wait_for
 from tests.players.programs import need
 from tests.servers.systemd import missing
 from tests.service.day import BUCKET_ALBUM, BUCKET_TRACKS, DISK_ALBUM, DISK_TRACKS, KEEP_DAYS, Day
+from tests.store.state_world import make_older
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
@@ -217,10 +219,17 @@ def crash(day: Day) -> None:
 
 
 def upgrade(day: Day) -> None:
-    """A restart with what the last version left, which is backed up before."""
-    day.machine.systemd.systemctl("restart", "musicfs")
+    """A start with a state of the version that knew no trash, which is backed up before."""
+    day.machine.systemd.systemctl("stop", "musicfs")
+    folder = day.machine.path("/var/lib/musicfs/config")
+    make_older(folder)
+    day.machine.systemd.systemctl("start", "musicfs")
     assert (day.point / DISK_ALBUM / "02 - Second.flac").exists()  # at once
     day.machine.wait_for_status("it is back", state="ready", tracks=DISK_TRACKS + BUCKET_TRACKS)
+    [(kept, schema)] = kept_backups(str(folder))
+    assert schema == 3
+    assert sum(os.path.basename(kept) in str(entry["MESSAGE"]) for entry in day.machine.systemd.journal()) == 1
+    assert day.machine.documents("metadata", "diff", "/")[0]["path"] == f"/{DISK_ALBUM}/02 - Second.flac"
 
 
 def look_for_secrets(day: Day) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from musicfs.store.overlays import Change, Layer, Overlay, Pin, Play, Played, StoredCollection, Trashed, play_key
+import pytest
+
+from musicfs.store import environment, state_tables
+from musicfs.store.overlays import Change, Kind, Layer, Overlay, Pin, Play, Played, StoredCollection, Trashed, play_key
 from musicfs.store.state import State, open_state
 
 SPACES = ("nas", "s3")
@@ -175,3 +178,19 @@ def flip(path: Path, choice: random.Random, count: int, start: int = 0) -> None:
     for _ in range(count):
         raw[choice.randrange(start, len(raw))] ^= 1 << choice.randrange(8)
     path.write_bytes(raw)
+
+
+def make_older(folder: Path) -> None:
+    """Have a state whose daemon has ended as the version before the trash would have left it: by the third schema."""
+    with pytest.MonkeyPatch.context() as then:
+        then.setattr(state_tables, "SCHEMA", 3)
+        tables = state_tables.StateTables(str(folder / "state"))
+        trash = tables.records[Kind.TRASH]
+        with state_tables.StateWrite(tables) as write:
+            for key in [key for key, _ in write.txn.cursor(trash)]:
+                write._delete(trash, key)
+            write.commit(write.sequence)
+        with tables.env.begin(write=True) as txn:
+            txn.drop(trash)
+        tables.close()
+    environment.mark_clean(str(folder / "state"))
