@@ -63,7 +63,7 @@ mkdir -p /etc/systemd/journald.conf.d /run/log/journal
 printf '[Journal]\\nStorage=volatile\\nReadKMsg=no\\nRateLimitBurst=0\\n' > /etc/systemd/journald.conf.d/test.conf
 [ -s /etc/machine-id ] || systemd-machine-id-setup
 exec env -i PATH="$PATH" container=test SYSTEMD_UNIT_PATH="$units" SYSTEMD_GENERATOR_PATH=/run/generators \\
-    "$manager" --system --unit=test.target --log-target=console --show-status=no
+    "$manager" --system --unit=test.target --log-target=journal --show-status=no
 """
 
 
@@ -82,7 +82,7 @@ def missing() -> str:
 
 
 class Systemd:
-    """The manager and its journal. ``folder`` is what can be written inside, and takes what the manager says, in ``log``."""
+    """The manager and its journal. ``folder`` is what can be written inside, and takes what its start says, in ``log``."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
@@ -126,7 +126,7 @@ class Systemd:
 
     @property
     def log(self) -> str:
-        """What the manager itself says."""
+        """What is said before there is a journal."""
         return (self._folder / "log").read_text(errors="replace")
 
     def run(self, *command: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:

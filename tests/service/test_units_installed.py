@@ -1,0 +1,75 @@
+"""The units where they are meant to run: the template for several libraries, and what systemd makes of a hang."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.faults.living import album, wait_for
+from tests.servers.systemd import missing
+from tests.service.machine import Machine
+
+pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
+
+QUIET = '[grpc]\naddresses = []\n[metrics]\naddress = ""\n[collections]\nbuiltin = false\n'
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    machine = Machine(tmp_path)
+    try:
+        machine.start()
+        yield machine
+    finally:
+        machine.stop()
+
+
+def configure(machine: Machine, instance: str) -> Path:
+    """A library of two tracks; its mount point."""
+    music, point = machine.folder / f"{instance}-music", machine.folder / f"{instance}-library"
+    album(music, instance.title(), 2)
+    point.mkdir()
+    machine.configure(
+        f'mount_point = "{point}"\n{QUIET}[[origins]]\nid = "{instance}"\npath = "{music}"\n', instance=instance
+    )
+    return machine.path(point)
+
+
+def has_tracks(point: Path) -> bool:
+    """Whether both can be seen; where nothing answers there are none."""
+    return sum(name.endswith(".flac") for _, _, names in os.walk(point) for name in names) == 2
+
+
+def test_two_libraries_by_the_template(machine: Machine) -> None:
+    points = {name: configure(machine, name) for name in ("home", "work")}
+    units = [machine.install("musicfs@.service", name) for name in points]
+    machine.systemd.systemctl("start", *units)
+    for name, point in points.items():
+        wait_for(f"the tracks of {name}", partial(has_tracks, point), 30)
+        assert [path.name for path in point.glob("A/*")] == [f"{name.title()} [FLAC]"]
+        assert machine.status(name)["mount_point"].endswith(f"{name}-library")
+        for folder in (f"/var/lib/musicfs/{name}", f"/var/cache/musicfs/{name}"):
+            assert machine.path(folder).stat().st_mode & 0o777 == 0o700
+    machine.systemd.systemctl("stop", units[0])
+    assert not os.path.ismount(points["home"])
+    assert has_tracks(points["work"])
+    assert machine.status("work")["state"] == "ready"
+
+
+def test_a_mount_that_hangs_is_killed_and_started_again(machine: Machine) -> None:
+    """The watchdog, at a pace that can be waited for: the process stands still, as in a deadlock."""
+    point = configure(machine, "config")
+    machine.install("musicfs.service")
+    drop_in = machine.path("/etc/systemd/system/musicfs.service.d/pace.conf")
+    drop_in.write_text("[Service]\nWatchdogSec=3\nTimeoutAbortSec=2\n")
+    machine.systemd.systemctl("daemon-reload")
+    machine.systemd.systemctl("start", "musicfs")
+    wait_for("the tracks", partial(has_tracks, point), 30)
+    machine.systemd.systemctl("kill", "--kill-who=main", "--signal=STOP", "musicfs")
+    wait_for("it is started again", lambda: machine.systemd.shown("musicfs", "NRestarts")["NRestarts"] == "1", 40)
+    wait_for("the tracks again", partial(has_tracks, point), 30)
+    assert any("Watchdog timeout" in str(entry["MESSAGE"]) for entry in machine.systemd.journal())
