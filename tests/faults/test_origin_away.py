@@ -52,6 +52,7 @@ def test_gone_while_mounted_and_back(mounted: Mounted, roots: dict[str, Path]) -
     before = tree(mounted)
     assert len(before) == 30
     away = roots["far"].with_name("away")
+    mounted.allow_log("far does not exist")  # who reads the configuration again says so too
     roots["far"].rename(away)
     mounted.process.send_signal(signal.SIGHUP)
     wait_for("it is noticed", lambda: mounted.status().get("state") == "degraded", 20)
