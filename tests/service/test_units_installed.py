@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.living import album, wait_for
-from tests.servers.systemd import missing
+from tests.mounting import REPOSITORY
+from tests.servers.systemd import MANAGER, missing
 from tests.service.machine import Machine
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
@@ -73,3 +75,37 @@ def test_a_mount_that_hangs_is_killed_and_started_again(machine: Machine) -> Non
     wait_for("it is started again", lambda: machine.systemd.shown("musicfs", "NRestarts")["NRestarts"] == "1", 40)
     wait_for("the tracks again", partial(has_tracks, point), 30)
     assert any("Watchdog timeout" in str(entry["MESSAGE"]) for entry in machine.systemd.journal())
+
+
+def test_the_unit_of_a_user(machine: Machine) -> None:
+    """By a manager of that user's, at home, with the program where pipx puts it; the user is root, who may mount anywhere."""
+    home = machine.folder / "home"
+    point = home / "library"
+    for folder in (point, home / ".local/bin", home / ".config/musicfs", home / ".config/systemd/user"):
+        folder.mkdir(parents=True)
+    album(machine.folder / "music", "One", 2)
+    (home / ".local/bin/musicfs").symlink_to(machine.program)
+    (home / ".config/musicfs/config.toml").write_text(
+        f'mount_point = "{point}"\n{QUIET}[[origins]]\nid = "o"\npath = "{machine.folder / "music"}"\n'
+    )
+    shutil.copy(REPOSITORY / "dist/musicfs-user.service", home / ".config/systemd/user/musicfs.service")
+    environment = {"HOME": str(home), "XDG_RUNTIME_DIR": "/run/user/0"}
+    machine.path("/run/user/0").mkdir(parents=True, mode=0o700)
+    machine.path("/etc/systemd/system/manager.service").write_text(
+        f"[Service]\nType=notify\nExecStart={MANAGER} --user --unit=basic.target --log-target=journal\nDelegate=yes\n"
+        f"Environment={' '.join(f'{name}={value}' for name, value in environment.items())}\n"
+    )
+    machine.systemd.systemctl("daemon-reload")
+    machine.systemd.systemctl("start", "manager")
+
+    def systemctl(line: str) -> None:
+        done = machine.systemd.run("systemctl", "--user", *line.split(), environment=environment)
+        assert done.returncode == 0, done
+
+    systemctl("daemon-reload")
+    systemctl("enable --now musicfs")
+    wait_for("the tracks", partial(has_tracks, machine.path(point)), 30)
+    assert (home / ".cache/musicfs").is_dir() and (home / ".local/share/musicfs").is_dir()
+    systemctl("reload musicfs")
+    systemctl("stop musicfs")
+    assert not os.path.ismount(machine.path(point))
