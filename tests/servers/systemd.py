@@ -139,7 +139,7 @@ class Systemd:
     def inside(self, *command: str) -> list[str]:
         """The command line that runs a command inside."""
         namespaces = ("--mount", "--pid", "--uts", "--ipc", "--cgroup")
-        return ["nsenter", f"--target={self._pid}", *namespaces, "--wd=/", "--", *command]
+        return ["nsenter", f"--target={self._pid}", *namespaces, "--root", "--wd=/", "--", *command]
 
     def systemctl(self, *arguments: str) -> str:
         """What ``systemctl`` prints; fails with what it and the journal say."""

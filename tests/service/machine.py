@@ -19,6 +19,11 @@ from tests.servers.systemd import Systemd
 _PROGRAM = "/usr/bin/musicfs"
 
 
+def is_mounted(path: Path) -> bool:
+    """Whether a folder of a machine is a mount; os.path.ismount would follow the way there out of the machine."""
+    return path.stat().st_dev != path.parent.stat().st_dev
+
+
 class Machine:
     """``folder`` has what is the machine's own: music, mount points, the program. Systemd is started by :meth:`start`."""
 

@@ -19,6 +19,7 @@ from tests.faults.living import digest, wait_for
 from tests.players.programs import need
 from tests.servers.systemd import missing
 from tests.service.day import BUCKET_ALBUM, BUCKET_TRACKS, DISK_ALBUM, DISK_TRACKS, KEEP_DAYS, Day
+from tests.service.machine import is_mounted
 from tests.store.state_world import make_older
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
@@ -78,7 +79,7 @@ def install_and_start(day: Day) -> None:
     machine.configure(day.configuration())
     assert machine.documents("config", "check")[0]["ok"]
     systemd.systemctl("enable", "--now", "musicfs")
-    assert os.path.ismount(day.point)
+    assert is_mounted(day.point)
 
 
 def zone(seconds: float) -> str:
@@ -246,7 +247,7 @@ def stop(day: Day) -> None:
         "Result": "success",
         "ActiveState": "inactive",
     }
-    assert not os.path.ismount(day.point)
+    assert not is_mounted(day.point)
     assert stat.S_IMODE(day.point.stat().st_mode) == 0o755
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests.faults.living import album, wait_for
 from tests.mounting import REPOSITORY
 from tests.servers.systemd import MANAGER, missing
-from tests.service.machine import Machine
+from tests.service.machine import Machine, is_mounted
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
@@ -57,7 +57,7 @@ def test_two_libraries_by_the_template(machine: Machine) -> None:
         for folder in (f"/var/lib/musicfs/{name}", f"/var/cache/musicfs/{name}"):
             assert machine.path(folder).stat().st_mode & 0o777 == 0o700
     machine.systemd.systemctl("stop", units[0])
-    assert not os.path.ismount(points["home"])
+    assert not is_mounted(points["home"])
     assert has_tracks(points["work"])
     assert machine.status("work")["state"] == "ready"
 
@@ -108,4 +108,4 @@ def test_the_unit_of_a_user(machine: Machine) -> None:
     assert (home / ".cache/musicfs").is_dir() and (home / ".local/share/musicfs").is_dir()
     systemctl("reload musicfs")
     systemctl("stop musicfs")
-    assert not os.path.ismount(machine.path(point))
+    assert not is_mounted(machine.path(point))
