@@ -39,10 +39,10 @@ def plan_put(changes: Sequence[Change], action: Action, author: str, time_ns: in
 
     def plan(read: Reading, sequence: int) -> list[Record]:
         written.clear()
-        touched: dict[int, Overlay] = {}
+        batch = _Batch(read)
         entries: dict[int, HistoryEntry] = {}
         for change in changes:
-            before = touched.get(change.overlay.id) or read.overlay(change.overlay.id)
+            before = batch.overlay(change.overlay.id)
             overlay = _stamped(before, change.overlay, author, time_ns)
             old = before.layer if before is not None else Layer()
             if old != overlay.layer or change.undoes:
@@ -52,9 +52,8 @@ def plan_put(changes: Sequence[Change], action: Action, author: str, time_ns: in
                     sequence, overlay.id, time_ns, author, action, old, overlay.layer, change.undoes
                 )
             written.append(overlay)
-            if overlay != before:
-                touched[overlay.id] = overlay
-        return [*_anchored(read, touched, sequence, written), *map(history_record, entries.values())]
+            batch.put(overlay)
+        return [*batch.settle(sequence, written), *map(history_record, entries.values())]
 
     return plan
 
@@ -64,9 +63,9 @@ def plan_reanchor(changes: Sequence[Anchoring], written: list[Overlay]) -> Plan:
 
     def plan(read: Reading, sequence: int) -> list[Record]:
         written.clear()
-        touched: dict[int, Overlay] = {}
+        batch = _Batch(read)
         for change in changes:
-            before = touched.get(change.overlay_id) or read.overlay(change.overlay_id)
+            before = batch.overlay(change.overlay_id)
             if before is None:
                 raise NotFoundError(f"there is no overlay {change.overlay_id}")
             overlay = msgspec.structs.replace(
@@ -76,9 +75,8 @@ def plan_reanchor(changes: Sequence[Anchoring], written: list[Overlay]) -> Plan:
                 own_digest=before.own_digest if change.own_digest is None else change.own_digest,
             )
             written.append(overlay)
-            if overlay != before:
-                touched[overlay.id] = overlay
-        return _anchored(read, touched, sequence, written)
+            batch.put(overlay)
+        return batch.settle(sequence, written)
 
     return plan
 
@@ -91,20 +89,42 @@ def _stamped(before: Overlay | None, overlay: Overlay, author: str, time_ns: int
     return msgspec.structs.replace(overlay, changed_ns=max(time_ns, before.changed_ns + TIME_STEP_NS), author=author)
 
 
-def _anchored(read: Reading, touched: dict[int, Overlay], sequence: int, written: list[Overlay]) -> list[Record]:
-    """The records of changed overlays, and of those that lose an anchor to them; of two in one batch the later has it."""
-    owners = {anchor_key(anchor): overlay.id for overlay in touched.values() for anchor in overlay.anchors}
-    result = dict(touched)
-    for key in owners:
-        holder = read.overlay_at(key)
-        if holder is not None:
-            result.setdefault(holder.id, holder)
-    for number, overlay in result.items():
-        kept = tuple(one for one in overlay.anchors if owners.get(anchor_key(one), number) == number)
-        if kept != overlay.anchors:
-            result[number] = msgspec.structs.replace(overlay, anchors=kept)
-    written[:] = [result.get(overlay.id, overlay) for overlay in written]
-    return [overlay_record(overlay, sequence) for overlay in result.values()]
+class _Batch:
+    """Overlays that are put one after the other, and are written together."""
+
+    def __init__(self, read: Reading) -> None:
+        self._read = read
+        self._stored: dict[int, Overlay | None] = {}  # what is there, of each that is looked at
+        self._put: dict[int, Overlay] = {}  # in the order of their last putting
+
+    def overlay(self, overlay_id: int) -> Overlay | None:
+        """As it is with what was put so far, but for the anchors that others took."""
+        return self._put.get(overlay_id) or self._look(overlay_id)
+
+    def put(self, overlay: Overlay) -> None:
+        self._put.pop(overlay.id, None)
+        self._put[overlay.id] = overlay
+
+    def settle(self, sequence: int, written: list[Overlay]) -> list[Record]:
+        """The records of what changes, with those that lose an anchor: of two in one batch the later has it, also when it
+        had it before. What is in ``written`` becomes what is stored."""
+        owners = {anchor_key(anchor): overlay.id for overlay in self._put.values() for anchor in overlay.anchors}
+        result = dict(self._put)
+        for key in owners:
+            holder = self._read.overlay_at(key)
+            if holder is not None and holder.id not in result:
+                result[holder.id] = self._stored[holder.id] = holder
+        for number, overlay in result.items():
+            kept = tuple(one for one in overlay.anchors if owners.get(anchor_key(one), number) == number)
+            if kept != overlay.anchors:
+                result[number] = msgspec.structs.replace(overlay, anchors=kept)
+        written[:] = [result[overlay.id] for overlay in written]
+        return [overlay_record(one, sequence) for one in result.values() if one != self._look(one.id)]
+
+    def _look(self, overlay_id: int) -> Overlay | None:
+        if overlay_id not in self._stored:
+            self._stored[overlay_id] = self._read.overlay(overlay_id)
+        return self._stored[overlay_id]
 
 
 def read_collections(read: Reading) -> list[StoredCollection]:

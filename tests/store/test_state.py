@@ -127,6 +127,21 @@ def test_an_anchor_belongs_to_one_overlay(tmp_path: Path) -> None:
     state.close()
 
 
+def test_of_two_in_one_batch_the_later_has_the_anchor_also_when_it_had_it_before(tmp_path: Path) -> None:
+    state = open_state(str(tmp_path))
+    a = ("nas", b"a")
+    put(state, Overlay(1, anchors=(a,)))
+    written = state.put_overlays(
+        [Change(Overlay(2, anchors=(a,))), Change(Overlay(1, anchors=(a,)))], action="set", author="me", time_ns=1
+    )
+    assert [one.anchors for one in written.overlays] == [(), (a,)]
+    assert state.overlay_at(*a) == state.overlay(1)
+    moved = state.reanchor([Anchoring(1, (a,)), Anchoring(2, (a,)), Anchoring(1, (a,))])
+    assert [one.anchors for one in moved.overlays] == [(a,), (), (a,)]
+    assert state.overlay_at(*a) == state.overlay(1)
+    state.close()
+
+
 def test_time_never_goes_back_and_history_says_what_was_undone(tmp_path: Path) -> None:
     state = open_state(str(tmp_path))
     first = put(state, Overlay(1, {"title": ("A",)}), time_ns=100)
