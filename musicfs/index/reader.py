@@ -119,6 +119,8 @@ class IndexReader:
 
     def _searcher(self, layout: int) -> tantivy.Searcher:
         if self._index is None:
+            # It comes with a watcher, whose thread opens the files once more on its own time, some ms at most, even though
+            # the next line turns it off (``file_watcher.rs`` of tantivy): what is cut just then, nobody here can notice.
             self._index = tantivy.Index.open(str(self._path))
             self._index.config_reader("manual")
         self._index.reload()

@@ -120,7 +120,9 @@ def test_a_file_that_is_cut_while_it_is_in_use_is_noticed_before_it_is_read(
     told: list[StoreError] = []
     reader = IndexReader(str(folder), told.append)
     answers(reader)
-    os.truncate(next(folder.glob(f"*.{suffix}")), 0)
+    # A byte is left, and with it the page that is mapped: tantivy's own first look, in a thread of its own, may still be
+    # under way, and would end this process. Whoever reads the file now sees zeros instead of what was there.
+    os.truncate(next(folder.glob(f"*.{suffix}")), 1)
     with pytest.raises(StoreError, match="cut short"):
         answers(reader)
     assert len(told) == 1
