@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator
 
@@ -10,7 +9,7 @@ import click
 
 from musicfs.cli.command import Command
 from musicfs.cli.invocation import Invocation
-from musicfs.errors import ExistsError, MusicFSError, NoDaemonError
+from musicfs.errors import ExistsError, NoDaemonError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,9 +33,11 @@ def backup(invocation: Invocation, file: str, *, force: bool) -> int:
       musicfs backup ~/musicfs-$(date +%F).tar
       musicfs backup --force /mnt/nas/musicfs.tar
     """
+    from musicfs.store.whole_file import write_whole
+
     if not force and os.path.lexists(file):
         raise ExistsError(f"{file} exists", remedy="name another file, or replace it with --force")
-    size = _write(file, _pieces(invocation))
+    size = write_whole(os.path.abspath(file), _pieces(invocation))
     output = invocation.output()
     if output.is_json:
         output.json({"file": os.path.abspath(file), "size_bytes": size})
@@ -103,29 +104,6 @@ def _pieces(invocation: Invocation) -> Iterator[bytes]:
         return
     with client:
         yield from client.backup()
-
-
-def _write(path: str, pieces: Iterator[bytes]) -> int:
-    """Write a file that nobody else may read, whole or not at all; its size."""
-    part = f"{path}.part"
-    size = 0
-    try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with open(descriptor, "wb") as stream:
-            for piece in pieces:
-                size += stream.write(piece)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.rename(part, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(part)
-        if isinstance(error, OSError):
-            raise MusicFSError(
-                f"{path} cannot be written: {error.strerror}", remedy="check the folder and the room on its disk"
-            ) from error
-        raise
-    return size
 
 
 def _settings(invocation: Invocation) -> Settings:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import re
-import secrets
 
 import xxhash
 
-from musicfs.store.journal import file_error, sync_folder, write_all
+from musicfs.store.journal import file_error
+from musicfs.store.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -46,20 +45,7 @@ class Images:
         path = os.path.join(self.folder, key)
         if self._read(path, key) is not None:
             return key
-        fresh = f"{path}.{secrets.token_hex(4)}.new"
-        try:
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                write_all(descriptor, memoryview(data), 0)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            os.rename(fresh, path)
-            sync_folder(self.folder)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                os.unlink(fresh)
-            raise file_error(path, error) from error
+        write_whole(path, (data,))
         self._complained.discard(key)
         return key
 

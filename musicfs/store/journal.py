@@ -174,6 +174,9 @@ def sync_folder(path: str) -> None:
     descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems have nothing to sync of a folder (fsync(2))
+            raise
     finally:
         os.close(descriptor)
 

@@ -142,7 +142,7 @@ def _remove_leftovers(paths: Paths, *, had_journal: bool) -> None:
     for name in os.listdir(paths.folder):
         if name.startswith("state.new-"):
             shutil.rmtree(os.path.join(paths.folder, name), ignore_errors=True)
-        elif name.startswith("before-upgrade-") and name.endswith(".part"):
+        elif name.startswith("before-upgrade-") and name.endswith(".new"):
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(paths.folder, name))
     for name in ("new", "kept"):

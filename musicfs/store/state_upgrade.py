@@ -15,11 +15,12 @@ from collections.abc import Iterable
 
 from musicfs import __version__
 from musicfs.errors import MusicFSError
-from musicfs.store.journal import Journal, Survey, file_error, sync_folder, write_all
+from musicfs.store.journal import Journal, Survey
 from musicfs.store.overlays import Pin, pin_record
 from musicfs.store.state_build import Build, Paths, rewrite_journal
 from musicfs.store.state_lock import read_writer
 from musicfs.store.state_tables import StateTables, StateWrite
+from musicfs.store.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -78,24 +79,7 @@ def _keep(paths: Paths, schema: int, journal: Journal, size_bytes: int) -> str:
     while os.path.lexists(target):
         number += 1
         target = f"{stem}-{number}-schema-{schema}.tar"
-    part = f"{target}.part"
-    try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            position = 0
-            for piece in pieces:
-                position += write_all(descriptor, memoryview(piece), position)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.rename(part, target)
-        sync_folder(paths.folder)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(part)
-        if isinstance(error, OSError):
-            raise file_error(target, error) from error
-        raise
+    write_whole(target, pieces)
     for old in kept_backups(paths.folder)[_KEPT:]:
         with contextlib.suppress(OSError):
             os.unlink(old[0])

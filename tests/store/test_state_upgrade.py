@@ -11,7 +11,7 @@ import pytest
 
 from musicfs import __version__
 from musicfs.errors import DiskFullError, MusicFSError
-from musicfs.store import environment, frames, state_recovery, state_tables, state_upgrade
+from musicfs.store import environment, frames, state_recovery, state_tables, whole_file
 from musicfs.store.backup import check_backup, restore_backup
 from musicfs.store.overlays import Kind, Pin, StoredCollection
 from musicfs.store.state import open_state
@@ -80,7 +80,7 @@ def test_every_older_schema_is_kept_before_it_is_changed(
     assert restored.pins() == PINS
     assert restored.collections() == []
     restored.close()
-    assert not list(folder.glob("*.part")) and not list(folder.glob("journal.*"))
+    assert not list(folder.glob("*.new")) and not list(folder.glob("journal.*"))
 
 
 def test_an_upgrade_whose_backup_cannot_be_written_changes_nothing(
@@ -93,7 +93,7 @@ def test_an_upgrade_whose_backup_cannot_be_written_changes_nothing(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as then:
-        then.setattr(state_upgrade, "write_all", full)
+        then.setattr(whole_file, "write_all", full)
         with pytest.raises(DiskFullError, match="before-upgrade"):
             open_state(str(tmp_path))
     assert (tmp_path / "journal").read_bytes() == before
