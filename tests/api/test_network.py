@@ -18,6 +18,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from musicfs.api.backend import Status
 from musicfs.api.client import Client
 from musicfs.api.endpoint import Endpoint
 from musicfs.api.generated import musicfs_pb2 as pb
@@ -28,6 +29,7 @@ from musicfs.errors import ConfigError, DeniedError, NoDaemonError, UnreachableE
 from musicfs.events import Event
 from tests.api.backend import ORIGINS, STATUS, FakeBackend
 from tests.api.network import ANY_PORT, METHODS, SHOWN, TOKEN, call, health, listening, same, watch
+from tests.faults.living import wait_for
 
 STATUS_CALL = "/musicfs.v1.MusicFS/GetStatus"
 
@@ -189,10 +191,23 @@ class Endless(FakeBackend):
                 self.open_streams -= 1
 
     def wait_for_streams(self, count: int) -> None:
-        stop = time.monotonic() + 10
-        while self.open_streams != count:
-            assert time.monotonic() < stop, f"{self.open_streams} streams are open, not {count}"
-            time.sleep(0.01)
+        wait_for(f"{count} open streams", lambda: self.open_streams == count)
+
+
+def _first(answers: Iterator[health_pb2.HealthCheckResponse]) -> int:
+    """How the daemon is, or 0 when it does not say."""
+    try:
+        return int(next(answers).status)
+    except grpc.RpcError:
+        return 0
+
+
+def _status(client: Client) -> Status | None:
+    """How the daemon is, or None when it cannot be reached."""
+    try:
+        return client.status()
+    except (UnreachableError, NoDaemonError):
+        return None
 
 
 def subscribe(channel: grpc.Channel) -> grpc.Call:
@@ -227,9 +242,7 @@ def test_work_for_a_caller_who_has_left_ends(tmp_path: Path) -> None:
             response_deserializer=same,
         )
         future = method.future(request, timeout=60, metadata=SHOWN)
-        stop = time.monotonic() + 10
-        while not backend.seen and time.monotonic() < stop:
-            time.sleep(0.01)
+        wait_for("the call", lambda: backend.seen)
         future.cancel()  # type: ignore[no-untyped-call]  # as below
         assert backend.ended.acquire(timeout=10)
     assert backend.history == []
@@ -289,15 +302,8 @@ def test_who_watches_takes_no_place_of_who_listens(tmp_path: Path) -> None:
         with Client(str(server.addresses[0])) as client:
             assert client.status() == STATUS
         watches.pop().cancel()
-        stop = time.monotonic() + 10
-        while True:  # its thread is free a moment after the caller has left
-            again = watch(channel)
-            try:
-                assert next(again).status == health_pb2.HealthCheckResponse.SERVING
-                break
-            except grpc.RpcError:
-                assert time.monotonic() < stop
-                time.sleep(0.05)
+        # Its thread is free a moment after the caller has left.
+        assert wait_for("a free thread", lambda: _first(watch(channel))) == health_pb2.HealthCheckResponse.SERVING
         assert all(stream.is_active() for stream in streams)
 
 
@@ -309,9 +315,7 @@ def test_hanging_calls_on_a_port_do_not_reach_the_socket(tmp_path: Path) -> None
     ):
         method = channel.unary_unary(STATUS_CALL, same, same)
         hanging = [method.future(b"", timeout=30) for _ in range(200)]
-        stop = time.monotonic() + 10
-        while len(backend.calls) < 8 and time.monotonic() < stop:
-            time.sleep(0.01)
+        wait_for("eight calls", lambda: len(backend.calls) >= 8)
         backend.blocks = False
         started = time.monotonic()
         with Client(str(tmp_path / "s.sock")) as client:
@@ -462,11 +466,4 @@ def test_a_thousand_connections_that_say_nothing(standing: Address) -> None:
         for connection in idle:
             connection.close()
     with Client(Endpoint(address=standing)) as client:
-        stop = time.monotonic() + 10
-        while True:
-            try:
-                assert client.status() == STATUS
-                return
-            except (UnreachableError, NoDaemonError):
-                assert time.monotonic() < stop
-                time.sleep(0.1)
+        assert wait_for("an answer", lambda: _status(client)) == STATUS

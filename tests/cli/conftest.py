@@ -15,6 +15,7 @@ import pytest
 
 from musicfs.cli.main import main
 from tests.api.backend import FakeBackend, serving
+from tests.cli.terminal import watch_terminal
 from tests.faults.living import wait_for
 
 REPOSITORY = Path(__file__).parents[2]
@@ -89,24 +90,14 @@ def run_process(*arguments: str, cwd: Path = REPOSITORY) -> Done:
 def on_terminal(*arguments: str, typed: str = "") -> tuple[int, str]:
     """Run a command on a terminal of 100 columns, where ``typed`` waits; its exit code and what there is to see."""
     master, slave = pty.openpty()
-    os.write(master, typed.encode())
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
     environment.pop("NO_COLOR", None)
     process = subprocess.Popen(
         command(*arguments), stdin=slave, stdout=slave, stderr=slave, cwd=REPOSITORY, env=environment
     )
     os.close(slave)
-    data = b""
-    while True:
-        try:
-            piece = os.read(master, 65536)
-        except OSError:  # EIO: the last process has closed the other side
-            break
-        if not piece:
-            break
-        data += piece
-    os.close(master)
-    return process.wait(30), data.decode()
+    seen = watch_terminal(master, typed)
+    return process.wait(30), seen
 
 
 def wait_until_scanned() -> dict[str, object]:

@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,8 @@ from typing import Any
 from musicfs.testing.audio import make_audio
 from musicfs.testing.images import make_jpeg
 from tests.cli.conftest import REPOSITORY, Done
+from tests.cli.terminal import watch_terminal
+from tests.faults.living import wait_for
 
 _SCAN_S = 60.0
 _COMMAND_S = 60.0
@@ -83,7 +84,7 @@ class House:
     def start(self) -> None:
         """Mount, and wait until everything is scanned and can be found."""
         assert self.run("musicfs", "mount").code == 0
-        self._wait("the first scan", self._is_ready)
+        wait_for("the first scan", self._is_ready, _SCAN_S)
         link = self.work / "song.mp3"
         if not link.is_symlink():
             link.symlink_to(self.mount_point / "Björk/Glóð (2001) [MP3]/01 - Ísbrú.mp3")
@@ -102,20 +103,14 @@ class House:
     def delete(self, path: str) -> None:
         """Delete an original, and wait until its track is in the trash."""
         (self.music / path).rename(self.root / "deleted")
-        self._wait("a deleted track", lambda: bool(self.documents("trash", "list")[0]))
+        wait_for("a deleted track", lambda: self.documents("trash", "list")[0], _SCAN_S)
 
     def let_return(self, path: str) -> None:
         """Have the original back that was deleted, and wait until its track is in the tree."""
         (self.root / "deleted").rename(self.music / path)
         tracks = len(_TRACKS) + 1  # and the one that is broken
-        self._wait("the track", lambda: self.documents("status")[0]["tracks"] == tracks)
-        self._wait("an empty trash", lambda: not self.documents("trash", "list")[0])
-
-    def _wait(self, what: str, is_there: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + _SCAN_S
-        while not is_there():
-            assert time.monotonic() < deadline, f"{what} did not come"
-            time.sleep(0.1)
+        wait_for("the track", lambda: self.documents("status")[0]["tracks"] == tracks, _SCAN_S)
+        wait_for("an empty trash", lambda: not self.documents("trash", "list")[0], _SCAN_S)
 
     def run(self, *command: str, cwd: Path | None = None) -> Done:
         """A command with its output in pipes."""
@@ -132,34 +127,23 @@ class House:
         return [json.loads(line) for line in done.out.splitlines()]
 
     def on_terminal(
-        self, line: str, *, typed: str = "", interrupt_after: str = "", shell: str = "bash"
+        self,
+        line: str,
+        *,
+        typed: str = "",
+        interrupt_after: str = "",
+        meanwhile: Callable[[], object] | None = None,
+        shell: str = "bash",
     ) -> tuple[int, str]:
-        """A line in a shell on a terminal, where ``typed`` waits to be read; its exit code, and what is seen, uncoloured.
-
-        What does not end by itself is interrupted as by Ctrl-C, as soon as ``interrupt_after`` is seen.
-        """
+        """A line in a shell on a terminal; its exit code, and what is seen, uncoloured. See watch_terminal."""
         process, master = pty.fork()
         if process == 0:
             os.chdir(self.work)
             os.execvpe(shell, [shell, "-c", line], self.environment)
-        os.write(master, typed.encode())
-        seen = b""
-        is_interrupted = not interrupt_after
-        while True:
-            if not is_interrupted and interrupt_after.encode() in seen:
-                is_interrupted = True
-                os.write(master, b"\x03")
-            try:
-                piece = os.read(master, 65536)
-            except OSError:  # EIO: the last process has closed the other side
-                break
-            if not piece:
-                break
-            seen += piece
-        os.close(master)
+        seen = watch_terminal(master, typed, interrupt_after=interrupt_after, meanwhile=meanwhile)
         _, status = os.waitpid(process, 0)
         code = os.waitstatus_to_exitcode(status)
-        return 128 - code if code < 0 else code, _ESCAPES.sub("", seen.decode()).replace("\r\n", "\n")
+        return 128 - code if code < 0 else code, _ESCAPES.sub("", seen).replace("\r\n", "\n")
 
 
 INTERRUPTED = 128 + signal.SIGINT

@@ -7,7 +7,6 @@ import os
 import pty
 import select
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from musicfs.cli.completing import Typed, quoted, read_bash_line
 from musicfs.cli.completion import SCRIPTS
 from tests.api.backend import FakeBackend
 from tests.cli.conftest import REPOSITORY
+from tests.players.programs import need
 
 BREAKS = " \t\n\"'><=;|&(:"  # what bash has, with the @ of hosts left out
 ODD = "Odd, name: $1 [x]* 'q' \"d\" \\ &~"
@@ -206,8 +206,7 @@ def heard(terminal: int, deadline: float, before: bytes) -> bytes:
 
 def typed_in(shell: str, sandbox: Sandbox, tmp_path: Path, typed: str) -> list[str]:
     """How ``musicfs`` is called when this is typed, with Tab where it says ``<Tab>``, and Enter behind it."""
-    if shutil.which(shell) is None:
-        pytest.skip(f"no {shell}")
+    need(shell)
     script = tmp_path / f"script.{shell}"
     script.write_text(SCRIPTS[shell])
     arguments, start = START[shell]
@@ -270,8 +269,7 @@ def test_tab(shell: str, typed: str, called: list[str], sandbox: Sandbox, backen
 
 
 def fish(sandbox: Sandbox, tmp_path: Path, line: str) -> list[str]:
-    if shutil.which("fish") is None:
-        pytest.skip("no fish")
+    need("fish")
     script = tmp_path / "musicfs.fish"
     script.write_text(SCRIPTS["fish"])
     done = subprocess.run(

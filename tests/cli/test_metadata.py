@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import getpass
 import json
-import os
-import pty
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +15,7 @@ from musicfs.api.metadata import Cover, HistoryItem, MetadataChange
 from musicfs.errors import UnreachableError
 from musicfs.model import FIELD_NAMES
 from tests.api.backend import serving
-from tests.cli.conftest import REPOSITORY, Run, command, on_terminal
+from tests.cli.conftest import Run, on_terminal
 from tests.cli.metadata_backend import PLAIN, TagBackend
 
 ONE, TWO, ODD = "/Björk/Début/01.flac", "/Björk/Début/02.flac", "/Plain/odd.ogg"
@@ -338,22 +335,9 @@ def test_on_a_terminal(backend: TagBackend) -> None:
     assert "removed" in on_terminal("metadata", "diff", ONE)[1]
 
 
-@pytest.mark.parametrize(("answer", "code"), [(b"y\n", 0), (b"n\n", 130)])
-def test_a_person_is_asked(backend: TagBackend, answer: bytes, code: int) -> None:
-    master, slave = pty.openpty()
-    process = subprocess.Popen(
-        command("metadata", "set", "/Björk", "--title", "Same"), stdin=slave, stdout=slave, stderr=slave, cwd=REPOSITORY
-    )
-    os.close(slave)
-    os.write(master, answer)
-    said = b""
-    while True:
-        try:
-            piece = os.read(master, 65536)
-        except OSError:  # EIO: the other side is closed
-            break
-        said += piece
-    os.close(master)
-    assert process.wait(30) == code
-    assert b"2 tracks would all get the same title. Go on?" in said
+@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 130)])
+def test_a_person_is_asked(backend: TagBackend, answer: str, code: int) -> None:
+    ended, said = on_terminal("metadata", "set", "/Björk", "--title", "Same", typed=answer)
+    assert ended == code
+    assert "2 tracks would all get the same title. Go on?" in said
     assert len(backend.seen) == (1 if code == 0 else 0)

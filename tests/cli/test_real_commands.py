@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import re
-import shutil
+import sqlite3
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import click
@@ -16,6 +18,7 @@ from musicfs.cli.main import cli
 from tests.cli.house import INTERRUPTED, House
 from tests.cli.shapes import SHAPES, As, Lines, mistakes, words
 from tests.cli.test_main import ALL
+from tests.players.programs import need
 
 GLOD = "/Björk/Glóð (2001) [MP3]"
 SONG = f"{GLOD}/01 - Ísbrú.mp3"
@@ -185,20 +188,18 @@ def examples() -> Iterator[tuple[str, str]]:
 
 
 EXAMPLES = list(dict.fromkeys(line for _, line in examples()))
-SHUTS_DOWN = re.compile(r"musicfs shutdown|musicfs mount|mount --foreground|musicfs restore")
+# These have tests of their own, for they end the mount, or do not end.
+ELSEWHERE = re.compile(r"musicfs shutdown|musicfs mount|mount --foreground|musicfs restore|events")
 
 
 def test_there_are_examples() -> None:
     assert len(EXAMPLES) > 50
 
 
-@pytest.mark.parametrize("line", [line for line in EXAMPLES if not SHUTS_DOWN.search(line) and "events" not in line])
+@pytest.mark.parametrize("line", [line for line in EXAMPLES if not ELSEWHERE.search(line)])
 def test_examples_run(house: House, line: str) -> None:
-    if " jq " in line and shutil.which("jq") is None:
-        pytest.skip("no jq")
     shell = "zsh" if "fpath" in line else "bash"
-    if shutil.which(shell) is None:
-        pytest.skip(f"no {shell}")
+    need(shell)
     prepare(house, line)
     typed = line.replace("/srv/music", str(house.music)).replace("/mnt/nas", f"{house.root}/mnt/nas")
     if shell == "zsh":
@@ -231,22 +232,23 @@ def prepare(house: House, line: str) -> None:
     elif "cache unpin" in line:
         house.run("musicfs", "cache", "pin", "/Nina Simone")
     elif "beets" in line:
-        pytest.skip("takes a library of beets: tests/cli/test_real_metadata.py has one")
+        library = house.home / ".config" / "beets" / "library.db"
+        library.parent.mkdir()
+        with contextlib.closing(sqlite3.connect(library)) as database, database:
+            database.execute("CREATE TABLE items (id INTEGER PRIMARY KEY, path BLOB, title TEXT, mb_trackid TEXT)")
+            item = (b"Nina Simone/Pastel Blues/1.flac", "Be My Husband", "")
+            database.execute("INSERT INTO items (path, title, mb_trackid) VALUES (?, ?, ?)", item)
 
 
 def test_events_until_interrupted(house: House) -> None:
     for line in [line for line in EXAMPLES if "events" in line]:
         assert line.split()[0] == "musicfs"
-    code, text = house.on_terminal(
-        "(sleep 0.7; musicfs origin rescan nas --wait >/dev/null) & musicfs events", interrupt_after="sync_completed"
-    )
+    rescan = partial(house.run, "musicfs", "origin", "rescan", "nas", "--wait")
+    code, text = house.on_terminal("musicfs events", interrupt_after="sync_completed", meanwhile=rescan)
     assert "sync_started" in text
     assert code == INTERRUPTED
-    lines = house.on_terminal(
-        "(sleep 0.7; musicfs origin rescan nas --wait >/dev/null) & musicfs --json events",
-        interrupt_after="sync_completed",
-    )[1].splitlines()
-    found = [json.loads(line) for line in lines if line.startswith("{")]
+    _, text = house.on_terminal("musicfs --json events", interrupt_after="sync_completed", meanwhile=rescan)
+    found = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
     assert found
     for event in found:
         assert list(mistakes(event, SHAPES["events"])) == []

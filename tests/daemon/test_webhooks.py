@@ -21,6 +21,7 @@ from musicfs.daemon.metrics.observed import WebhookCount
 from musicfs.daemon.webhooks import RETRY_DELAYS_S, Target, Webhook, Webhooks, target_of
 from musicfs.errors import ConfigError
 from musicfs.events import EventBus, EventType, FileNews
+from tests.faults.living import wait_for
 from tests.servers.receiver import DROP, HANG, Receiver
 
 SECRET = "a secret made for these tests"
@@ -61,10 +62,7 @@ class Setting:
         return self.webhooks.counts()["webhook-1"]
 
     def wait_for_count(self, count: WebhookCount) -> None:
-        deadline = time.monotonic() + 20
-        while self.count != count:
-            assert time.monotonic() < deadline, self.count
-            time.sleep(0.01)
+        wait_for(f"{count}", lambda: self.count == count, 20)
 
     def close(self) -> None:
         self.bus.close()
@@ -223,15 +221,10 @@ def test_a_dead_receiver_is_one_warning_and_holds_up_nobody(
     for number in range(25_000):
         setting.bus.publish(EventType.FILE_ACCESSED, file_id=number + 1)
     assert time.monotonic() - begun < 5
-    deadline = time.monotonic() + 20
-    while setting.count.failed < 300:
-        assert time.monotonic() < deadline, setting.count
-        time.sleep(0.01)
+    wait_for("300 failures", lambda: setting.count.failed >= 300, 20)
     setting.receiver.start()
-    deadline = time.monotonic() + 60
-    while (count := setting.count).delivered + count.failed + count.lost < 25_000:
-        assert time.monotonic() < deadline, count
-        time.sleep(0.01)
+    wait_for("all to be accounted for", lambda: sum(msgspec.structs.astuple(setting.count)) >= 25_000, 60)
+    count = setting.count
     setting.bus.publish(EventType.SYNC_COMPLETED)
     setting.wait_for_count(WebhookCount(count.delivered + 1, count.failed, count.lost))
     assert count.lost > 0 and count.delivered > 0
@@ -293,10 +286,7 @@ def test_certificates_are_checked(certificate: Path, is_trusted: bool, monkeypat
     webhook.start()
     try:
         bus.publish(EventType.SYNC_STARTED)
-        deadline = time.monotonic() + 20
-        while not (webhook.count.delivered or webhook.count.failed):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_for("an attempt", lambda: webhook.count.delivered or webhook.count.failed, 20)
         assert (webhook.count.delivered, len(receiver.deliveries)) == ((1, 1) if is_trusted else (0, 0))
     finally:
         webhook.close()
@@ -357,10 +347,7 @@ def test_a_secret_address_that_cannot_be_used_is_not_shown_either(url: str, capl
     webhook.start()
     try:
         bus.publish(EventType.SYNC_STARTED)
-        deadline = time.monotonic() + 20
-        while not (webhook.count.failed or "is told nothing" in caplog.text):
-            assert time.monotonic() < deadline, caplog.text
-            time.sleep(0.01)
+        wait_for("an attempt", lambda: webhook.count.failed or "is told nothing" in caplog.text, 20)
     finally:
         webhook.close()
     assert "hidden" not in caplog.text

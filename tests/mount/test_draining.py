@@ -34,9 +34,18 @@ class SlowDisk:
             ["bindfs", "-f", "-o", "attr_timeout=3600,entry_timeout=3600", str(source), str(point)]
         )
         wait_for("bindfs", lambda: is_mount_point(point))
+        self._connections = point.with_name("connections")
+        self._connections.mkdir()
+        subprocess.run(["mount", "-t", "fusectl", "none", str(self._connections)], check=True)
+        self._connection = self._connections / str(os.minor(point.stat().st_dev))
+
+    def requests(self) -> int:
+        """How many have not been answered yet, as the kernel counts them."""
+        return int((self._connection / "waiting").read_text())
 
     def stall(self) -> None:
-        """Nothing is answered from now on."""
+        """Nothing is answered from now on; all there was has been."""
+        wait_for("all to be answered", lambda: not self.requests())
         os.kill(self._process.pid, signal.SIGSTOP)
 
     def go_on(self) -> None:
@@ -45,7 +54,8 @@ class SlowDisk:
 
     def close(self) -> None:
         self.go_on()
-        subprocess.run(["umount", "-l", str(self.point)], check=True)
+        for point in (self._connections, self.point):
+            subprocess.run(["umount", "-l", str(point)], check=True)
         self._process.wait(10)
 
 
@@ -84,7 +94,7 @@ class Reading:
         disk.stall()
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
-        wait_for("the read waits", self._is_waiting)
+        wait_for("the read to come to the disk", disk.requests)
 
     def _read(self) -> None:
         try:
@@ -94,12 +104,6 @@ class Reading:
         finally:
             with contextlib.suppress(OSError):  # closing tells the mount too, which may be gone by then
                 os.close(self._descriptor)
-
-    def _is_waiting(self) -> bool:
-        """The kernel names where a thread sleeps; ours sleeps in a FUSE request."""
-        return self._thread.native_id is not None and Path(f"/proc/self/task/{self._thread.native_id}/stat").read_text(
-            encoding="utf-8"
-        ).rpartition(")")[2].split()[0] in ("S", "D")
 
     def finish(self) -> None:
         """Wait for its end."""
@@ -149,6 +153,24 @@ def test_the_end_does_not_wait_for_ever(mounted: Mounted, disk: SlowDisk) -> Non
     disk.go_on()
     reading.finish()
     assert reading.error is not None or reading.data == reading.original[-200_000:-100_000]
+
+
+def test_the_second_signal_does_not_wait(disk: SlowDisk, tmp_path: Path) -> None:
+    mounted = mount({"o": disk.point}, tmp_path / "home", "[mount]\ndrain_timeout_s = 600")
+    try:
+        reading = Reading(mounted, disk)
+        os.kill(mounted.process.pid, signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            mounted.process.wait(2)
+        os.kill(mounted.process.pid, signal.SIGINT)
+        assert mounted.process.wait(10) == 1
+        assert not is_mount_point(mounted.point)
+        assert "asked twice to end" in mounted.log
+        disk.go_on()
+        reading.finish()
+    finally:
+        disk.go_on()
+        mounted._abandon()
 
 
 def test_a_worker_that_missed_its_wake_up_does_not_hold_the_end_up(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ import pytest
 
 from musicfs.config.settings import OriginSettings
 from tests.faults.living import album, wait_for
-from tests.mount.test_draining import Reading, SlowDisk, disk  # noqa: F401 # the fixture
 from tests.mounting import Place, is_mount_point, mount, start
 
 
@@ -140,24 +139,6 @@ def test_no_sign_of_life_while_the_mount_hangs(tmp_path: Path, manager: socket.s
     finally:
         os.kill(mounted.process.pid, signal.SIGCONT)
         mounted.close()
-
-
-def test_the_second_signal_does_not_wait(disk: SlowDisk, tmp_path: Path) -> None:  # noqa: F811
-    mounted = mount({"o": disk.point}, tmp_path / "home", "[mount]\ndrain_timeout_s = 600")
-    try:
-        reading = Reading(mounted, disk)
-        time.sleep(0.5)  # the request is on its way into the filesystem that stands still
-        os.kill(mounted.process.pid, signal.SIGINT)
-        with pytest.raises(subprocess.TimeoutExpired):
-            mounted.process.wait(2)
-        os.kill(mounted.process.pid, signal.SIGINT)
-        assert mounted.process.wait(10) == 1
-        assert not is_mount_point(mounted.point)
-        assert "asked twice to end" in mounted.log
-        assert reading
-    finally:
-        disk.go_on()
-        mounted._abandon()
 
 
 def test_a_crash_leaves_a_report_and_no_folder_that_looks_empty(tmp_path: Path) -> None:
