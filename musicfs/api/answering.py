@@ -138,7 +138,7 @@ class Answering:
 def _next(context: Context, items: Iterator[T]) -> T | _End:
     try:
         return next(items, _END)
-    except Exception as error:  # as above
+    except Exception as error:  # the boundary to gRPC once more: items come late
         abort(context, error)
 
 

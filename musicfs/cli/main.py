@@ -94,6 +94,8 @@ def _complete(shell: str) -> int:
     try:
         return answer(cli, shell)
     except Exception:  # a user who presses Tab is told nothing rather than a traceback between two words
+        if os.environ.get("MUSICFS_TRACEBACK"):
+            raise
         return 1
 
 

@@ -74,21 +74,21 @@ def show_at(source: str, path: str) -> None:
 
     The helpers would look at ``path`` first, which a dead mount does not bear; the kernel does not. Raises MountError.
     """
-    _call("mount", source.encode(), os.fsencode(path), None, _MS_BIND, None)
+    _call("mount", path, source.encode(), os.fsencode(path), None, _MS_BIND, None)
     detach(source)
 
 
 def detach(path: str) -> None:
     """Take away what is seen at ``path``, as root and without a look at it. Raises MountError."""
-    _call("umount2", os.fsencode(path), _MNT_DETACH)
+    _call("umount2", path, os.fsencode(path), _MNT_DETACH)
 
 
-def _call(name: str, *arguments: bytes | int | None) -> None:
+def _call(name: str, path: str, *arguments: bytes | int | None) -> None:
+    """Have the kernel do something about ``path``."""
     import ctypes  # late: the mount process starts without it
 
     if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments):
-        reason = os.strerror(ctypes.get_errno())
-        raise MountError(f"{name} of {os.fsdecode(arguments[0] or b'')} fails: {reason}")  # type: ignore[arg-type]  # a path
+        raise MountError(f"{name} of {path} fails: {os.strerror(ctypes.get_errno())}")
 
 
 def _escape(path: str) -> bytes:

@@ -16,7 +16,7 @@ import pytest
 from musicfs import __version__
 from musicfs.cli.main import cli, main
 from tests.api.backend import FakeBackend, serving
-from tests.cli.conftest import REPOSITORY, Run, command, run_process
+from tests.cli.conftest import REPOSITORY, Done, Run, command, run_process
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -144,6 +144,18 @@ def test_a_bug_is_a_sentence(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Traceback" not in done.err
     monkeypatch.setenv("MUSICFS_TRACEBACK", "1")
     assert "Traceback" in run("status").err
+
+
+def test_a_bug_in_completion_is_silent_unless_it_is_looked_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_arguments: object) -> int:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("musicfs.cli.completing.answer", broken)
+    monkeypatch.setenv("_MUSICFS_COMPLETE", "bash")
+    assert run() == Done(1, "", "")
+    monkeypatch.setenv("MUSICFS_TRACEBACK", "1")
+    with pytest.raises(RuntimeError, match="broken"):
+        run()
 
 
 def test_an_interrupt_is_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

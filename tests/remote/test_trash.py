@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ FILE_BYTES, FURTHER_BYTES = 6_000_000, 500_000
 
 def cached_percent(path: Path) -> int:
     return int(os.getxattr(path, "user.musicfs.cached_percent"))
+
+
+def _is_stored(path: Path) -> bool:
+    return cached_percent(path) == 100
 
 
 def trash(mounted: Mounted, *arguments: str) -> Any:
@@ -52,7 +57,7 @@ def test_deleted_on_a_server(servers: Servers, home: Path) -> None:
             for name, data in content.items():
                 path = mounted.point / name
                 assert path.read_bytes() == data
-                wait_for("all of it is stored", lambda path=path: cached_percent(path) == 100 or None)  # type: ignore[misc]
+                wait_for("all of it is stored", partial(_is_stored, path))
             wait_for("what both have is stored once", lambda: stats(mounted)["dedup_ratio"] > 1.5 or None, 60)
             deleted = delete(mounted, line, "one.wav")
             line.proxy.refuse()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -18,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.players.programs import need
 from tests.servers.stopping import processes_of
 
 MANAGER = "/lib/systemd/systemd"
@@ -68,14 +68,9 @@ exec env -i PATH="$PATH" container=test SYSTEMD_UNIT_PATH="$units" SYSTEMD_GENER
 
 
 def missing() -> str:
-    """What keeps it from running on this machine; empty if nothing does."""
+    """What keeps it from running here that no installation helps; empty if nothing does."""
     if os.geteuid():
         return "it takes root"
-    for program in ("unshare", "nsenter", "systemctl", "journalctl"):
-        if shutil.which(program) is None:
-            return f"there is no {program}"
-    if not os.path.exists(MANAGER):
-        return f"there is no {MANAGER}"
     with open("/proc/self/mountinfo") as mounts:
         has_root = any(line.split()[4] == "/" for line in mounts)
     return "" if has_root else "in a chroot whose root is no mount nothing could be made read-only"
@@ -97,6 +92,8 @@ class Systemd:
 
     def start(self) -> None:
         """Start it; blocks until it takes commands."""
+        for program in (MANAGER, "unshare", "nsenter", "systemctl", "journalctl"):
+            need(program)
         joins = [
             f"{{ mkdir {path} && echo $$ > {path}/cgroup.procs || true; }} 2>/dev/null" for path in self._cgroups()
         ]
