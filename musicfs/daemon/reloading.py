@@ -84,13 +84,13 @@ class Reloading:
     def _reload(self, number: int) -> None:
         if self._read_again is None:
             return
-        from musicfs.daemon.ports import busy_ports  # late, both: most mounts are never asked
+        from musicfs.daemon.ports import busy_ports, unusable_files  # late, both: most mounts are never asked
         from musicfs.daemon.reload import plan_reload
 
         loaded = self._read_again()
         warnings = list(loaded.warnings)
         if not loaded.problems:
-            warnings += busy_ports(self._settings, loaded.settings)
+            warnings += [*busy_ports(self._settings, loaded.settings), *unusable_files(loaded.settings)]
         for warning in warnings:
             log.warning("%s", warning)
         if loaded.problems:

@@ -156,6 +156,12 @@ def test_other_ports_token_and_certificate(tmp_path: Path) -> None:
             assert client.confirm("music") == 0
         with Client(second, token=old_token) as client, pytest.raises(DeniedError):
             client.status()
+        mounted.allow_log("can be read by others")
+        token_file.chmod(0o644)
+        done = mounted.command("config", "reload")
+        assert f"warning: grpc.token_file: no port: the token in {token_file} can be read by others" in done.stdout
+        assert done.returncode == 0 and keeper_pid(second), "it is needed by the next keeper only"
+        token_file.chmod(0o600)
         made = make_certificate(tmp_path)
         rewrite(mounted, "token_file =", f'tls_cert = "{made.path}"\ntls_key = "{made.key_path}"\ntoken_file =')
         assert reload(mounted)["applied"] == ["grpc.tls_cert", "grpc.tls_key"]
