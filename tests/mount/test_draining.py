@@ -28,11 +28,10 @@ DRAIN_S = 1
 class SlowDisk:
     """A folder seen through a filesystem that stands still when told to."""
 
-    def __init__(self, source: Path, point: Path) -> None:
+    def __init__(self, source: Path, point: Path, subtype: str = "bindfs") -> None:
         self.point = point
-        self._process = subprocess.Popen(
-            ["bindfs", "-f", "-o", "attr_timeout=3600,entry_timeout=3600", str(source), str(point)]
-        )
+        options = f"attr_timeout=3600,entry_timeout=3600,subtype={subtype}"
+        self._process = subprocess.Popen(["bindfs", "-f", "-o", options, str(source), str(point)])
         wait_for("bindfs", lambda: is_mount_point(point))
         self._connections = point.with_name("connections")
         self._connections.mkdir()
@@ -59,13 +58,14 @@ class SlowDisk:
         self._process.wait(10)
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[SlowDisk]:
+@pytest.fixture(params=["bindfs"])
+def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SlowDisk]:
+    """A disk with two files; of a network, if it is given the ``subtype`` of one."""
     source, point = tmp_path / "source", tmp_path / "origin"
     point.mkdir()
     track(source, "long.wav", title="Long", seconds=20.0)
     track(source, "other.flac", title="Other", seconds=1.0, seed=2)
-    disk = SlowDisk(source, point)
+    disk = SlowDisk(source, point, request.param)
     yield disk
     disk.close()
 
@@ -171,6 +171,17 @@ def test_the_second_signal_does_not_wait(disk: SlowDisk, tmp_path: Path) -> None
     finally:
         disk.go_on()
         mounted._abandon()
+
+
+@pytest.mark.parametrize("disk", ["sshfs"], indirect=True)
+def test_a_scan_of_a_server_that_stands_still_does_not_hold_the_end_up(mounted: Mounted, disk: SlowDisk) -> None:
+    disk.stall()
+    assert mounted.command("origin", "rescan", "o").returncode == 0
+    wait_for("the listing to come to the disk", disk.requests)
+    mounted.process.send_signal(signal.SIGTERM)
+    assert mounted.process.wait(4) == 0, mounted.log
+    disk.go_on()
+    mounted.close()  # nothing was worth a warning
 
 
 def test_a_worker_that_missed_its_wake_up_does_not_hold_the_end_up(tmp_path: Path) -> None:
