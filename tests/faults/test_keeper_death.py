@@ -27,6 +27,7 @@ from tests.faults.living import (
     wait_for,
 )
 from tests.mounting import Mounted, mount, start
+from tests.servers.stopping import stop_processes
 
 BACK_S = 1.5  # "within a second", on a machine that runs five test suites
 KILLED = r"the keeper ended with status -9"
@@ -172,7 +173,7 @@ def test_a_killed_mount_process_takes_keeper_and_workers_with_it(running: Mounte
 def test_a_stopped_keeper_stops_nobody(running: Mounted) -> None:
     """SIGSTOP is what swapping and debuggers do: the mount serves, and ends when it is told to."""
     pid = keeper_of(running)
-    os.kill(pid, signal.SIGSTOP)
+    stop_processes([pid])
     try:
         assert len(check_everything(running)) == 80
         running.process.send_signal(signal.SIGHUP)

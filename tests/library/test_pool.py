@@ -14,6 +14,7 @@ from musicfs.library.protocol import CoverJob, ReadJob, ReadResult, Reply
 from musicfs.store.records import unpack_facts
 from musicfs.testing.images import make_jpeg
 from tests.library.collection import flac
+from tests.servers.stopping import stop_processes
 from tests.vfs.world import Ticking
 
 REPOSITORY = Path(__file__).parents[2]
@@ -108,7 +109,7 @@ def test_no_worker_is_started_for_nothing(pool: Pool) -> None:
 def test_a_worker_killed_from_outside_costs_no_file(pool: Pool, tmp_path: Path) -> None:
     ask(pool, job(tmp_path, "0.flac"))
     (pid,) = pool.pids
-    os.kill(pid, signal.SIGSTOP)  # so that the jobs are still in its hands
+    stop_processes([pid])  # so that the jobs are still in its hands
     answers: list[Reply] = []
     for number in range(3):
         pool.submit(job(tmp_path, f"{number}a.flac", f"{number}b.flac"), answers.append)

@@ -21,60 +21,54 @@ from musicfs.api.unix_socket import target
 from tests.api.network import health
 from tests.faults.living import track, virtual_of, wait_for
 from tests.mounting import Mounted, is_mount_point, mount
+from tests.servers.bindfs import Bindfs
 
 DRAIN_S = 1
 
 
-class SlowDisk:
-    """A folder seen through a filesystem that stands still when told to."""
+class SlowDisk(Bindfs):
+    """A disk that stands still when it is paused, and tells how many requests have come to it."""
 
-    def __init__(self, source: Path, point: Path, subtype: str = "bindfs") -> None:
-        self.point = point
-        options = f"attr_timeout=3600,entry_timeout=3600,subtype={subtype}"
-        self._process = subprocess.Popen(["bindfs", "-f", "-o", options, str(source), str(point)])
-        wait_for("bindfs", lambda: is_mount_point(point))
+    def __init__(self, root: Path, point: Path, subtype: str) -> None:
+        super().__init__(root, point, subtype=subtype, cache_s=3600)
         self._connections = point.with_name("connections")
+
+    def start(self) -> None:
+        super().start()
         self._connections.mkdir()
         subprocess.run(["mount", "-t", "fusectl", "none", str(self._connections)], check=True)
-        self._connection = self._connections / str(os.minor(point.stat().st_dev))
+        self._connection = self._connections / str(os.minor(self.point.stat().st_dev))
 
     def requests(self) -> int:
         """How many have not been answered yet, as the kernel counts them."""
         return int((self._connection / "waiting").read_text())
 
-    def stall(self) -> None:
-        """Nothing is answered from now on; all there was has been."""
+    def pause(self) -> None:
         wait_for("all to be answered", lambda: not self.requests())
-        os.kill(self._process.pid, signal.SIGSTOP)
+        super().pause()
 
-    def go_on(self) -> None:
-        """Answer again."""
-        os.kill(self._process.pid, signal.SIGCONT)
-
-    def close(self) -> None:
-        self.go_on()
-        for point in (self._connections, self.point):
-            subprocess.run(["umount", "-l", str(point)], check=True)
-        self._process.wait(10)
+    def stop(self) -> None:
+        subprocess.run(["umount", "-l", str(self._connections)], check=True)
+        super().stop()
 
 
 @pytest.fixture(params=["bindfs"])
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SlowDisk]:
     """A disk with two files; of a network, if it is given the ``subtype`` of one."""
-    source, point = tmp_path / "source", tmp_path / "origin"
-    point.mkdir()
+    source = tmp_path / "source"
     track(source, "long.wav", title="Long", seconds=20.0)
     track(source, "other.flac", title="Other", seconds=1.0, seed=2)
-    disk = SlowDisk(source, point, request.param)
+    disk = SlowDisk(source, tmp_path / "origin", request.param)
+    disk.start()
     yield disk
-    disk.close()
+    disk.stop()
 
 
 @pytest.fixture
 def mounted(disk: SlowDisk, tmp_path: Path) -> Iterator[Mounted]:
     found = mount({"o": disk.point}, tmp_path / "home", f"[mount]\ndrain_timeout_s = {DRAIN_S}")
     yield found
-    disk.go_on()
+    disk.resume()
     found._abandon()
 
 
@@ -91,7 +85,7 @@ class Reading:
         os.close(descriptor)
         self.data = b""
         self.error: OSError | None = None
-        disk.stall()
+        disk.pause()
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
         wait_for("the read to come to the disk", disk.requests)
@@ -123,7 +117,7 @@ def test_a_read_that_waits_holds_up_nobody(mounted: Mounted, disk: SlowDisk) -> 
         os.statvfs(mounted.point)
         slowest = max(slowest, time.monotonic() - began)
     assert slowest < 0.5
-    disk.go_on()
+    disk.resume()
     reading.finish()
     assert reading.data == reading.original[-200_000:-100_000]
     mounted.close()
@@ -135,7 +129,7 @@ def test_the_end_waits_for_a_read_in_flight(mounted: Mounted, disk: SlowDisk) ->
     with pytest.raises(subprocess.TimeoutExpired):
         mounted.process.wait(0.5)
     assert is_mount_point(mounted.point)
-    disk.go_on()
+    disk.resume()
     reading.finish()
     assert reading.error is None
     assert reading.data == reading.original[-200_000:-100_000]
@@ -150,7 +144,7 @@ def test_the_end_does_not_wait_for_ever(mounted: Mounted, disk: SlowDisk) -> Non
     assert "did not end in time" in mounted.log
     assert not is_mount_point(mounted.point)
     assert stat.S_IMODE(mounted.point.stat().st_mode) == 0o755
-    disk.go_on()
+    disk.resume()
     reading.finish()
     assert reading.error is not None or reading.data == reading.original[-200_000:-100_000]
 
@@ -166,21 +160,21 @@ def test_the_second_signal_does_not_wait(disk: SlowDisk, tmp_path: Path) -> None
         assert mounted.process.wait(10) == 1
         assert not is_mount_point(mounted.point)
         assert "asked twice to end" in mounted.log
-        disk.go_on()
+        disk.resume()
         reading.finish()
     finally:
-        disk.go_on()
+        disk.resume()
         mounted._abandon()
 
 
 @pytest.mark.parametrize("disk", ["sshfs"], indirect=True)
 def test_a_scan_of_a_server_that_stands_still_does_not_hold_the_end_up(mounted: Mounted, disk: SlowDisk) -> None:
-    disk.stall()
+    disk.pause()
     assert mounted.command("origin", "rescan", "o").returncode == 0
     wait_for("the listing to come to the disk", disk.requests)
     mounted.process.send_signal(signal.SIGTERM)
     assert mounted.process.wait(4) == 0, mounted.log
-    disk.go_on()
+    disk.resume()
     mounted.close()  # nothing was worth a warning
 
 
@@ -218,10 +212,10 @@ def test_clients_are_told_that_reads_are_waited_for(disk: SlowDisk, tmp_path: Pa
             wait_for("the end to be known", lambda: health(channel, "") == "NOT_SERVING")
             assert client.status().state is MountState.UNMOUNTING
         assert mounted.process.poll() is None
-        disk.go_on()
+        disk.resume()
         reading.finish()
         assert reading.data == reading.original[-200_000:-100_000]
         mounted.close()
     finally:
-        disk.go_on()
+        disk.resume()
         mounted._abandon()

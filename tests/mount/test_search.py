@@ -21,6 +21,7 @@ from tests.mount.indexed import count_found, wait_until_found
 from tests.mounting import Mounted, mount
 from tests.players.programs import run
 from tests.players.test_file_managers import show_in_thunar
+from tests.servers.stopping import stop_processes
 
 MountLibrary = Callable[..., Mounted]
 
@@ -302,7 +303,7 @@ def test_an_index_that_is_not_there_yet(mount_library: MountLibrary, root: Path)
     mounted = mount_library({"o": root})
     wait_until_found(mounted)
     keeper, index = keeper_of(mounted), mounted.folder / "cache/search.idx"
-    os.kill(keeper, signal.SIGSTOP)
+    stop_processes([keeper])
     try:
         index.rename(index.with_suffix(".away"))
         with pytest.raises(BlockingIOError):

@@ -6,7 +6,6 @@ such filesystems on top of each other: the upper server has taken the request th
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -15,19 +14,21 @@ from pathlib import Path
 
 from musicfs.config.settings import OriginSettings
 from tests.mounting import is_mount_point
+from tests.servers.stopping import stop_processes
 
 _START_TIMEOUT_S = 20.0
 _STOP_TIMEOUT_S = 20.0
 
 
 class Bindfs:
-    """``root`` seen through ``point``, without caches, under the type ``fuse.SUBTYPE``."""
+    """``root`` seen through ``point`` under the type ``fuse.SUBTYPE``."""
 
-    def __init__(self, root: Path, point: Path, *, subtype: str = "sshfs") -> None:
-        """Creates both folders."""
+    def __init__(self, root: Path, point: Path, *, subtype: str = "sshfs", cache_s: int = 0) -> None:
+        """Creates both folders. The kernel keeps names and attributes for ``cache_s``."""
         self.root = root
         self.point = point
-        self._options = f"attr_timeout=0,entry_timeout=0,negative_timeout=0,fsname=nas:/music,subtype={subtype}"
+        timeouts = f"attr_timeout={cache_s},entry_timeout={cache_s},negative_timeout=0"
+        self._options = f"{timeouts},fsname=nas:/music,subtype={subtype}"
         self._process: subprocess.Popen[bytes] | None = None
         self._is_mounted = False
         for folder in (root, point):
@@ -52,8 +53,7 @@ class Bindfs:
 
     def pause(self) -> None:
         """Stop the server; returns once it is stopped."""
-        self._signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, self.pid, os.WSTOPPED)
+        stop_processes([self.pid])
 
     def resume(self) -> None:
         """Let it go on."""

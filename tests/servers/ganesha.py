@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from musicfs.config.settings import OriginSettings
+from tests.servers.stopping import stop_processes
 
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 10.0
@@ -107,7 +108,7 @@ class GaneshaServer:
     def pause(self) -> None:
         """The server answers nothing from now on; connections are still taken, by the kernel."""
         if self._ganesha is not None:
-            self._ganesha.send_signal(signal.SIGSTOP)
+            stop_processes([self._ganesha.pid])
 
     def resume(self) -> None:
         if self._ganesha is not None:

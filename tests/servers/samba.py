@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from musicfs.config.settings import OriginSettings
+from tests.servers.stopping import stop_family
 
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 10.0
@@ -145,7 +146,7 @@ class SambaServer:
 
     def pause(self) -> None:
         """Stop all its processes where they are: connections stay open and nothing answers."""
-        self._signal(signal.SIGSTOP)
+        stop_family(self._pids)
 
     def resume(self) -> None:
         """Undo :meth:`pause`."""

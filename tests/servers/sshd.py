@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from musicfs.config.settings import OriginSettings
+from tests.servers.stopping import stop_family
 
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 10.0
@@ -82,7 +83,7 @@ class Sshd:
 
     def pause(self) -> None:
         """SIGSTOP to it and to all its sessions."""
-        self._signal(signal.SIGSTOP)
+        stop_family(self._pids)
 
     def resume(self) -> None:
         """SIGCONT after :meth:`pause`."""

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 TIMEOUT_S = 10.0
@@ -23,6 +23,14 @@ def processes_of(pid: int) -> list[int]:
 def stop_processes(pids: Iterable[int]) -> None:
     """SIGSTOP; returns once every thread stands still or has ended, or raises TimeoutError."""
     _signal_and_wait(list(pids), signal.SIGSTOP, "TZX")
+
+
+def stop_family(find: Callable[[], list[int]]) -> None:
+    """SIGSTOP to all that ``find`` finds, and to what those start before they stand still. Raises TimeoutError."""
+    stopped: list[int] = []
+    while (pids := find()) != stopped:
+        stop_processes(pids)
+        stopped = pids
 
 
 def kill_processes(pids: Iterable[int]) -> None:
