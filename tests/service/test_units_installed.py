@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -60,6 +61,21 @@ def test_two_libraries_by_the_template(machine: Machine) -> None:
     assert not is_mounted(points["home"])
     assert has_tracks(points["work"])
     assert machine.status("work")["state"] == "ready"
+
+
+def test_no_device_but_that_of_fuse(machine: Machine) -> None:
+    point = configure(machine, "config")
+    machine.install("musicfs.service")
+    drop_in = machine.path("/etc/systemd/system/musicfs.service.d/devices.conf")
+    other = (
+        machine.folder / "loop-control"
+    )  # that of the kernel, where whoever may can open it, and nothing comes of it
+    os.mknod(other, stat.S_IFCHR | 0o600, os.makedev(10, 237))
+    assert other.open("rb").close() is None
+    drop_in.write_text(f"[Service]\nExecStartPre=/bin/sh -c '! true < {other}'\n")
+    machine.systemd.systemctl("daemon-reload")
+    machine.systemd.systemctl("start", "musicfs")
+    wait_for("the tracks", partial(has_tracks, point), 30)
 
 
 def test_a_mount_that_hangs_is_killed_and_started_again(machine: Machine) -> None:
