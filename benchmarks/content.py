@@ -47,10 +47,15 @@ def wait_recut(server: MusicFS, timeout_s: float = TIMEOUT_S) -> None:
 
 
 def fill(server: MusicFS, paths: Sequence[Path]) -> None:
-    """Have the files of the mount in the store, as chunks."""
-    for path in paths:  # one by one: what is read faster than the disk writes is not all kept
-        pagecache.warm(path)
-        wait_cached([path])
+    """Have the files of the mount in the store, as chunks. Raises RuntimeError if one cannot be fetched.
+
+    The daemon is asked for that: of what is read through the mount, and fetched ahead meanwhile, faster than the disk writes,
+    not all is kept.
+    """
+    for progress in server.client().prefetch([f"/{path.relative_to(server.point)}" for path in paths]):
+        if progress.failed:
+            raise RuntimeError(f"{progress.failed} of {len(paths)} files cannot be fetched")
+    wait_cached(paths)
     wait_recut(server)
 
 

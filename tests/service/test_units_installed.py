@@ -71,7 +71,7 @@ def test_no_device_but_that_of_fuse(machine: Machine) -> None:
         machine.folder / "loop-control"
     )  # that of the kernel, where whoever may can open it, and nothing comes of it
     os.mknod(other, stat.S_IFCHR | 0o600, os.makedev(10, 237))
-    assert other.open("rb").close() is None
+    other.open("rb").close()
     drop_in.write_text(f"[Service]\nExecStartPre=/bin/sh -c '! true < {other}'\n")
     machine.systemd.systemctl("daemon-reload")
     machine.systemd.systemctl("start", "musicfs")
