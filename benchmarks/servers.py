@@ -181,7 +181,10 @@ class MusicFS:
             f"mount_point = {text(str(self.point))}\n"
             f"cache_dir = {text(str(self.cache or self.folder / 'cache'))}\n"
             f"state_dir = {text(str((self.cache.parent if self.cache else self.folder) / 'state'))}\n"
-            f"{self.settings}\n" + "\n".join(Place(self.source, origin).table(origin.id)) + "\n",
+            # Their links would be found, walked and read beside the files that peers have too.
+            f"{self.settings}\n[collections]\nbuiltin = false\n"
+            + "\n".join(Place(self.source, origin).table(origin.id))
+            + "\n",
             encoding="utf-8",
         )
 
