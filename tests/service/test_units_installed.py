@@ -67,9 +67,7 @@ def test_no_device_but_that_of_fuse(machine: Machine) -> None:
     point = configure(machine, "config")
     machine.install("musicfs.service")
     drop_in = machine.path("/etc/systemd/system/musicfs.service.d/devices.conf")
-    other = (
-        machine.folder / "loop-control"
-    )  # that of the kernel, where whoever may can open it, and nothing comes of it
+    other = machine.folder / "loop-control"  # whoever may opens it, and nothing comes of it
     os.mknod(other, stat.S_IFCHR | 0o600, os.makedev(10, 237))
     other.open("rb").close()
     drop_in.write_text(f"[Service]\nExecStartPre=/bin/sh -c '! true < {other}'\n")
