@@ -13,7 +13,8 @@ from musicfs.store.journal import file_error, sync_folder, write_all
 def write_whole(path: str, pieces: Iterable[bytes]) -> int:
     """Have a file of these pieces on disk, which its user alone can read, in the place of what is there; its size in bytes.
 
-    Raises DiskFullError, StoreError, and what ``pieces`` raises: then nothing has changed.
+    Raises DiskFullError, StoreError, and what ``pieces`` raises: then what was there is there still, unless the last step
+    failed, which makes sure that the new one outlasts a power cut.
     """
     fresh = f"{path}.{secrets.token_hex(4)}.new"
     size = 0
