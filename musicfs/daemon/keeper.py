@@ -72,7 +72,6 @@ from musicfs.vfs.generation import rerank
 log = logging.getLogger(__name__)
 
 _END_TIMEOUT_S = 5.0
-_FOLDER_S = 0.5  # for a scan to come to the end of a folder
 _NICE = 5  # the mount process comes first
 _READER_CHECK_S = 10.0
 _CONNECTIONS = {Health.HEALTHY: EventType.ORIGIN_CONNECTED, Health.UNHEALTHY: EventType.ORIGIN_DISCONNECTED}
@@ -206,7 +205,7 @@ class Keeper:
             service.stop()
             if server is not None:
                 server.close(0.2)
-            _join(service, scanning, housekeeping)
+            _join(scanning, housekeeping)
 
     def _corrector(
         self,
@@ -334,11 +333,8 @@ def _note_unmounting(backend: KeeperBackend, server: ControlServer | None) -> No
         server.note_shutdown()
 
 
-def _join(service: ScanService, scanning: threading.Thread, housekeeping: threading.Thread) -> None:
-    scanning.join(_FOLDER_S)
-    if scanning.is_alive():
-        service.abandon()
-        scanning.join(_END_TIMEOUT_S)
+def _join(scanning: threading.Thread, housekeeping: threading.Thread) -> None:
+    scanning.join(_END_TIMEOUT_S)
     housekeeping.join(_END_TIMEOUT_S)
     if scanning.is_alive():
         log.warning("the scan did not stop within %.0f s", _END_TIMEOUT_S)

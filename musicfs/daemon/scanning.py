@@ -175,11 +175,6 @@ class ScanService:
         with self._wake:
             self._wake.notify()
 
-    def abandon(self) -> None:
-        """After :meth:`stop`: fail what the running scan waits for, an origin that does not answer. Does not block."""
-        for state in self._states.values():  # each on its own: some wait for a connection that is being made
-            threading.Thread(target=state.origin.close, name=f"close-{state.id}", daemon=True).start()
-
     def run(self) -> None:
         """Watch, scan at once, then wait for requests and intervals. Returns after :meth:`stop`."""
         try:
@@ -271,8 +266,6 @@ class ScanService:
                 state.next_scan_at = min(state.next_scan_at, self._clock.monotonic() + _UNREAD_RETRY_S)
         except OriginError as error:
             job.error = error
-            if self._stopping.is_set():
-                return  # the origin was abandoned, or we are: it says nothing about how the origin is
             self.counts.note_failure(request.origin_id)
             self._monitor.note(request.origin_id, error)
             state.next_scan_at = min(state.next_scan_at, self._clock.monotonic() + _RETRY_S)

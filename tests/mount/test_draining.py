@@ -29,8 +29,8 @@ DRAIN_S = 1
 class SlowDisk(Bindfs):
     """A disk that stands still when it is paused, and tells how many requests have come to it."""
 
-    def __init__(self, root: Path, point: Path, subtype: str) -> None:
-        super().__init__(root, point, subtype=subtype, cache_s=3600)
+    def __init__(self, root: Path, point: Path) -> None:
+        super().__init__(root, point, subtype="bindfs", cache_s=3600)
         self._connections = point.with_name("connections")
 
     def start(self) -> None:
@@ -52,13 +52,12 @@ class SlowDisk(Bindfs):
         super().stop()
 
 
-@pytest.fixture(params=["bindfs"])
-def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SlowDisk]:
-    """A disk with two files; of a network, if it is given the ``subtype`` of one."""
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SlowDisk]:
     source = tmp_path / "source"
     track(source, "long.wav", title="Long", seconds=20.0)
     track(source, "other.flac", title="Other", seconds=1.0, seed=2)
-    disk = SlowDisk(source, tmp_path / "origin", request.param)
+    disk = SlowDisk(source, tmp_path / "origin")
     disk.start()
     yield disk
     disk.stop()
@@ -165,17 +164,6 @@ def test_the_second_signal_does_not_wait(disk: SlowDisk, tmp_path: Path) -> None
     finally:
         disk.resume()
         mounted._abandon()
-
-
-@pytest.mark.parametrize("disk", ["sshfs"], indirect=True)
-def test_a_scan_of_a_server_that_stands_still_does_not_hold_the_end_up(mounted: Mounted, disk: SlowDisk) -> None:
-    disk.pause()
-    assert mounted.command("origin", "rescan", "o").returncode == 0
-    wait_for("the listing to come to the disk", disk.requests)
-    mounted.process.send_signal(signal.SIGTERM)
-    assert mounted.process.wait(4) == 0, mounted.log
-    disk.resume()
-    mounted.close()  # nothing was worth a warning
 
 
 def test_a_worker_that_missed_its_wake_up_does_not_hold_the_end_up(tmp_path: Path) -> None:
